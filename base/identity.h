@@ -1,0 +1,29 @@
+/* Which bytes we mean: the identity of a file's contents as far as stat(2) tells. */
+#ifndef BASE_IDENTITY_H
+#define BASE_IDENTITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct identity {
+    uint64_t dev, ino, size;
+    int64_t mtime_ns, ctime_ns;
+};
+
+struct file_stat {
+    struct identity id;
+    mode_t mode;
+    uint32_t nlink;
+    uint32_t uid, gid;
+};
+
+/* All five fields. */
+bool identity_equal(const struct identity *a, const struct identity *b);
+/* All but ctime: rename(2) changes ctime, so this is the check after a file was moved by us. */
+bool identity_equal_moved(const struct identity *a, const struct identity *b);
+/* The contents may have changed without the times showing it: the file was modified less than
+ * 20 ms (two ticks of the coarsest kernel clock) before it was read at read_ns. */
+bool identity_is_racy(const struct identity *id, int64_t read_wall_ns);
+
+#endif

@@ -1,0 +1,18 @@
+# Warnings and hardening for everything we compile.
+add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+  -Wvla -Wformat=2 -Wundef -fno-common -fno-strict-aliasing)
+add_compile_definitions(_GNU_SOURCE _FILE_OFFSET_BITS=64)
+if(SPOOLGATE_WERROR)
+  add_compile_options(-Werror)
+endif()
+if(SPOOLGATE_SANITIZE)
+  add_compile_options(-fsanitize=${SPOOLGATE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${SPOOLGATE_SANITIZE})
+elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+  add_compile_options(-fstack-protector-strong -fstack-clash-protection -fPIE)
+  add_compile_definitions(_FORTIFY_SOURCE=2)
+  if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+    add_compile_options(-fcf-protection)
+  endif()
+  add_link_options(-pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed)
+endif()
