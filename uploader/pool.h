@@ -1,0 +1,43 @@
+/* The uploader threads: each with its own loop, curl handle, connections and memory. Files go in by
+ * batches, outcomes come back by batches on the main loop. With one thread the same code runs.
+ */
+#ifndef UPLOADER_POOL_H
+#define UPLOADER_POOL_H
+
+#include "uploader/transfer.h"
+
+struct pool_cfg {
+    struct loop *loop; /* the main one: callbacks run there */
+    unsigned threads;  /* 1..16 */
+    unsigned connections; /* of all threads together; divided among them, at least 1 each */
+    struct transfer_cfg transfer; /* copied; strings are copied too */
+    struct endpoint endpoint;
+    struct http_cfg http;
+    /* In the order in which things ended in one thread. Valid during the call. */
+    void (*done)(void *arg, const struct transfer_outcome *o);
+    void (*progress)(void *arg, const struct transfer_progress *p);
+    void *arg;
+};
+
+struct pool_stats {
+    unsigned in_flight;
+    struct http_stats http;
+    int64_t clock_offset_s;
+};
+
+struct pool;
+enum rc pool_new(const struct pool_cfg *cfg, struct pool **out, struct err *e) MUST_CHECK;
+/* Cancels what is under way (its done is not called any more), joins the threads. */
+void pool_free(struct pool *p);
+/* Takes the job; to the thread with the least to do. Handed over in batches: call pool_flush after
+ * the last one of a round (pool hands over by itself before the main loop waits). */
+void pool_submit(struct pool *p, struct transfer_job *job);
+void pool_flush(struct pool *p);
+/* For requests that start from now on. */
+void pool_set_credentials(struct pool *p, struct credentials *c); /* takes a reference of its own */
+void pool_set_endpoint(struct pool *p, const struct endpoint *ep);
+/* Ask for all that is under way to end as TRANSFER_CANCELLED (done is called). */
+void pool_cancel_all(struct pool *p);
+void pool_stats(const struct pool *p, struct pool_stats *out);
+
+#endif
