@@ -1,0 +1,35 @@
+/* What goes next: a lane for each event type, each a deque, served by smooth weighted round robin.
+ *
+ * Fair: a lane with a backlog of a million does not starve another. Within a lane one of four turns
+ * takes the newest file, so that what happens now need not wait behind a backlog; the other three
+ * take the oldest.
+ */
+#ifndef SPOOL_QUEUE_H
+#define SPOOL_QUEUE_H
+
+#include "spool/deque.h"
+
+struct queue;
+/* priority of a lane by its event type's name: weight = 1 + priority (0..100). */
+struct queue *queue_new(unsigned (*priority)(void *arg, const char *event_type), void *arg);
+void queue_free(struct queue *q);
+/* Lane numbers are small and stable while the queue lives. At most 4096; further event types share
+ * the last lane. */
+unsigned queue_lane(struct queue *q, const char *event_type, size_t n);
+unsigned queue_lanes(const struct queue *q);
+const char *queue_lane_name(const struct queue *q, unsigned lane);
+void queue_push(struct queue *q, unsigned lane, record_place at);       /* as the newest */
+void queue_push_again(struct queue *q, unsigned lane, record_place at); /* as the oldest */
+/* A paused lane keeps its files and is not taken from. why: shown to people; NULL: not paused. */
+void queue_pause(struct queue *q, unsigned lane, const char *why);
+const char *queue_paused(const struct queue *q, unsigned lane);
+/* The next file of any lane that is not paused; false: none. */
+bool queue_take(struct queue *q, unsigned *lane, record_place *at);
+/* Of this lane whether paused or not (a probe); the oldest. */
+bool queue_take_from(struct queue *q, unsigned lane, record_place *at);
+size_t queue_count(const struct queue *q, unsigned lane);
+size_t queue_total(const struct queue *q);
+struct deque *queue_deque(struct queue *q, unsigned lane); /* to list it */
+size_t queue_memory(const struct queue *q);
+
+#endif
