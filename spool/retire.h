@@ -1,0 +1,61 @@
+/* Retirement: what happens to a file whose receipt is durable (P1). Runs on a pool thread.
+ *
+ * The name is taken aside first (into .spoolgate/retiring/), identity and absence of a writer are
+ * checked there, and only then is it removed or archived; if they do not hold it goes back
+ * (RENAME_NOREPLACE) and is a new file. The name aside says place and SHA-256, so that a crash in
+ * between is finished by retire_recover, with the journal or without.
+ */
+#ifndef SPOOL_RETIRE_H
+#define SPOOL_RETIRE_H
+
+#include "base/checksum.h"
+#include "base/fsio.h"
+
+#include <stdbool.h>
+
+#define RETIRE_DIR  ".spoolgate/retiring"
+#define ARCHIVE_DIR ".spoolgate/archive"
+#define STRAYS_DIR  ".spoolgate/rejected/strays"
+
+enum retire_action { RETIRE_DELETE, RETIRE_ARCHIVE, RETIRE_KEEP };
+
+struct retire_file {
+    const char *path;
+    struct identity id; /* as recorded in DELIVERED */
+    uint8_t sha256[SHA256_SIZE];
+    bool racy;          /* identity_is_racy when it was read: the bytes are hashed again aside */
+    uint64_t place;     /* of its ACCEPTED record: unique */
+    int64_t delivered_ns;
+};
+enum retire_result {
+    RETIRE_DONE,     /* removed, archived, or left where it is (keep) */
+    RETIRE_GONE,     /* it was not there any more */
+    RETIRE_CHANGED,  /* other bytes, or a writer: it is back under its name (or under name~<hex8> when
+                        that was taken): a new file */
+    RETIRE_FAILED    /* err; where it was; try again later */
+};
+/* Archived files go to .spoolgate/archive/<YYYY-MM-DD of delivered_ns>/<path>, "~2" … on a clash. */
+enum retire_result retire_file(const struct fsio *fs, int root_fd, enum retire_action action,
+                               const struct retire_file *f, struct err *e);
+/* Make .spoolgate and its directories (0750; rejected, archive, retiring, canary). */
+enum rc retire_prepare(const struct fsio *fs, int root_fd, struct err *e) MUST_CHECK;
+/* At start: every file left in retiring/. `find` tells the path of a place from the journal (true),
+ * or that it does not know. Known: it goes back under its path (the pipeline retires it again).
+ * Unknown: hashed; the bytes of its name: they were delivered: `action` is done; other bytes: moved to
+ * STRAYS_DIR with a reason. */
+enum rc retire_recover(const struct fsio *fs, int root_fd, enum retire_action action,
+                       bool (*find)(void *arg, uint64_t place, char path[1025]), void *arg,
+                       unsigned *recovered, struct err *e) MUST_CHECK;
+
+/* Keep the archive within days and bytes: the oldest dates go first, then the oldest files of the
+ * oldest date. 0: no limit. */
+struct archive_limits {
+    uint64_t keep_ms, bytes;
+};
+struct archive_usage {
+    uint64_t files, bytes, removed_files, removed_bytes;
+};
+enum rc archive_sweep(const struct fsio *fs, int root_fd, const struct archive_limits *limits,
+                      int64_t now_ns, struct archive_usage *usage, struct err *e) MUST_CHECK;
+
+#endif
