@@ -7,6 +7,7 @@
 #include "base/rc.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define CLOCK_NS_PER_S  INT64_C(1000000000)
@@ -26,15 +27,16 @@ bool clock_is_date(int year, int month, int day);
 /* "YYYY-MM-DD" exactly, and a real date: true, and *days since 1970-01-01. */
 bool clock_parse_date(const char *s, size_t n, int64_t *days);
 
-#define CLOCK_AMZ_SIZE  17 /* "20150830T123600Z" + NUL */
-#define CLOCK_DATE_SIZE 11 /* "2015-08-30" + NUL */
+#define CLOCK_AMZ_SIZE     17 /* "20150830T123600Z" + NUL */
+#define CLOCK_DATE_SIZE    11 /* "2015-08-30" + NUL */
 #define CLOCK_RFC3339_SIZE 25 /* "2015-08-30T12:36:00.123Z" + NUL */
 void clock_amz(char out[CLOCK_AMZ_SIZE], int64_t unix_s);
 void clock_date(char out[CLOCK_DATE_SIZE], int64_t unix_s);
 void clock_rfc3339(char out[CLOCK_RFC3339_SIZE], int64_t unix_ns);
 /* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7, IMF-fixdate only). RC_INVALID otherwise. */
 enum rc clock_parse_http_date(const char *s, int64_t *unix_s) MUST_CHECK;
-/* RFC 3339 with Z or offset, fraction optional ("2026-11-23T01:02:03.5+01:00"). RC_INVALID otherwise. */
+/* RFC 3339 with Z or offset, fraction optional ("2026-11-23T01:02:03.5+01:00"). RC_INVALID
+ * otherwise. */
 enum rc clock_parse_rfc3339(const char *s, int64_t *unix_ns) MUST_CHECK;
 
 #endif

@@ -55,8 +55,9 @@ enum rc fsio_read_full(const struct fsio *fs, int fd, void *data, size_t n, uint
 enum rc fsio_read_file(const struct fsio *fs, int dirfd, const char *path, size_t max, char **data,
                        size_t *n, struct err *e) MUST_CHECK;
 /* Durable replacement of dirfd/name: write "name.tmp", fsync, rename, fsync the directory. After an
- * error the old file is what it was, and the temporary one is gone or is replaced next time. The
- * only way by which we make a new file that a promise hangs on, journal segments included. */
+ * error the old file is what it was (or, if only the last fsync failed, whole and new, but maybe
+ * not for long), and the temporary one is gone or is replaced next time. The only way by which we
+ * make a new file that a promise hangs on, journal segments included. */
 enum rc fsio_replace(const struct fsio *fs, int dirfd, const char *name, const void *data, size_t n,
                      mode_t mode, struct err *e) MUST_CHECK;
 /* mkdir -p of a relative path, one component at a time, never through a symlink (open_beneath).

@@ -14,6 +14,7 @@ enum rc hex_decode(void *out, size_t n, const char *text, size_t text_len) MUST_
 #define BASE64_SIZE(n) (((n) + 2) / 3 * 4 + 1)
 void base64_encode(char *out, const void *data, size_t n); /* out: BASE64_SIZE(n) */
 /* RC_INVALID: not strict base64; RC_LIMIT: more than cap bytes. */
-enum rc base64_decode(void *out, size_t cap, size_t *n, const char *text, size_t text_len) MUST_CHECK;
+enum rc base64_decode(void *out, size_t cap, size_t *n, const char *text,
+                      size_t text_len) MUST_CHECK;
 
 #endif

@@ -22,8 +22,10 @@ struct file_stat {
 bool identity_equal(const struct identity *a, const struct identity *b);
 /* All but ctime: rename(2) changes ctime, so this is the check after a file was moved by us. */
 bool identity_equal_moved(const struct identity *a, const struct identity *b);
-/* The contents may have changed without the times showing it: the file was modified less than
- * 20 ms (two ticks of the coarsest kernel clock) before it was read at read_ns. */
+/* The contents may yet change without the times showing it: when it was read, at read_wall_ns, its
+ * mtime was less than 20 ms away (two ticks of the coarsest kernel clock), so that a write just
+ * after may leave the same mtime. An mtime further in the future is one that somebody set: any
+ * write changes it. */
 bool identity_is_racy(const struct identity *id, int64_t read_wall_ns);
 
 #endif

@@ -21,8 +21,8 @@ struct log_field {
     const char *str;
     uint64_t u64;
 };
-#define F_STR(n, v)  ((struct log_field){.name = (n), .kind = LOG_KIND_STR, .str = (v)})
-#define F_U64(n, v)  ((struct log_field){.name = (n), .kind = LOG_KIND_U64, .u64 = (uint64_t)(v)})
+#define F_STR(n, v) ((struct log_field){.name = (n), .kind = LOG_KIND_STR, .str = (v)})
+#define F_U64(n, v) ((struct log_field){.name = (n), .kind = LOG_KIND_U64, .u64 = (uint64_t)(v)})
 #define F_I64(n, v)                                                                                \
     ((struct log_field){.name = (n), .kind = LOG_KIND_I64, .u64 = (uint64_t)(int64_t)(v)})
 #define F_BOOL(n, v) ((struct log_field){.name = (n), .kind = LOG_KIND_BOOL, .u64 = (v) ? 1 : 0})

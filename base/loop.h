@@ -20,20 +20,23 @@ void loop_run(struct loop *l);
 /* One round; waits for an event if wait. For tests and for winding down. */
 void loop_step(struct loop *l, bool wait);
 void loop_stop(struct loop *l);
-/* Monotonic milliseconds as of this round. */
+/* Monotonic milliseconds as of this round, or of the last timer set in it. */
 uint64_t loop_now_ms(struct loop *l);
 
 struct loop_timer;
 struct loop_timer *loop_timer_new(struct loop *l, void (*cb)(void *arg), void *arg);
 void loop_timer_free(struct loop_timer *t); /* NULL allowed; the memory goes when the loop turns */
-void loop_timer_set(struct loop_timer *t, uint64_t delay_ms); /* once; replaces an earlier setting */
+/* Once; replaces an earlier setting. */
+void loop_timer_set(struct loop_timer *t, uint64_t delay_ms);
 void loop_timer_clear(struct loop_timer *t);
 bool loop_timer_is_set(const struct loop_timer *t);
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 struct loop_poll;
-/* events: LOOP_READ|LOOP_WRITE that are ready; an error or hang-up is told as all of those asked. */
-struct loop_poll *loop_poll_new(struct loop *l, int fd, void (*cb)(void *arg, int events), void *arg);
+/* events: LOOP_READ|LOOP_WRITE that are ready; an error or hang-up is told as all of those asked,
+ * and again each round until the caller stops asking. Makes fd non-blocking; one poll an fd. */
+struct loop_poll *loop_poll_new(struct loop *l, int fd, void (*cb)(void *arg, int events),
+                                void *arg);
 void loop_poll_set(struct loop_poll *p, int events); /* 0: none */
 void loop_poll_free(struct loop_poll *p);            /* stops at once; does not close fd */
 
@@ -49,7 +52,7 @@ void loop_signal_free(struct loop_signal *s);
 /* Run `run` on a pool thread, then `done` on the loop's thread. Never fails. */
 void loop_work(struct loop *l, void (*run)(void *arg), void (*done)(void *arg), void *arg);
 
-/* `cb` runs each time just before the loop waits: the place to hand over what the round gathered. */
+/* `cb` runs just before the loop waits: the place to hand over what the round gathered. */
 struct loop_prepare;
 struct loop_prepare *loop_prepare_new(struct loop *l, void (*cb)(void *arg), void *arg);
 void loop_prepare_free(struct loop_prepare *p);

@@ -7,7 +7,7 @@
 #ifndef BASE_RC_H
 #define BASE_RC_H
 
-#define MUST_CHECK __attribute__((warn_unused_result))
+#define MUST_CHECK                   __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt_at, args_at) __attribute__((format(printf, fmt_at, args_at)))
 
 enum rc {
@@ -28,7 +28,8 @@ enum rc {
 };
 
 /* Detail for people and for decisions above. `text` is one sentence without a
- * final newline, safe to print (hostile bytes are escaped by whoever fills it). */
+ * final newline, safe to print: whoever fills it escapes hostile bytes, and err_set and err_sys
+ * turn into ? what is left of controls and invalid UTF-8. */
 struct err {
     enum rc rc;
     int sys_errno;   /* 0: none */

@@ -8,8 +8,8 @@
 struct secret;
 /* Copies n bytes and a NUL. The caller wipes its own copy: secret_wipe. */
 struct secret *secret_new(const char *text, size_t n);
-struct secret *secret_share(struct secret *s); /* one more owner; thread-safe; NULL gives NULL */
-void secret_free(struct secret *s);            /* one owner less; NULL allowed */
+struct secret *secret_share(struct secret *s);   /* one more owner; thread-safe; NULL gives NULL */
+void secret_free(struct secret *s);              /* one owner less; NULL allowed */
 const char *secret_text(const struct secret *s); /* NUL-terminated, valid while owned */
 size_t secret_len(const struct secret *s);
 /* memset that the compiler may not drop. */

@@ -1,0 +1,67 @@
+/* The door to jansson. What comes in is bounded and has no duplicate keys; what goes out is UTF-8.
+ */
+#include "base/json.h"
+
+#include "base/mem.h"
+#include "base/utf8.h"
+
+#include <string.h>
+
+enum { JSON_MAX = 4 * 1024 * 1024 };
+
+json_t *json_parse(const char *data, size_t n, struct err *e)
+{
+    if (n > JSON_MAX) {
+        (void)err_set(e, RC_LIMIT, "JSON text of %zu bytes is over the limit of %d", n, JSON_MAX);
+        return NULL;
+    }
+    json_error_t error;
+    json_t *v = json_loadb(data, n, JSON_REJECT_DUPLICATES, &error);
+    if (!v) {
+        /* jansson quotes what it read in its message: hostile bytes, maybe cut in mid-character. */
+        struct buf text;
+        buf_init(&text, 4 * sizeof error.text);
+        utf8_escape(&text, error.text, strlen(error.text));
+        (void)err_set(e, RC_INVALID, "line %d, column %d: %s", error.line, error.column, text.data);
+        buf_fini(&text);
+    }
+    return v;
+}
+
+static int append(const char *data, size_t n, void *arg)
+{
+    buf_add(arg, data, n);
+    return 0;
+}
+
+static void write_value(struct buf *b, const json_t *v, size_t flags)
+{
+    /* Fails only for what is no JSON value (NULL, a cycle): ours, not the world's. */
+    BUG_ON(json_dump_callback(v, append, b, flags | JSON_ENCODE_ANY) != 0);
+}
+
+void json_write(struct buf *b, const json_t *v)
+{
+    write_value(b, v, JSON_COMPACT);
+}
+
+void json_write_pretty(struct buf *b, const json_t *v)
+{
+    write_value(b, v, JSON_INDENT(2));
+}
+
+json_t *json_text(const char *s, size_t n)
+{
+    json_t *v;
+    if (utf8_span(s, n) == n) {
+        v = json_stringn_nocheck(s, n);
+    } else {
+        struct buf b;
+        buf_init(&b, 4 * n);
+        utf8_escape(&b, s, n);
+        v = json_stringn_nocheck(b.data, b.len);
+        buf_fini(&b);
+    }
+    BUG_ON(!v);
+    return v;
+}
