@@ -40,7 +40,7 @@ struct http_answer {
     enum rc rc;          /* RC_OK: a whole answer; RC_NET: none; RC_CANCELLED; RC_LIMIT: too long;
                             RC_IO: the body's file could not be read or was shorter */
     int status;
-    const char *body;    /* NUL-terminated, at most answer_max bytes; "" with a sink */
+    const char *body;    /* NUL-terminated, at most answer_max bytes; "" where a sink took it */
     size_t body_len;
     char text[256];      /* with rc != RC_OK: what failed, for people */
     char etag[72], version_id[128], request_id[128], checksum_sha256[64], region[64], location[320];
@@ -51,12 +51,13 @@ struct http_answer {
     uint64_t total_us;
 };
 
+#define HTTP_HEADERS_MAX 32
 /* One call. Filled by the caller, who keeps it and everything it points to until `done`. */
 struct http_call {
     const char *method; /* "PUT", "GET", "HEAD", "POST", "DELETE" */
     const char *url;
     const char *const *headers; /* "name: value" */
-    size_t n_headers;
+    size_t n_headers;           /* at most HTTP_HEADERS_MAX */
     struct http_body body;
     size_t answer_max; /* largest body kept; 64 KiB when 0 */
     /* Where given, a 2xx body goes here instead; not RC_OK cancels the call. */
@@ -64,7 +65,8 @@ struct http_call {
     const char *unix_socket; /* NULL: TCP */
     void (*done)(void *arg, const struct http_answer *a); /* once; may start another call */
     void *arg;
-    void *handle_; /* http.c's */
+    void *handle_;           /* http.c's */
+    struct http_call *next_; /* http.c's: calls wait for a connection in the order of http_start */
 };
 
 struct http_client;
@@ -76,7 +78,8 @@ void http_start(struct http_client *c, struct http_call *call);
 void http_cancel(struct http_client *c, struct http_call *call);
 void http_client_stats(const struct http_client *c, struct http_stats *out);
 
-/* Once, before threads start / after they ended. */
+/* Once, before threads start / after they ended. SIGPIPE is ignored from then on, unless the program
+ * handles it: a store that hangs up is an answer, not a reason to die. */
 enum rc http_global_init(struct err *e) MUST_CHECK;
 void http_global_fini(void);
 /* "libcurl/7.88.1 OpenSSL/3.0.15 …" */

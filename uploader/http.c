@@ -1,0 +1,643 @@
+/* HTTP calls over curl's multi interface, driven by base/loop.
+ *
+ * Invariants: at most `connections` calls are inside curl at once, the others wait here in order,
+ * so curl never queues and its connect time is only that. An easy handle is set up once and keeps
+ * what does not change; a steady stream of small calls costs no allocation and no epoll_ctl of
+ * ours: the sockets of idle connections stay watched, and interest shrinks only when an event comes
+ * that nobody wants. RC_OK means that a whole answer came; what is cut short is RC_NET. This file
+ * may not know S3.
+ */
+#include "uploader/http_int.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/fsio.h"
+#include "base/mem.h"
+
+#include <curl/curl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define ANSWER_DEFAULT_MAX (64u << 10)
+#define ANSWER_KEEP_MAX    (64u << 10) /* a larger answer buffer is not kept for the next call */
+#define UPLOAD_BUFFER      (128l << 10)
+#define OWN_HEADERS        3 /* Expect, Accept, Content-Type: suppressed */
+
+enum mode { MODE_NEW, MODE_NO_BODY, MODE_HEAD, MODE_MEMORY, MODE_FILE };
+
+/* One easy handle and the call it carries. */
+struct handle {
+    struct http_client *client;
+    CURL *easy;
+    struct http_call *call; /* NULL: idle */
+    enum mode mode;
+    char method[8];
+    struct curl_slist headers[HTTP_HEADERS_MAX + OWN_HEADERS];
+    bool has_unix_socket;
+    uint64_t sent; /* of a file body */
+    struct buf body;
+    struct http_answer answer;
+    struct http_head head;
+    enum rc own;                  /* why we ended it, over what curl says */
+    uint64_t seen_bytes, seen_ms; /* progress, as the watch last saw it */
+    char error[CURL_ERROR_SIZE];
+};
+
+struct http_client {
+    struct loop *loop;
+    struct http_cfg cfg;
+    char *ca_file;
+    CURLM *multi;
+    struct loop_timer *timer; /* curl's */
+    struct loop_timer *watch; /* first byte and stall */
+    uint64_t watch_ms;
+    struct loop_timer *pace; /* bandwidth limit */
+    struct handle **handles;
+    unsigned n_handles, n_active;
+    struct handle **idle;
+    unsigned n_idle;
+    struct http_call *first, *last; /* waiting */
+    struct http_sockets *sockets;
+    int64_t pace_free_ns; /* when the next body may leave */
+    struct http_stats stats;
+};
+
+#define EASY_SET(h, option, value)                                                                 \
+    BUG_ON(curl_easy_setopt((h)->easy, (option), (value)) != CURLE_OK)
+#define MULTI_SET(c, option, value)                                                                \
+    BUG_ON(curl_multi_setopt((c)->multi, (option), (value)) != CURLM_OK)
+
+static void run_queue(struct http_client *c);
+
+/* ---- what curl asks for: descriptors and time ---- */
+
+static void collect(struct http_client *c);
+
+static void socket_ready(void *arg, int fd, int events)
+{
+    struct http_client *c = arg;
+    int mask = 0, running;
+
+    if (events & LOOP_READ)
+        mask |= CURL_CSELECT_IN;
+    if (events & LOOP_WRITE)
+        mask |= CURL_CSELECT_OUT;
+    (void)curl_multi_socket_action(c->multi, fd, mask, &running); /* results come by messages */
+    collect(c);
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *assigned)
+{
+    struct http_client *c = arg;
+    int wanted = 0;
+
+    (void)easy;
+    (void)assigned;
+    if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
+        wanted |= LOOP_READ;
+    if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
+        wanted |= LOOP_WRITE;
+    http_sockets_watch(c->sockets, fd, wanted);
+    return 0;
+}
+
+static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct http_client *c = arg;
+    int fd = http_sockets_open(c->sockets, address->family, address->socktype, address->protocol);
+
+    (void)purpose;
+    if (fd < 0)
+        return CURL_SOCKET_BAD;
+    c->stats.connections++;
+    return fd;
+}
+
+static int on_close_socket(void *arg, curl_socket_t fd)
+{
+    struct http_client *c = arg;
+
+    return http_sockets_close(c->sockets, fd);
+}
+
+static int on_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+    struct http_client *c = arg;
+
+    (void)multi;
+    if (timeout_ms < 0)
+        loop_timer_clear(c->timer);
+    else
+        loop_timer_set(c->timer, (uint64_t)timeout_ms);
+    return 0;
+}
+
+static void timer_fired(void *arg)
+{
+    struct http_client *c = arg;
+    int running;
+
+    (void)curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    collect(c);
+}
+
+/* ---- the answer and the body ---- */
+
+static size_t on_header(char *line, size_t size, size_t n, void *arg)
+{
+    struct handle *h = arg;
+
+    http_head_line(&h->head, line, size * n);
+    return size * n;
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *arg)
+{
+    struct handle *h = arg;
+    size_t len = size * n;
+
+    if (h->call->sink != NULL && h->answer.status / 100 == 2) {
+        h->own = h->call->sink(h->call->arg, data, len);
+        if (h->own == RC_OK)
+            return len;
+        snprintf(h->answer.text, sizeof(h->answer.text), "the answer was not wanted any further");
+        return len == 0 ? 1 : 0;
+    }
+    buf_add(&h->body, data, len);
+    if (!h->body.overflow)
+        return len;
+    h->own = RC_LIMIT;
+    snprintf(h->answer.text, sizeof(h->answer.text), "the answer is longer than %zu bytes",
+             h->body.max);
+    return len == 0 ? 1 : 0;
+}
+
+static size_t on_read(char *out, size_t size, size_t n, void *arg)
+{
+    struct handle *h = arg;
+    const struct http_body *b = &h->call->body;
+    size_t want = size * n, got = 0;
+    struct err e;
+
+    if (want > b->size - h->sent)
+        want = (size_t)(b->size - h->sent);
+    if (want == 0)
+        return 0;
+    h->own = fsio_read_full(&fsio_system, b->fd, out, want, b->offset + h->sent, &got, &e);
+    if (h->own == RC_OK && got == want) {
+        h->sent += got;
+        return got;
+    }
+    snprintf(h->answer.text, sizeof(h->answer.text), "%s",
+             h->own == RC_OK ? "the file is shorter than it was" : e.text);
+    h->own = RC_IO;
+    return CURL_READFUNC_ABORT;
+}
+
+/* curl sends a request again when a kept connection turns out to be dead. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+    struct handle *h = arg;
+
+    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > h->call->body.size)
+        return CURL_SEEKFUNC_CANTSEEK;
+    h->sent = (uint64_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+/* ---- one call ---- */
+
+static struct handle *handle_new(struct http_client *c)
+{
+    struct handle *h = mem_alloc(sizeof(*h));
+
+    h->client = c;
+    h->easy = curl_easy_init();
+    BUG_ON(h->easy == NULL);
+    buf_init(&h->body, ANSWER_DEFAULT_MAX);
+    EASY_SET(h, CURLOPT_PRIVATE, h);
+    EASY_SET(h, CURLOPT_ERRORBUFFER, h->error);
+    EASY_SET(h, CURLOPT_NOSIGNAL, 1L);
+    EASY_SET(h, CURLOPT_NOPROGRESS, 1L);
+    EASY_SET(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    EASY_SET(h, CURLOPT_PROTOCOLS_STR, "http,https");
+    EASY_SET(h, CURLOPT_FOLLOWLOCATION, 0L);
+    EASY_SET(h, CURLOPT_PATH_AS_IS, 1L); /* a key may hold "..": what was signed is what is sent */
+    EASY_SET(h, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    EASY_SET(h, CURLOPT_TCP_NODELAY, 1L);
+    EASY_SET(h, CURLOPT_TCP_KEEPALIVE, 1L);
+    EASY_SET(h, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
+    EASY_SET(h, CURLOPT_CONNECTTIMEOUT_MS, (long)c->cfg.connect_ms);
+    EASY_SET(h, CURLOPT_SSL_VERIFYPEER, 1L);
+    EASY_SET(h, CURLOPT_SSL_VERIFYHOST, 2L);
+    if (c->ca_file != NULL)
+        EASY_SET(h, CURLOPT_CAINFO, c->ca_file);
+    if (c->cfg.no_proxy)
+        EASY_SET(h, CURLOPT_PROXY, "");
+    EASY_SET(h, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    EASY_SET(h, CURLOPT_OPENSOCKETDATA, c);
+    EASY_SET(h, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+    EASY_SET(h, CURLOPT_CLOSESOCKETDATA, c);
+    EASY_SET(h, CURLOPT_HEADERFUNCTION, on_header);
+    EASY_SET(h, CURLOPT_HEADERDATA, h);
+    EASY_SET(h, CURLOPT_WRITEFUNCTION, on_body);
+    EASY_SET(h, CURLOPT_WRITEDATA, h);
+    EASY_SET(h, CURLOPT_READFUNCTION, on_read);
+    EASY_SET(h, CURLOPT_READDATA, h);
+    EASY_SET(h, CURLOPT_SEEKFUNCTION, on_seek);
+    EASY_SET(h, CURLOPT_SEEKDATA, h);
+    EASY_SET(h, CURLOPT_HTTPHEADER, h->headers); /* the list is rebuilt in place for each call */
+    return h;
+}
+
+static void set_headers(struct handle *h, const struct http_call *call)
+{
+    size_t n = 0;
+    bool typed = false;
+
+    BUG_ON(call->n_headers > HTTP_HEADERS_MAX);
+    for (; n < call->n_headers; n++) {
+        h->headers[n].data = (char *)(uintptr_t)call->headers[n]; /* curl only reads it */
+        if (!typed)
+            typed = strncasecmp(call->headers[n], "content-type:", 13) == 0;
+    }
+    h->headers[n++].data = (char *)(uintptr_t) "Accept:";
+    h->headers[n++].data = (char *)(uintptr_t) "Expect:";
+    if (!typed)
+        h->headers[n++].data = (char *)(uintptr_t) "Content-Type:";
+    for (size_t i = 0; i < n; i++)
+        h->headers[i].next = i + 1 < n ? &h->headers[i + 1] : NULL;
+}
+
+/* Bodies in memory go as CURLOPT_POSTFIELDS whatever the method is called: curl then sends a small
+ * one together with the header in one system call, where CURLOPT_UPLOAD takes two and a callback.
+ * A PUT or POST without a body is one of zero bytes, for its Content-Length. */
+static void set_body(struct handle *h, const struct http_call *call)
+{
+    bool sends = strcmp(call->method, "PUT") == 0 || strcmp(call->method, "POST") == 0;
+    enum mode mode = call->body.size > 0 && call->body.data == NULL ? MODE_FILE
+                     : sends || call->body.size > 0                 ? MODE_MEMORY
+                     : strcmp(call->method, "HEAD") == 0            ? MODE_HEAD
+                                                                    : MODE_NO_BODY;
+
+    BUG_ON(call->body.size > INT64_MAX);
+    if (mode != h->mode) {
+        EASY_SET(h, CURLOPT_HTTPGET, 1L); /* undoes the other modes */
+        if (mode == MODE_HEAD)
+            EASY_SET(h, CURLOPT_NOBODY, 1L);
+        else if (mode == MODE_FILE)
+            EASY_SET(h, CURLOPT_UPLOAD, 1L);
+        h->mode = mode;
+    }
+    if (mode == MODE_MEMORY) {
+        EASY_SET(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.size);
+        EASY_SET(h, CURLOPT_POSTFIELDS, call->body.size > 0 ? call->body.data : "");
+    } else if (mode == MODE_FILE) {
+        EASY_SET(h, CURLOPT_INFILESIZE_LARGE, (curl_off_t)call->body.size);
+    }
+    if (strcmp(h->method, call->method) != 0) {
+        snprintf(h->method, sizeof(h->method), "%s", call->method);
+        EASY_SET(h, CURLOPT_CUSTOMREQUEST, h->method);
+    }
+}
+
+static void start_call(struct handle *h, struct http_call *call)
+{
+    struct http_client *c = h->client;
+
+    call->handle_ = h;
+    h->call = call;
+    h->own = RC_OK;
+    h->sent = 0;
+    h->error[0] = '\0';
+    h->answer.text[0] = '\0';
+    http_head_begin(&h->head, &h->answer);
+    h->body.max = call->answer_max ? call->answer_max : ANSWER_DEFAULT_MAX;
+    buf_reset(&h->body);
+    h->seen_bytes = 0;
+    h->seen_ms = loop_now_ms(c->loop);
+    set_headers(h, call);
+    set_body(h, call);
+    EASY_SET(h, CURLOPT_URL, call->url);
+    if (call->unix_socket != NULL || h->has_unix_socket)
+        EASY_SET(h, CURLOPT_UNIX_SOCKET_PATH, call->unix_socket);
+    h->has_unix_socket = call->unix_socket != NULL;
+    c->n_active++;
+    c->stats.calls++;
+    BUG_ON(curl_multi_add_handle(c->multi, h->easy) != CURLM_OK);
+    if (!loop_timer_is_set(c->watch))
+        loop_timer_set(c->watch, c->watch_ms);
+}
+
+static uint64_t info(struct handle *h, CURLINFO what)
+{
+    curl_off_t v = 0;
+
+    return curl_easy_getinfo(h->easy, what, &v) == CURLE_OK && v > 0 ? (uint64_t)v : 0;
+}
+
+static uint64_t info_long(struct handle *h, CURLINFO what)
+{
+    long v = 0;
+
+    return curl_easy_getinfo(h->easy, what, &v) == CURLE_OK && v > 0 ? (uint64_t)v : 0;
+}
+
+static void explain(struct handle *h, CURLcode result)
+{
+    struct http_answer *a = &h->answer;
+
+    if (a->text[0] == '\0')
+        snprintf(a->text, sizeof(a->text), "%s",
+                 h->error[0] ? h->error : curl_easy_strerror(result));
+    for (char *p = a->text; *p; p++) {
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
+    }
+}
+
+/* Complete the answer from what curl knows at the end. */
+static void conclude(struct handle *h, CURLcode result)
+{
+    struct http_answer *a = &h->answer;
+    struct http_stats *st = &h->client->stats;
+    uint64_t up = info(h, CURLINFO_SIZE_UPLOAD_T), request = info_long(h, CURLINFO_REQUEST_SIZE);
+    curl_off_t length = -1;
+
+    if (h->own != RC_OK) {
+        a->rc = h->own;
+    } else if (result == CURLE_OK && (!h->head.whole || a->status < 200)) {
+        a->rc = RC_NET; /* curl takes a header block cut short for an answer */
+        snprintf(a->text, sizeof(a->text), "the connection was closed within the answer's header");
+    } else {
+        a->rc = result == CURLE_OK ? RC_OK : RC_NET;
+    }
+    if (a->rc != RC_OK)
+        explain(h, result);
+    a->body = h->body.data;
+    a->body_len = h->body.len;
+    a->request_sent = request > 0 && up >= h->call->body.size;
+    a->total_us = info(h, CURLINFO_TOTAL_TIME_T);
+    if (curl_easy_getinfo(h->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) == CURLE_OK &&
+        length >= 0)
+        a->content_length = (uint64_t)length;
+    if (a->status != 0)
+        http_head_end(&h->head, clock_wall_now_ns() / CLOCK_NS_PER_S);
+    st->bytes_sent += up + request;
+    st->bytes_received += info(h, CURLINFO_SIZE_DOWNLOAD_T) + info_long(h, CURLINFO_HEADER_SIZE);
+}
+
+/* Out of curl, the answer told, the handle free again. The answer's memory is the handle's, so it
+ * is lent out again only afterwards. */
+static void finish_call(struct handle *h, CURLcode result)
+{
+    struct http_client *c = h->client;
+    struct http_call *call = h->call;
+
+    conclude(h, result);
+    BUG_ON(curl_multi_remove_handle(c->multi, h->easy) != CURLM_OK);
+    call->handle_ = NULL;
+    h->call = NULL;
+    c->n_active--;
+    call->done(call->arg, &h->answer);
+    if (h->body.cap > ANSWER_KEEP_MAX + 1) {
+        buf_fini(&h->body);
+        buf_init(&h->body, ANSWER_DEFAULT_MAX);
+    }
+    c->idle[c->n_idle++] = h;
+}
+
+static void collect(struct http_client *c)
+{
+    CURLMsg *m;
+    int left;
+
+    while ((m = curl_multi_info_read(c->multi, &left)) != NULL) {
+        char *private = NULL;
+        CURLcode result = m->data.result;
+
+        if (m->msg != CURLMSG_DONE ||
+            curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &private) != CURLE_OK)
+            continue;
+        finish_call((struct handle *)(void *)private, result);
+    }
+    run_queue(c);
+}
+
+static void end_call(struct handle *h, enum rc why, const char *text)
+{
+    h->own = why;
+    snprintf(h->answer.text, sizeof(h->answer.text), "%s", text);
+    finish_call(h, CURLE_ABORTED_BY_CALLBACK);
+}
+
+/* ---- waiting calls, time limits ---- */
+
+/* The bandwidth limit: a body books its time on the line when it starts, and the next one waits
+ * until that has passed; curl keeps the one that runs from going faster. */
+static bool paced(struct http_client *c, const struct http_call *call)
+{
+    uint64_t rate = c->cfg.bytes_per_second;
+    int64_t now, late;
+
+    if (rate == 0 || call->body.size == 0)
+        return true;
+    now = clock_mono_now_ns();
+    late = c->pace_free_ns - now;
+    if (late > 0) {
+        loop_timer_set(c->pace, (uint64_t)(late / CLOCK_NS_PER_MS) + 1);
+        return false;
+    }
+    if (c->pace_free_ns < now - CLOCK_NS_PER_S / 10)
+        c->pace_free_ns = now - CLOCK_NS_PER_S / 10;
+    c->pace_free_ns += (int64_t)((double)call->body.size * 1e9 / (double)rate);
+    return true;
+}
+
+static void run_queue(struct http_client *c)
+{
+    struct http_call *call;
+
+    while ((call = c->first) != NULL && (c->n_idle > 0 || c->n_handles < c->cfg.connections)) {
+        struct handle *h;
+
+        if (!paced(c, call))
+            return;
+        c->first = call->next_;
+        if (c->first == NULL)
+            c->last = NULL;
+        call->next_ = NULL;
+        if (c->n_idle > 0) {
+            h = c->idle[--c->n_idle];
+        } else {
+            h = c->handles[c->n_handles++] = handle_new(c);
+            if (c->cfg.bytes_per_second > 0)
+                EASY_SET(h, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)c->cfg.bytes_per_second);
+        }
+        start_call(h, call);
+    }
+}
+
+static void pace_fired(void *arg)
+{
+    run_queue(arg);
+}
+
+/* One timer for all calls: reading a few counters a second is cheaper than a timer for each call.
+ * Connecting is left to curl's own limit. */
+static void watch_fired(void *arg)
+{
+    struct http_client *c = arg;
+    uint64_t now = loop_now_ms(c->loop);
+
+    for (unsigned i = 0; i < c->n_handles; i++) {
+        struct handle *h = c->handles[i];
+        uint64_t up, down, limit;
+        char text[96];
+
+        if (h->call == NULL)
+            continue;
+        up = info(h, CURLINFO_SIZE_UPLOAD_T);
+        down = info(h, CURLINFO_SIZE_DOWNLOAD_T) + info_long(h, CURLINFO_HEADER_SIZE);
+        if (info(h, CURLINFO_PRETRANSFER_TIME_T) == 0 || up + down + 1 != h->seen_bytes) {
+            h->seen_bytes = up + down + 1;
+            h->seen_ms = now;
+            continue;
+        }
+        limit = up >= h->call->body.size && down == 0 ? c->cfg.first_byte_ms : c->cfg.stall_ms;
+        if (now - h->seen_ms < limit)
+            continue;
+        snprintf(text, sizeof(text), "no byte came or went for %" PRIu64 " ms", now - h->seen_ms);
+        end_call(h, RC_NET, text);
+    }
+    if (c->n_active > 0)
+        loop_timer_set(c->watch, c->watch_ms);
+    run_queue(c);
+}
+
+/* ---- the interface ---- */
+
+struct http_client *http_client_new(struct loop *l, const struct http_cfg *cfg)
+{
+    struct http_client *c = mem_alloc(sizeof(*c));
+
+    c->loop = l;
+    c->cfg = *cfg;
+    c->cfg.connections = cfg->connections ? cfg->connections : 1;
+    c->cfg.connect_ms = cfg->connect_ms ? cfg->connect_ms : 10000;
+    c->cfg.first_byte_ms = cfg->first_byte_ms ? cfg->first_byte_ms : 60000;
+    c->cfg.stall_ms = cfg->stall_ms ? cfg->stall_ms : 60000;
+    c->watch_ms =
+        (c->cfg.first_byte_ms < c->cfg.stall_ms ? c->cfg.first_byte_ms : c->cfg.stall_ms) / 8;
+    c->watch_ms = c->watch_ms < 10 ? 10 : c->watch_ms > 1000 ? 1000 : c->watch_ms;
+    c->ca_file = cfg->ca_file ? mem_strdup(cfg->ca_file) : NULL;
+    c->multi = curl_multi_init();
+    BUG_ON(c->multi == NULL);
+    c->sockets = http_sockets_new(l, socket_ready, c);
+    c->timer = loop_timer_new(l, timer_fired, c);
+    c->watch = loop_timer_new(l, watch_fired, c);
+    c->pace = loop_timer_new(l, pace_fired, c);
+    c->handles = mem_alloc(c->cfg.connections * sizeof(struct handle *));
+    c->idle = mem_alloc(c->cfg.connections * sizeof(struct handle *));
+    MULTI_SET(c, CURLMOPT_SOCKETFUNCTION, on_socket);
+    MULTI_SET(c, CURLMOPT_SOCKETDATA, c);
+    MULTI_SET(c, CURLMOPT_TIMERFUNCTION, on_timer);
+    MULTI_SET(c, CURLMOPT_TIMERDATA, c);
+    MULTI_SET(c, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+    MULTI_SET(c, CURLMOPT_MAXCONNECTS, (long)c->cfg.connections);
+    return c;
+}
+
+void http_client_free(struct http_client *c)
+{
+    if (c == NULL)
+        return;
+    while (c->first != NULL)
+        http_cancel(c, c->first);
+    for (unsigned i = 0; i < c->n_handles; i++) {
+        if (c->handles[i]->call != NULL)
+            http_cancel(c, c->handles[i]->call);
+    }
+    for (unsigned i = 0; i < c->n_handles; i++) {
+        curl_easy_cleanup(c->handles[i]->easy);
+        buf_fini(&c->handles[i]->body);
+        free(c->handles[i]);
+    }
+    BUG_ON(curl_multi_cleanup(c->multi) != CURLM_OK);
+    http_sockets_free(c->sockets);
+    loop_timer_free(c->timer);
+    loop_timer_free(c->watch);
+    loop_timer_free(c->pace);
+    free(c->handles);
+    free(c->idle);
+    free(c->ca_file);
+    free(c);
+}
+
+void http_start(struct http_client *c, struct http_call *call)
+{
+    call->handle_ = NULL;
+    call->next_ = NULL;
+    if (c->last != NULL)
+        c->last->next_ = call;
+    else
+        c->first = call;
+    c->last = call;
+    run_queue(c);
+}
+
+void http_cancel(struct http_client *c, struct http_call *call)
+{
+    struct http_answer a = {.rc = RC_CANCELLED, .body = "", .content_length = UINT64_MAX};
+    struct http_call *before = NULL;
+
+    if (call->handle_ != NULL) {
+        end_call(call->handle_, RC_CANCELLED, "stopped by us");
+        run_queue(c);
+        return;
+    }
+    if (c->first != call) {
+        for (before = c->first; before != NULL && before->next_ != call; before = before->next_)
+            ;
+        BUG_ON(before == NULL);
+    }
+    if (before != NULL)
+        before->next_ = call->next_;
+    else
+        c->first = call->next_;
+    if (c->last == call)
+        c->last = before;
+    snprintf(a.text, sizeof(a.text), "stopped by us");
+    call->done(call->arg, &a);
+}
+
+void http_client_stats(const struct http_client *c, struct http_stats *out)
+{
+    *out = c->stats;
+}
+
+enum rc http_global_init(struct err *e)
+{
+    struct sigaction sa;
+    CURLcode rc = curl_global_init(CURL_GLOBAL_DEFAULT);
+
+    if (rc != CURLE_OK)
+        return err_set(e, RC_IO, "libcurl does not start: %s", curl_easy_strerror(rc));
+    if (sigaction(SIGPIPE, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL)
+        (void)signal(SIGPIPE, SIG_IGN); /* cannot fail for a known signal */
+    return RC_OK;
+}
+
+void http_global_fini(void)
+{
+    curl_global_cleanup();
+}
+
+const char *http_version(void)
+{
+    return curl_version();
+}

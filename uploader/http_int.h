@@ -1,0 +1,34 @@
+/* What http.c is made of, apart from curl: the header of an answer, and watched descriptors. For
+ * this folder and its tests. */
+#ifndef UPLOADER_HTTP_INT_H
+#define UPLOADER_HTTP_INT_H
+
+#include "uploader/http.h"
+
+/* The header of an answer as it comes, line by line. */
+struct http_head {
+    struct http_answer *answer;
+    bool whole;              /* the empty line has come */
+    int64_t retry_at_unix_s; /* a Retry-After that is a date; 0: none */
+};
+void http_head_begin(struct http_head *h, struct http_answer *a);
+/* One line, with or without its line end. A status line begins anew: a 100 may have come before. */
+void http_head_line(struct http_head *h, const char *line, size_t n);
+/* After the last line: what needs more than one of them. */
+void http_head_end(struct http_head *h, int64_t now_unix_s);
+
+/* Descriptors watched on a loop, by number. Interest is widened at once but shrinks only when an
+ * event comes that nobody wants: a kept connection goes through thousands of calls without a
+ * system call for its watching. */
+struct http_sockets;
+struct http_sockets *http_sockets_new(struct loop *l, void (*ready)(void *arg, int fd, int events),
+                                      void *arg);
+void http_sockets_free(struct http_sockets *s);
+/* A socket of ours, non-blocking; < 0 with errno. */
+int http_sockets_open(struct http_sockets *s, int family, int type, int protocol);
+int http_sockets_close(struct http_sockets *s, int fd);
+/* events: LOOP_READ|LOOP_WRITE that are wanted now. With 0, a descriptor that was not opened here
+ * is forgotten, since its owner may close it without telling. */
+void http_sockets_watch(struct http_sockets *s, int fd, int events);
+
+#endif
