@@ -1,0 +1,417 @@
+/* The bucket as the gateway sees it: see destination.h.
+ *
+ * One breaker for the destination and one concurrency figure. Credentials are asked for on the main
+ * thread and shared with the uploader threads; a region learned from a redirect stays until the
+ * next reload. Never touches a file or the ledger.
+ */
+#include "gateway/destination.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* How often a missing, refused or expiring set of keys is asked for again, and changed files are
+ * noticed. */
+#define CREDENTIALS_POLL_MS 5000
+#define CREDENTIALS_REFRESH_MIN_MS 1000
+
+struct destination {
+    struct destination_cfg cfg;
+    struct endpoint endpoint;
+    struct pool *pool;
+    struct breaker breaker;
+    struct concurrency concurrency;
+    struct credentials_source *source;
+    struct credentials *credentials; /* NULL: none yet */
+    struct loop_timer *probe_timer, *credentials_timer;
+    uint64_t credentials_asked_ms;
+    unsigned in_flight;
+    struct err why;
+};
+
+static const char *env_of_process(void *arg, const char *name)
+{
+    (void)arg;
+    return getenv(name);
+}
+
+static struct endpoint_cfg endpoint_cfg_of(const struct config *c)
+{
+    return (struct endpoint_cfg){
+        .bucket = c->bucket.name,
+        .region = c->bucket.region,
+        .url = c->bucket.endpoint,
+        .allow_http = c->bucket.allow_http,
+        .path_style = c->bucket.path_style,
+        .dual_stack = c->bucket.dual_stack,
+        .fips = c->bucket.fips,
+    };
+}
+
+/* ---- breaker ---- */
+
+static void wake_for_probe(struct destination *d)
+{
+    uint64_t wait = breaker_wait_ms(&d->breaker, loop_now_ms(d->cfg.loop));
+    if (wait == UINT64_MAX)
+        loop_timer_clear(d->probe_timer);
+    else
+        loop_timer_set(d->probe_timer, wait);
+}
+
+static void probe_due(void *arg)
+{
+    struct destination *d = arg;
+    d->cfg.ready(d->cfg.arg);
+}
+
+static void tell_breaker(struct destination *d, enum breaker_event ev, const struct err *why,
+                         uint64_t floor_ms)
+{
+    enum breaker_state before = d->breaker.state;
+    breaker_tell(&d->breaker, ev, loop_now_ms(d->cfg.loop), floor_ms, &random_system);
+    if (why)
+        d->why = *why;
+    if (d->breaker.state == BREAKER_OPEN)
+        wake_for_probe(d);
+    if (before == BREAKER_CLOSED && d->breaker.state != BREAKER_CLOSED)
+        log_warning("destination_waits", F_STR("why", d->why.text), F_STR("code", d->why.code));
+    if (before != BREAKER_CLOSED && d->breaker.state == BREAKER_CLOSED) {
+        log_info("destination_back");
+        d->why = (struct err){0};
+        d->cfg.ready(d->cfg.arg);
+    }
+}
+
+/* ---- credentials ---- */
+
+static void ask_credentials(struct destination *d)
+{
+    struct credentials *fresh = NULL;
+    struct err e = {0};
+    d->credentials_asked_ms = loop_now_ms(d->cfg.loop);
+    enum rc rc = credentials_source_get(d->source, &fresh, &e);
+    if (rc != RC_OK) {
+        /* Keys that still work are better than none. */
+        if (!d->credentials || strcmp(d->why.text, e.text) != 0)
+            log_error("credentials_missing", F_STR("why", e.text));
+        if (!d->credentials)
+            d->why = e;
+        loop_timer_set(d->credentials_timer, CREDENTIALS_POLL_MS);
+        return;
+    }
+    bool first = !d->credentials;
+    bool other = first ||
+                 strcmp(credentials_access_key_id(fresh),
+                        credentials_access_key_id(d->credentials)) != 0 ||
+                 strcmp(credentials_secret_access_key(fresh),
+                        credentials_secret_access_key(d->credentials)) != 0;
+    credentials_free(d->credentials);
+    d->credentials = fresh;
+    pool_set_credentials(d->pool, fresh);
+    if (other) {
+        log_info("credentials", F_STR("origin", credentials_origin(fresh)),
+                 F_STR("access_key_id", credentials_access_key_id(fresh)));
+        if (first)
+            d->why = (struct err){0};
+        destination_kick(d);
+    }
+    uint64_t in = credentials_refresh_in_ms(fresh, clock_wall_now_ns() / CLOCK_NS_PER_S);
+    loop_timer_set(d->credentials_timer, in < CREDENTIALS_POLL_MS ? in : CREDENTIALS_POLL_MS);
+}
+
+static void credentials_tick(void *arg)
+{
+    struct destination *d = arg;
+    int64_t now_s = clock_wall_now_ns() / CLOCK_NS_PER_S;
+    bool due = !d->credentials || credentials_refresh_in_ms(d->credentials, now_s) == 0;
+    if (due || credentials_source_changed(d->source))
+        ask_credentials(d);
+    else
+        loop_timer_set(d->credentials_timer, CREDENTIALS_POLL_MS);
+}
+
+static enum rc open_source(const struct config *c, struct credentials_source **out, struct err *e)
+{
+    struct credentials_cfg cc = {
+        .source = c->credentials.source,
+        .profile = c->credentials.profile,
+        .file = c->credentials.file,
+        .env = env_of_process,
+    };
+    return credentials_source_new(&cc, out, e);
+}
+
+/* ---- outcomes ---- */
+
+static void refresh(struct destination *d, const struct err *why)
+{
+    /* The same keys refused again are a refusal; new ones are worth a try at once. */
+    char before[132] = "";
+    if (d->credentials)
+        strncpy(before, credentials_access_key_id(d->credentials), sizeof before - 1);
+    if (loop_now_ms(d->cfg.loop) - d->credentials_asked_ms >= CREDENTIALS_REFRESH_MIN_MS)
+        ask_credentials(d);
+    if (d->credentials && strcmp(before, credentials_access_key_id(d->credentials)) == 0)
+        tell_breaker(d, BREAKER_REFUSAL, why, 0);
+}
+
+static void reroute(struct destination *d, const struct transfer_outcome *o)
+{
+    struct endpoint ep;
+    struct err e = {0};
+    struct endpoint_cfg ec = endpoint_cfg_of(d->cfg.config);
+    bool new_region = strcmp(o->region, d->endpoint.region) != 0;
+    if (!new_region || endpoint_reroute(&ec, o->region, &ep, &e) != RC_OK) {
+        tell_breaker(d, BREAKER_REFUSAL, &o->err, 0);
+        return;
+    }
+    log_warning("destination_rerouted", F_STR("from", d->endpoint.region), F_STR("to", ep.region),
+                F_STR("remedy", "set bucket.region to it"));
+    d->endpoint = ep;
+    pool_set_endpoint(d->pool, &ep);
+}
+
+static void act_on_destination(struct destination *d, const struct transfer_outcome *o,
+                               enum advice_destination what)
+{
+    switch (what) {
+    case ADVICE_DEST_NOTHING:
+        /* The store answered, whatever it said of this file: a probe has found it alive. */
+        if (d->breaker.state == BREAKER_PROBING)
+            tell_breaker(d, BREAKER_SUCCESS, NULL, 0);
+        break;
+    case ADVICE_DEST_SUCCESS:
+        tell_breaker(d, BREAKER_SUCCESS, NULL, 0);
+        concurrency_good(&d->concurrency, o->answer_us);
+        break;
+    case ADVICE_DEST_THROTTLED:
+        concurrency_throttled(&d->concurrency, loop_now_ms(d->cfg.loop));
+        tell_breaker(d, BREAKER_FAILURE, &o->err, o->retry_after_ms);
+        break;
+    case ADVICE_DEST_FAILURE:
+        tell_breaker(d, BREAKER_FAILURE, &o->err, o->retry_after_ms);
+        break;
+    case ADVICE_DEST_REFUSED:
+        tell_breaker(d, BREAKER_REFUSAL, &o->err, 0);
+        break;
+    case ADVICE_DEST_REFRESH:
+        refresh(d, &o->err);
+        break;
+    case ADVICE_DEST_REROUTE:
+        reroute(d, o);
+        break;
+    }
+}
+
+static void outcome(void *arg, const struct transfer_outcome *o)
+{
+    struct destination *d = arg;
+    BUG_ON(d->in_flight == 0);
+    d->in_flight--;
+    struct advice_verdict v = advice_of(o, d->cfg.attempts(d->cfg.arg, o->tag));
+    if (o->result == TRANSFER_CANCELLED && d->breaker.state == BREAKER_PROBING)
+        breaker_tell(&d->breaker, BREAKER_KICK, loop_now_ms(d->cfg.loop), 0, &random_system);
+    else if (o->result != TRANSFER_CANCELLED)
+        act_on_destination(d, o, v.destination);
+    enum advice a = v.file;
+    /* While the destination as a whole waits, a file has nothing to wait for by itself. */
+    if (a == ADVICE_DEFER && d->breaker.state != BREAKER_CLOSED &&
+        v.destination != ADVICE_DEST_NOTHING)
+        a = ADVICE_PUT_BACK;
+    d->cfg.done(d->cfg.arg, o, a);
+}
+
+static void progress(void *arg, const struct transfer_progress *p)
+{
+    struct destination *d = arg;
+    d->cfg.progress(d->cfg.arg, p);
+}
+
+/* ---- life ---- */
+
+static enum transfer_conflict conflict_of(const struct config *c)
+{
+    switch (c->conflict) {
+    case CONFIG_HOLD:
+        return TRANSFER_HOLD_NEW;
+    case CONFIG_OVERWRITE:
+        return TRANSFER_OVERWRITE;
+    case CONFIG_KEEP_BOTH:
+        break;
+    }
+    return TRANSFER_KEEP_BOTH;
+}
+
+static enum rc open_pool(const struct destination *d, const struct config *c,
+                         const struct endpoint *ep, struct pool **out, struct err *e)
+{
+    struct pool_cfg pc = {
+        .loop = d->cfg.loop,
+        .threads = d->cfg.threads,
+        .connections = c->uploads,
+        .endpoint = *ep,
+        .transfer =
+            {
+                .root_fd = d->cfg.root_fd,
+                .single_max = c->multipart.threshold,
+                .single_limit = UINT64_C(5) << 30,
+                .part_bytes = c->multipart.part_size,
+                .parts_in_flight = c->multipart.parallel,
+                .read_whole_max = 1 << 20,
+                .conflict = conflict_of(c),
+                .acl = c->bucket.acl,
+                .checksum_sha256 = c->checksum_sha256,
+                .content_md5 = c->content_md5,
+                .if_none_match = c->if_none_match && c->conflict != CONFIG_OVERWRITE,
+                .user_agent = "spoolgate",
+            },
+        .http =
+            {
+                .ca_file = c->bucket.ca_file,
+                .connect_ms = c->timeouts.connect_ms,
+                .first_byte_ms = c->timeouts.first_byte_ms,
+                .stall_ms = c->timeouts.stall_ms,
+                .bytes_per_second = c->bandwidth ? c->bandwidth / d->cfg.threads + 1 : 0,
+            },
+        .done = outcome,
+        .progress = progress,
+        .arg = (void *)d,
+    };
+    return pool_new(&pc, out, e);
+}
+
+enum rc destination_new(const struct destination_cfg *cfg, struct destination **out, struct err *e)
+{
+    struct destination *d = mem_alloc(sizeof *d);
+    d->cfg = *cfg;
+    breaker_init(&d->breaker);
+    concurrency_init(&d->concurrency, cfg->config->uploads);
+    struct endpoint_cfg ec = endpoint_cfg_of(cfg->config);
+    enum rc rc = endpoint_resolve(&ec, &d->endpoint, e);
+    if (rc != RC_OK)
+        goto out;
+    if ((rc = open_source(cfg->config, &d->source, e)) != RC_OK)
+        goto out;
+    if ((rc = open_pool(d, cfg->config, &d->endpoint, &d->pool, e)) != RC_OK)
+        goto out;
+    d->probe_timer = loop_timer_new(cfg->loop, probe_due, d);
+    d->credentials_timer = loop_timer_new(cfg->loop, credentials_tick, d);
+    ask_credentials(d);
+    *out = d;
+    return RC_OK;
+out:
+    destination_free(d);
+    return rc;
+}
+
+void destination_free(struct destination *d)
+{
+    if (!d)
+        return;
+    pool_free(d->pool);
+    loop_timer_free(d->probe_timer);
+    loop_timer_free(d->credentials_timer);
+    credentials_source_free(d->source);
+    credentials_free(d->credentials);
+    free(d);
+}
+
+enum rc destination_reload(struct destination *d, const struct config *config, struct err *e)
+{
+    BUG_ON(d->in_flight > 0);
+    struct endpoint ep;
+    struct credentials_source *source = NULL;
+    struct pool *pool = NULL;
+    struct endpoint_cfg ec = endpoint_cfg_of(config);
+    enum rc rc = endpoint_resolve(&ec, &ep, e);
+    if (rc == RC_OK)
+        rc = open_source(config, &source, e);
+    if (rc == RC_OK)
+        rc = open_pool(d, config, &ep, &pool, e);
+    if (rc != RC_OK) {
+        credentials_source_free(source);
+        return rc;
+    }
+    pool_free(d->pool);
+    credentials_source_free(d->source);
+    credentials_free(d->credentials);
+    d->pool = pool;
+    d->source = source;
+    d->credentials = NULL;
+    d->endpoint = ep;
+    d->cfg.config = config;
+    concurrency_init(&d->concurrency, config->uploads);
+    ask_credentials(d);
+    destination_kick(d);
+    return RC_OK;
+}
+
+unsigned destination_slots(struct destination *d)
+{
+    if (!d->credentials || d->in_flight >= d->concurrency.now)
+        return 0;
+    if (d->breaker.state == BREAKER_CLOSED)
+        return d->concurrency.now - d->in_flight;
+    /* A probe goes alone, so that its answer says how things are now. */
+    bool due = breaker_wait_ms(&d->breaker, loop_now_ms(d->cfg.loop)) == 0;
+    return d->in_flight == 0 && due ? 1 : 0;
+}
+
+void destination_submit(struct destination *d, struct transfer_job *job)
+{
+    bool allowed = breaker_allows(&d->breaker, loop_now_ms(d->cfg.loop));
+    BUG_ON(!allowed);
+    d->in_flight++;
+    pool_submit(d->pool, job);
+}
+
+unsigned destination_in_flight(const struct destination *d)
+{
+    return d->in_flight;
+}
+
+void destination_cancel_all(struct destination *d)
+{
+    pool_cancel_all(d->pool);
+}
+
+void destination_kick(struct destination *d)
+{
+    tell_breaker(d, BREAKER_KICK, NULL, 0);
+    d->cfg.ready(d->cfg.arg);
+}
+
+void destination_refuse(struct destination *d, const struct err *why)
+{
+    tell_breaker(d, BREAKER_REFUSAL, why, 0);
+}
+
+void destination_status(struct destination *d, struct destination_status *out)
+{
+    uint64_t now = loop_now_ms(d->cfg.loop);
+    *out = (struct destination_status){
+        .state = d->breaker.state,
+        .why = d->why,
+        .since_ms = d->breaker.state == BREAKER_CLOSED ? 0 : now - d->breaker.opened_ms,
+        .next_probe_ms = breaker_wait_ms(&d->breaker, now),
+        .in_flight = d->in_flight,
+        .concurrency = d->concurrency.now,
+        .credentials_expire = INT64_MAX,
+        .has_credentials = d->credentials != NULL,
+    };
+    pool_stats(d->pool, &out->pool);
+    memcpy(out->endpoint, d->endpoint.origin, sizeof out->endpoint);
+    memcpy(out->bucket, d->endpoint.bucket, sizeof out->bucket);
+    memcpy(out->region, d->endpoint.region, sizeof out->region);
+    if (d->credentials) {
+        strncpy(out->credentials_origin, credentials_origin(d->credentials),
+                sizeof out->credentials_origin - 1);
+        strncpy(out->access_key_id, credentials_access_key_id(d->credentials),
+                sizeof out->access_key_id - 1);
+        out->credentials_expire = credentials_expires(d->credentials);
+    }
+}

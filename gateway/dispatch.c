@@ -1,0 +1,619 @@
+/* From accepted to retired: see pipeline_int.h.
+ *
+ * The pump runs just before the loop waits: it takes files from the ledger while the destination has
+ * slots, hands them over in one batch, and acts on outcomes by advice. A delivered file is retired
+ * only after its receipt is durable (P1); a file whose receipt could not be written is sent again and
+ * found to be there (P5).
+ */
+#include "gateway/pipeline_int.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RETIREMENTS_A_BATCH 64
+#define RETIRE_AGAIN_MS     5000
+#define LOCAL_AGAIN_MS      5000
+
+struct retirement {
+    struct ledger_file *file;
+    struct retire_file what;
+    enum retire_result result;
+    struct err err;
+};
+
+/* A receipt that is being made durable. */
+struct delivery {
+    struct pipeline *p;
+    struct ledger_file *file;
+    int64_t read_wall_ns;
+    bool verified, renamed;
+    uint64_t bytes;
+};
+
+/* What a taken file carries for us in `user`: when its retirement read the bytes. */
+struct taken {
+    int64_t read_wall_ns;
+    bool probe;
+};
+
+static struct taken *taken_of(struct ledger_file *f)
+{
+    if (!f->user)
+        f->user = mem_alloc(sizeof(struct taken));
+    return f->user;
+}
+
+static void drop_taken(struct ledger_file *f)
+{
+    free(f->user);
+    f->user = NULL;
+}
+
+/* ---- event types ---- */
+
+void dispatch_lanes(struct pipeline *p)
+{
+    struct queue *q = ledger_queue(p->ledger);
+    unsigned n = queue_lanes(q);
+    if (n == p->n_lanes)
+        return;
+    p->lanes = mem_resize(p->lanes, n, sizeof *p->lanes);
+    for (unsigned i = p->n_lanes; i < n; i++) {
+        const char *name = queue_lane_name(q, i);
+        p->lanes[i] = (struct pipeline_lane){
+            .selected = config_selects(p->config, name, strlen(name)),
+        };
+        queue_pause(q, i, p->lanes[i].selected ? NULL : "not selected");
+    }
+    p->n_lanes = n;
+}
+
+void dispatch_lanes_anew(struct pipeline *p)
+{
+    dispatch_lanes(p);
+    struct queue *q = ledger_queue(p->ledger);
+    for (unsigned i = 0; i < p->n_lanes; i++) {
+        const char *name = queue_lane_name(q, i);
+        p->lanes[i].selected = config_selects(p->config, name, strlen(name));
+        p->lanes[i].refused = false;
+        queue_pause(q, i, p->lanes[i].selected ? NULL : "not selected");
+    }
+    dispatch_want(p);
+}
+
+static void refuse_lane(struct pipeline *p, unsigned lane, const struct err *why)
+{
+    struct pipeline_lane *l = &p->lanes[lane];
+    if (!l->refused)
+        log_warning("prefix_refused", F_STR("event_type", queue_lane_name(ledger_queue(p->ledger), lane)),
+                    F_STR("code", why->code), F_STR("why", why->text));
+    l->refused = true;
+    l->probing = false;
+    l->why = *why;
+    l->probe_at_ms = loop_now_ms(p->cfg.loop) + PIPELINE_LANE_PROBE_MS;
+    queue_pause(ledger_queue(p->ledger), lane, why->text);
+    unsigned refused = 0;
+    for (unsigned i = 0; i < p->n_lanes; i++)
+        refused += p->lanes[i].refused;
+    /* Two prefixes and more with nothing passing in between: it is not a matter of the prefix. */
+    if (refused >= 2)
+        destination_refuse(p->destination, why);
+}
+
+static void allow_lane(struct pipeline *p, unsigned lane)
+{
+    for (unsigned i = 0; i < p->n_lanes; i++) {
+        /* A success of one event type says nothing of another's prefix, but the others may be asked
+         * at once. */
+        if (p->lanes[i].refused && i != lane)
+            p->lanes[i].probe_at_ms = 0;
+    }
+    if (!p->lanes[lane].refused)
+        return;
+    p->lanes[lane].refused = false;
+    p->lanes[lane].probing = false;
+    if (p->lanes[lane].selected)
+        queue_pause(ledger_queue(p->ledger), lane, NULL);
+}
+
+/* ---- sending ---- */
+
+static void submit(struct pipeline *p, struct ledger_file *f)
+{
+    struct buf key;
+    buf_init(&key, LAYOUT_KEY_MAX + 1);
+    layout_key(p->layout, f->path, f->path_len, &key);
+    struct transfer_job *job =
+        transfer_job_new((uint64_t)(uintptr_t)f, f->path, key.data, &f->id);
+    buf_fini(&key);
+    if (f->upload_id[0] != '\0') {
+        job->upload_id = mem_strdup(f->upload_id);
+        job->part_bytes = f->part_bytes;
+        job->n_parts = f->n_parts;
+        job->parts = mem_alloc(f->n_parts * sizeof *job->parts);
+        for (size_t i = 0; i < f->n_parts; i++) {
+            job->parts[i].number = f->parts[i].number;
+            memcpy(job->parts[i].etag, f->parts[i].etag, sizeof job->parts[i].etag);
+            memcpy(job->parts[i].sha256, f->parts[i].sha256, SHA256_SIZE);
+        }
+    }
+    f->state = LEDGER_SENDING;
+    if (f->first_try_ns == 0)
+        f->first_try_ns = clock_wall_now_ns();
+    p->n_sending++;
+    destination_submit(p->destination, job);
+}
+
+static void defer(struct pipeline *p, struct ledger_file *f, uint64_t delay_ms)
+{
+    if (p->n_deferred == PIPELINE_DEFERRED_MAX || p->stopping) {
+        drop_taken(f);
+        ledger_put_back(p->ledger, f);
+        return;
+    }
+    f->state = LEDGER_DEFERRED;
+    uint64_t due = loop_now_ms(p->cfg.loop) + delay_ms;
+    p->deferred[p->n_deferred++] = (struct pipeline_deferred){f, due};
+    if (due < p->deferred_due_ms)
+        p->deferred_due_ms = due;
+}
+
+static struct ledger_file *take_deferred(struct pipeline *p)
+{
+    uint64_t now = loop_now_ms(p->cfg.loop), next = UINT64_MAX;
+    struct ledger_file *found = NULL;
+    if (now < p->deferred_due_ms)
+        return NULL;
+    for (size_t i = 0; i < p->n_deferred;) {
+        if (!found && p->deferred[i].due_ms <= now) {
+            found = p->deferred[i].file;
+            p->deferred[i] = p->deferred[--p->n_deferred];
+            continue;
+        }
+        if (p->deferred[i].due_ms < next)
+            next = p->deferred[i].due_ms;
+        i++;
+    }
+    p->deferred_due_ms = next;
+    return found;
+}
+
+void dispatch_deferred_now(struct pipeline *p)
+{
+    for (size_t i = 0; i < p->n_deferred; i++)
+        p->deferred[i].due_ms = 0;
+    p->deferred_due_ms = p->n_deferred > 0 ? 0 : UINT64_MAX;
+    dispatch_want(p);
+}
+
+static void put_back(struct pipeline *p, struct ledger_file *f)
+{
+    drop_taken(f);
+    ledger_put_back(p->ledger, f);
+}
+
+static struct ledger_file *take_probe(struct pipeline *p)
+{
+    uint64_t now = loop_now_ms(p->cfg.loop);
+    for (unsigned i = 0; i < p->n_lanes; i++) {
+        struct pipeline_lane *l = &p->lanes[i];
+        if (!l->refused || !l->selected || l->probing || l->probe_at_ms > now)
+            continue;
+        struct ledger_file *f = ledger_take_from(p->ledger, i);
+        if (!f)
+            continue;
+        l->probing = true;
+        taken_of(f)->probe = true;
+        return f;
+    }
+    return NULL;
+}
+
+static struct ledger_file *take_next(struct pipeline *p)
+{
+    struct ledger_file *f = take_deferred(p);
+    if (!f)
+        f = take_probe(p);
+    if (!f)
+        f = ledger_take(p->ledger);
+    return f;
+}
+
+static uint64_t next_probe_ms(const struct pipeline *p)
+{
+    uint64_t next = UINT64_MAX;
+    for (unsigned i = 0; i < p->n_lanes; i++) {
+        const struct pipeline_lane *l = &p->lanes[i];
+        if (l->refused && l->selected && !l->probing && l->probe_at_ms < next)
+            next = l->probe_at_ms;
+    }
+    return next;
+}
+
+static void swap_settings(struct pipeline *p);
+static void start_retirement(struct pipeline *p, struct ledger_file *f);
+
+static void pump(void *arg)
+{
+    struct pipeline *p = arg;
+    if (!p->pump_wanted)
+        return;
+    p->pump_wanted = false;
+    if (p->fresh && p->n_sending == 0)
+        swap_settings(p);
+    if (p->stopping || p->fresh || !p->destination)
+        return;
+    dispatch_lanes(p);
+    struct ledger_file *f;
+    while (batch_outstanding(p->retirements) < PIPELINE_RETIRING_MAX &&
+           (f = ledger_take_delivered(p->ledger)))
+        start_retirement(p, f);
+    /* A disk that refuses receipts or removals must not let delivered files pile up without end. */
+    while (!p->poisoned && p->n_delivering + p->n_retrying < PIPELINE_RETIRING_MAX &&
+           batch_outstanding(p->retirements) < PIPELINE_RETIRING_MAX &&
+           destination_slots(p->destination) > 0 && (f = take_next(p)))
+        submit(p, f);
+    uint64_t now = loop_now_ms(p->cfg.loop), next = next_probe_ms(p);
+    if (p->deferred_due_ms < next)
+        next = p->deferred_due_ms;
+    if (next != UINT64_MAX)
+        loop_timer_set(p->pump_timer, next > now ? next - now : 1);
+}
+
+static void pump_due(void *arg)
+{
+    dispatch_want(arg);
+}
+
+void dispatch_want(struct pipeline *p)
+{
+    p->pump_wanted = true;
+}
+
+/* ---- retiring ---- */
+
+static enum retire_action action_of(const struct config *c)
+{
+    switch (c->after_delivery.action) {
+    case CONFIG_ARCHIVE:
+        return RETIRE_ARCHIVE;
+    case CONFIG_KEEP:
+        return RETIRE_KEEP;
+    case CONFIG_DELETE:
+        break;
+    }
+    return RETIRE_DELETE;
+}
+
+static void start_retirement(struct pipeline *p, struct ledger_file *f)
+{
+    struct retirement *r = batch_add(p->retirements);
+    r->file = f;
+    r->what = (struct retire_file){
+        .path = f->path,
+        .id = f->id,
+        /* After a restart it is not known when the bytes were read: then they are hashed again. */
+        .racy = !f->user || identity_is_racy(&f->id, taken_of(f)->read_wall_ns),
+        .place = f->first,
+        .delivered_ns = f->delivered_ns,
+    };
+    memcpy(r->what.sha256, f->sha256, SHA256_SIZE);
+}
+
+static void retirements_run(void *arg, void *items, size_t n)
+{
+    struct pipeline *p = arg;
+    struct retirement *r = items;
+    enum retire_action action = action_of(p->config);
+    for (size_t i = 0; i < n; i++)
+        r[i].result = retire_file(&fsio_system, p->cfg.root_fd, action, &r[i].what, &r[i].err);
+}
+
+struct retire_again {
+    struct pipeline *p;
+    struct ledger_file *file;
+    struct loop_timer *timer;
+};
+
+static void retire_again(void *arg)
+{
+    struct retire_again *again = arg;
+    struct pipeline *p = again->p;
+    p->n_retrying--;
+    loop_timer_free(again->timer);
+    start_retirement(p, again->file);
+    free(again);
+}
+
+static void retirement_failed(struct pipeline *p, struct retirement *r)
+{
+    if (p->counts.retire_failures++ == 0 || r->file->state != LEDGER_DELIVERED)
+        log_error("retire_failed", F_STR("path", r->file->path), F_STR("why", r->err.text));
+    if (p->stopping) {
+        /* The receipt is durable: the next start retires it. */
+        drop_taken(r->file);
+        return;
+    }
+    struct retire_again *again = mem_alloc(sizeof *again);
+    again->p = p;
+    again->file = r->file;
+    again->timer = loop_timer_new(p->cfg.loop, retire_again, again);
+    p->n_retrying++;
+    loop_timer_set(again->timer, RETIRE_AGAIN_MS);
+}
+
+static void retired(struct pipeline *p, struct retirement *r)
+{
+    static const uint8_t flags_of[] = {
+        [RETIRE_DELETE] = 0, [RETIRE_ARCHIVE] = RECORD_ARCHIVED, [RETIRE_KEEP] = RECORD_KEPT};
+    struct ledger_file *f = r->file;
+    if (r->result == RETIRE_FAILED) {
+        retirement_failed(p, r);
+        return;
+    }
+    bool look = f->changed || r->result == RETIRE_CHANGED;
+    uint8_t flags = r->result == RETIRE_DONE ? flags_of[action_of(p->config)] : RECORD_GONE;
+    if (look) {
+        p->counts.changed += r->result == RETIRE_CHANGED;
+        watcher_look(p->watcher, f->path, f->path_len, 0);
+    }
+    if (flags == RECORD_ARCHIVED)
+        p->counts.archived++;
+    drop_taken(f);
+    ledger_retire(p->ledger, f, flags);
+}
+
+static void retirements_done(void *arg, void *items, size_t n)
+{
+    struct pipeline *p = arg;
+    struct retirement *r = items;
+    for (size_t i = 0; i < n; i++)
+        retired(p, &r[i]);
+    dispatch_want(p);
+    dispatch_check_drained(p);
+}
+
+/* ---- outcomes ---- */
+
+static void delivered(void *arg, enum rc rc)
+{
+    struct delivery *d = arg;
+    struct pipeline *p = d->p;
+    struct ledger_file *f = d->file;
+    p->n_delivering--;
+    if (rc == RC_OK) {
+        uint64_t us = (uint64_t)(f->delivered_ns > f->accepted_ns ? f->delivered_ns - f->accepted_ns
+                                                                  : 0) / 1000;
+        p->counts.delivered_files++;
+        p->counts.delivered_bytes += d->bytes;
+        p->counts.verified += d->verified;
+        p->counts.conflicts += d->renamed;
+        p->counts.last_delivered_ns = f->delivered_ns;
+        if (us > p->counts.slowest_us)
+            p->counts.slowest_us = us;
+        p->lanes[f->lane].delivered_files++;
+        p->lanes[f->lane].delivered_bytes += d->bytes;
+        taken_of(f)->read_wall_ns = d->read_wall_ns;
+        start_retirement(p, f);
+    } else {
+        /* It is in the bucket, but nothing proves it: it will be sent again and found there. */
+        put_back(p, f);
+    }
+    free(d);
+    dispatch_want(p);
+    dispatch_check_drained(p);
+}
+
+static void deliver(struct pipeline *p, struct ledger_file *f, const struct transfer_outcome *o)
+{
+    struct ledger_receipt receipt = {
+        .key = o->key,
+        .etag = o->etag,
+        .version_id = o->version_id,
+        .request_id = o->request_id,
+        .verified = o->result == TRANSFER_VERIFIED,
+        .delivered_ns = o->done_wall_ns,
+    };
+    memcpy(receipt.sha256, o->sha256, SHA256_SIZE);
+    struct delivery *d = mem_alloc(sizeof *d);
+    *d = (struct delivery){
+        .p = p,
+        .file = f,
+        .read_wall_ns = o->read_wall_ns,
+        .verified = receipt.verified,
+        .bytes = o->bytes,
+    };
+    size_t key_len = strlen(o->key);
+    d->renamed = key_len < f->path_len || strcmp(o->key + key_len - f->path_len, f->path) != 0;
+    if (d->renamed)
+        log_warning("kept_both", F_STR("path", f->path), F_STR("key", o->key),
+                    F_STR("why", "the key held other bytes already"));
+    log_debug("delivered", F_STR("key", o->key), F_U64("size", o->bytes), F_STR("etag", o->etag));
+    p->n_delivering++;
+    if (taken_of(f)->probe || p->lanes[f->lane].refused)
+        allow_lane(p, f->lane);
+    ledger_deliver(p->ledger, f, &receipt, delivered, d);
+}
+
+static void held(void *arg, enum rc rc)
+{
+    struct pipeline *p = arg;
+    p->n_delivering--;
+    (void)rc; /* not durable: the ledger has put it back, and it is found out again */
+    dispatch_want(p);
+    dispatch_check_drained(p);
+}
+
+static void hold_file(struct pipeline *p, struct ledger_file *f, const struct transfer_outcome *o)
+{
+    const char *code = o->result == TRANSFER_CONFLICT ? "conflict"
+                       : o->result == TRANSFER_SHRUNK ? "shrunk"
+                                                      : "digest";
+    log_warning("held", F_STR("path", f->path), F_STR("code", code), F_STR("why", o->err.text));
+    drop_taken(f);
+    p->n_delivering++;
+    ledger_hold(p->ledger, f, code, o->err.text, held, p);
+}
+
+static void forget_and_look(struct pipeline *p, struct ledger_file *f, const char *code,
+                            const char *text, bool look)
+{
+    char path[RECORD_PATH_MAX + 1];
+    size_t n = f->path_len < sizeof path ? f->path_len : sizeof path - 1;
+    memcpy(path, f->path, n);
+    drop_taken(f);
+    ledger_forget(p->ledger, f, code, text);
+    if (look)
+        watcher_look(p->watcher, path, n, 0);
+}
+
+static void reject_file_of(struct pipeline *p, struct ledger_file *f, const struct err *why)
+{
+    char path[RECORD_PATH_MAX + 1] = "";
+    strncpy(path, f->path, sizeof path - 1);
+    struct identity id = f->id;
+    drop_taken(f);
+    ledger_forget(p->ledger, f, why->code, why->text);
+    intake_reject(p, path, &id, why);
+}
+
+static void note_attempt(struct pipeline *p, struct ledger_file *f,
+                         const struct transfer_outcome *o)
+{
+    f->attempts++;
+    p->counts.failed_attempts++;
+    int class = o->result == TRANSFER_ANSWERED ? (int)o->class : ANSWER_CLASS_COUNT_;
+    ledger_attempt(p->ledger, f, class, &o->err);
+}
+
+unsigned dispatch_attempts(void *arg, uint64_t tag)
+{
+    (void)arg;
+    const struct ledger_file *f = (const struct ledger_file *)(uintptr_t)tag;
+    return f->attempts;
+}
+
+void dispatch_outcome(void *arg, const struct transfer_outcome *o, enum advice a)
+{
+    struct pipeline *p = arg;
+    struct ledger_file *f = (struct ledger_file *)(uintptr_t)o->tag;
+    BUG_ON(p->n_sending == 0);
+    p->n_sending--;
+    p->counts.requests += o->requests;
+    p->lanes[f->lane].probing = false;
+    if (o->result == TRANSFER_ANSWERED || o->result == TRANSFER_LOCAL)
+        note_attempt(p, f, o);
+    switch (a) {
+    case ADVICE_DELIVER:
+        deliver(p, f, o);
+        break;
+    case ADVICE_RESTART:
+        ledger_upload_forgotten(p->ledger, f);
+        defer(p, f, retry_delay_ms(f->attempts + 1, 0, &random_system));
+        break;
+    case ADVICE_DEFER:
+        defer(p, f, o->result == TRANSFER_LOCAL
+                        ? LOCAL_AGAIN_MS
+                        : retry_delay_ms(f->attempts, o->retry_after_ms, &random_system));
+        break;
+    case ADVICE_REFUSED:
+        refuse_lane(p, f->lane, &o->err);
+        put_back(p, f);
+        break;
+    case ADVICE_PUT_BACK:
+        put_back(p, f);
+        break;
+    case ADVICE_HOLD_FILE:
+        hold_file(p, f, o);
+        break;
+    case ADVICE_REJECT_FILE:
+        reject_file_of(p, f, &o->err);
+        break;
+    case ADVICE_LOOK_AGAIN:
+        p->counts.changed++;
+        forget_and_look(p, f, "changed", "it was changed after it was accepted", true);
+        break;
+    case ADVICE_FORGET:
+        p->counts.vanished++;
+        log_warning("vanished", F_STR("path", f->path),
+                    F_STR("why", "removed from the spool by someone else before it was sent"));
+        forget_and_look(p, f, "vanished", "it was removed before it could be sent", f->changed);
+        break;
+    }
+    dispatch_want(p);
+    dispatch_check_drained(p);
+}
+
+void dispatch_progress(void *arg, const struct transfer_progress *pr)
+{
+    struct pipeline *p = arg;
+    struct ledger_file *f = (struct ledger_file *)(uintptr_t)pr->tag;
+    if (!pr->is_part) {
+        ledger_upload_created(p->ledger, f, pr->upload_id, pr->part_bytes);
+        return;
+    }
+    struct ledger_part part = {.number = pr->part.number};
+    memcpy(part.etag, pr->part.etag, sizeof part.etag);
+    memcpy(part.sha256, pr->part.sha256, SHA256_SIZE);
+    ledger_part_stored(p->ledger, f, &part);
+}
+
+/* ---- settings, stopping ---- */
+
+static void swap_settings(struct pipeline *p)
+{
+    struct err e = {0};
+    enum rc rc = destination_reload(p->destination, p->fresh, &e);
+    if (rc == RC_OK)
+        p->config = p->fresh;
+    p->fresh = NULL;
+    if (rc == RC_OK)
+        dispatch_lanes_anew(p);
+    p->reload_done(p->reload_arg, rc, &e);
+    dispatch_deferred_now(p);
+}
+
+void dispatch_check_drained(struct pipeline *p)
+{
+    if (!p->stopping || p->drained_told)
+        return;
+    bool busy = p->n_sending > 0 || p->n_delivering > 0 || p->n_accepting > 0 ||
+                batch_outstanding(p->retirements) > 0 || batch_outstanding(p->admissions) > 0 ||
+                batch_outstanding(p->rejections) > 0 || p->housekeeping || p->n_retrying > 0;
+    if (busy)
+        return;
+    for (size_t i = 0; i < p->n_deferred; i++)
+        put_back(p, p->deferred[i].file);
+    p->n_deferred = 0;
+    p->drained_told = true;
+    p->cfg.drained(p->cfg.arg);
+}
+
+void dispatch_init(struct pipeline *p)
+{
+    struct batch_cfg retirements = {
+        .loop = p->cfg.loop,
+        .item_bytes = sizeof(struct retirement),
+        .items_max = RETIREMENTS_A_BATCH,
+        .parallel = 2,
+        .run = retirements_run,
+        .done = retirements_done,
+        .arg = p,
+    };
+    p->retirements = batch_new(&retirements);
+    p->deferred_due_ms = UINT64_MAX;
+    p->pump_timer = loop_timer_new(p->cfg.loop, pump_due, p);
+    p->pump_prepare = loop_prepare_new(p->cfg.loop, pump, p);
+}
+
+void dispatch_free(struct pipeline *p)
+{
+    loop_prepare_free(p->pump_prepare);
+    loop_timer_free(p->pump_timer);
+    batch_free(p->retirements);
+    free(p->lanes);
+}

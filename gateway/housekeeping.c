@@ -1,0 +1,154 @@
+/* What time brings, each minute: space and inodes, empty directories of past dates, the archive's
+ * limits, the journal's oldest segment. The file system is looked at on a pool thread.
+ */
+#include "gateway/pipeline_int.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "spool/tidy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#define HOUSEKEEPING_MS 60000
+/* While the spool is full, or nearly: look more often, since `put` hangs on it. */
+#define HOUSEKEEPING_FULL_MS 2000
+
+/* One round: what it needs, and what it found. */
+struct round {
+    struct pipeline *p;
+    bool heavy; /* dates and archive too; else space only */
+    struct archive_limits limits;
+    bool archives;
+    struct statvfs spool;
+    int stat_errno;
+    unsigned removed;
+    struct archive_usage archive;
+    struct err err;
+};
+
+static void round_run(void *arg)
+{
+    struct round *r = arg;
+    struct pipeline *p = r->p;
+    int64_t now = clock_wall_now_ns();
+    r->stat_errno = fstatvfs(p->cfg.root_fd, &r->spool) == 0 ? 0 : errno;
+    if (!r->heavy)
+        return;
+    int64_t today = now / CLOCK_NS_PER_S / 86400;
+    if (tidy_dates(&fsio_system, p->cfg.root_fd, p->layout, today, &r->removed, &r->err) != RC_OK)
+        return;
+    if (r->archives && archive_sweep(&fsio_system, p->cfg.root_fd, &r->limits, now, &r->archive,
+                                     &r->err) != RC_OK)
+        return;
+}
+
+/* Full is said in the spool too, so that producers in any language can see it. */
+static void mark_full(struct pipeline *p, bool full)
+{
+    int rc = 0;
+    if (full) {
+        rc = fsio_system.ops->open(fsio_system.ctx, p->cfg.root_fd, ".spoolgate/full",
+                                   O_WRONLY | O_CREAT | O_NOFOLLOW, 0644);
+        if (rc >= 0)
+            rc = fsio_system.ops->close(fsio_system.ctx, rc);
+    } else {
+        rc = fsio_system.ops->unlink(fsio_system.ctx, p->cfg.root_fd, ".spoolgate/full");
+    }
+    if (rc < 0 && rc != -ENOENT)
+        log_debug("full_marker", F_I64("errno", -rc));
+}
+
+static uint64_t backlog_bytes(struct pipeline *p)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < queue_lanes(ledger_queue(p->ledger)); i++) {
+        struct ledger_lane_counts c;
+        ledger_lane_counts(p->ledger, i, &c);
+        sum += c.bytes;
+    }
+    return sum;
+}
+
+static bool below(uint64_t free_units, uint64_t total_units, unsigned percent)
+{
+    return total_units > 0 && free_units < total_units / 100 * percent;
+}
+
+static void judge_space(struct pipeline *p, const struct round *r)
+{
+    struct err why = {0};
+    uint64_t unit = r->spool.f_frsize;
+    p->spool_free = (uint64_t)r->spool.f_bavail * unit;
+    p->spool_total = (uint64_t)r->spool.f_blocks * unit;
+    char have[UNITS_TEXT_SIZE];
+    if (below(r->spool.f_bavail, r->spool.f_blocks, p->config->limits.free_percent))
+        err_set(&why, RC_FULL, "only %s are free on the spool's file system (limits.min_free_percent is %u)",
+                units_format_size(have, p->spool_free), p->config->limits.free_percent);
+    else if (below(r->spool.f_favail, r->spool.f_files, p->config->limits.free_inodes_percent))
+        err_set(&why, RC_FULL,
+                "only %llu inodes are free on the spool's file system (limits.min_free_inodes_percent is %u)",
+                (unsigned long long)r->spool.f_favail, p->config->limits.free_inodes_percent);
+    else if (p->config->limits.quota > 0 && backlog_bytes(p) > p->config->limits.quota)
+        err_set(&why, RC_FULL, "more than limits.quota waits in the spool");
+    bool full = why.rc != RC_OK;
+    if (full != p->full) {
+        if (full)
+            log_warning("spool_full", F_STR("why", why.text));
+        else
+            log_info("spool_has_room");
+        mark_full(p, full);
+    }
+    p->full = full;
+    p->full_why = why;
+}
+
+static void round_done(void *arg)
+{
+    struct round *r = arg;
+    struct pipeline *p = r->p;
+    p->housekeeping = false;
+    if (r->stat_errno == 0)
+        judge_space(p, r);
+    if (r->heavy && r->err.rc != RC_OK)
+        log_warning("housekeeping_failed", F_STR("why", r->err.text));
+    if (r->heavy && r->archives)
+        p->archive = r->archive;
+    if (r->removed > 0)
+        log_debug("directories_removed", F_U64("count", r->removed));
+    loop_timer_set(p->minute_timer, p->full ? HOUSEKEEPING_FULL_MS : HOUSEKEEPING_MS);
+    free(r);
+    dispatch_check_drained(p);
+}
+
+static void housekeep(void *arg)
+{
+    struct pipeline *p = arg;
+    if (p->stopping || !p->ledger)
+        return;
+    struct round *r = mem_alloc(sizeof *r);
+    r->p = p;
+    r->heavy = !p->full;
+    r->archives = p->config->after_delivery.action == CONFIG_ARCHIVE;
+    r->limits = (struct archive_limits){p->config->after_delivery.keep_ms,
+                                        p->config->after_delivery.max_bytes};
+    p->housekeeping = true;
+    ledger_compact(p->ledger, clock_wall_now_ns());
+    loop_work(p->cfg.loop, round_run, round_done, r);
+}
+
+void housekeeping_init(struct pipeline *p)
+{
+    p->minute_timer = loop_timer_new(p->cfg.loop, housekeep, p);
+    loop_timer_set(p->minute_timer, 0);
+}
+
+void housekeeping_free(struct pipeline *p)
+{
+    loop_timer_free(p->minute_timer);
+}

@@ -1,0 +1,296 @@
+/* From a candidate of the watcher to a file in our care: see pipeline_int.h.
+ *
+ * A candidate is looked at on the pool (admit_file), then ACCEPTED or REJECTED is made durable, and
+ * only then is the watcher told that it is taken care of; whatever fails in between leaves the file
+ * with the watcher, which brings it again.
+ */
+#include "gateway/pipeline_int.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "spool/reject.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ADMISSIONS_A_BATCH 64
+#define DENIED_AGAIN_MS    30000
+#define ERROR_AGAIN_MS     5000
+#define UNSURE_AGAIN_MS    1000
+
+/* A candidate on its way through the pool. */
+struct admission {
+    struct pipeline *p;
+    char *path;
+    size_t n;
+    enum admit_trust trust;
+    bool linked_is_final;
+    struct admit_result result;
+};
+
+/* A record that is being made durable. */
+struct recording {
+    struct pipeline *p;
+    char *path;
+    size_t n;
+    struct err why; /* of a rejection */
+};
+
+/* A rejected file that is being moved away. */
+struct rejection {
+    struct pipeline *p;
+    char *path;
+    struct err why, failure;
+    enum rc rc;
+};
+
+bool intake_ignored(void *arg, const char *name)
+{
+    struct pipeline *p = arg;
+    struct layout_ignore ignore = {(const char *const *)p->config->ignore, p->config->n_ignore};
+    return layout_ignored(&ignore, name);
+}
+
+bool intake_known(void *arg, const char *path, size_t n)
+{
+    struct pipeline *p = arg;
+    return ledger_knows(p->ledger, path, n, NULL);
+}
+
+static bool wants_ndjson(void *arg, const char *event_type, size_t n)
+{
+    struct pipeline *p = arg;
+    return config_type(p->config, event_type, n)->content == CONFIG_NDJSON;
+}
+
+/* ---- looking ---- */
+
+void intake_candidate(void *arg, const char *path, size_t n, enum watcher_trust trust,
+                      enum watcher_source source)
+{
+    struct pipeline *p = arg;
+    (void)source;
+    struct admission *a = batch_add(p->admissions);
+    a->p = p;
+    a->path = mem_strndup(path, n);
+    a->n = n;
+    a->trust = trust == WATCHER_MOVED ? ADMIT_MOVED : ADMIT_QUIET;
+    /* A second look comes as QUIET: by then link(2) and unlink(2) are both over. */
+    a->linked_is_final = trust == WATCHER_QUIET;
+}
+
+static void admissions_run(void *arg, void *items, size_t n)
+{
+    struct pipeline *p = arg;
+    struct admission *a = items;
+    struct admit_cfg cfg = {
+        .fs = &fsio_system,
+        .root_fd = p->cfg.root_fd,
+        .layout = p->layout,
+        .settle_ms = p->config->settle_ms,
+        .size_max = p->config->limits.file_max,
+        .wants_ndjson = wants_ndjson,
+        .arg = p,
+    };
+    for (size_t i = 0; i < n; i++)
+        admit_file(&cfg, a[i].path, a[i].n, a[i].trust, a[i].linked_is_final, clock_wall_now_ns(),
+                   &a[i].result);
+}
+
+/* ---- accepting ---- */
+
+static struct recording *recording_new(struct pipeline *p, const char *path, size_t n)
+{
+    struct recording *r = mem_alloc(sizeof *r);
+    r->p = p;
+    r->path = mem_strndup(path, n);
+    r->n = n;
+    p->n_accepting++;
+    return r;
+}
+
+static void recording_free(struct recording *r)
+{
+    r->p->n_accepting--;
+    free(r->path);
+    free(r);
+}
+
+static void accepted(void *arg, enum rc rc)
+{
+    struct recording *r = arg;
+    struct pipeline *p = r->p;
+    if (rc == RC_OK) {
+        p->counts.accepted++;
+        watcher_answer(p->watcher, r->path, r->n, WATCHER_DONE, 0);
+        dispatch_want(p);
+    } else {
+        watcher_answer(p->watcher, r->path, r->n, WATCHER_AGAIN, UNSURE_AGAIN_MS);
+    }
+    recording_free(r);
+    dispatch_check_drained(p);
+}
+
+static void accept(struct pipeline *p, const struct admission *a)
+{
+    struct ledger_view view;
+    if (ledger_find(p->ledger, a->path, a->n, &view) == RC_OK) {
+        bool same = identity_equal(&view.id, &a->result.id);
+        if (view.file && !same)
+            view.file->changed = true;
+        if (same || view.file) {
+            watcher_answer(p->watcher, a->path, a->n, WATCHER_DONE, 0);
+            return;
+        }
+    }
+    char event_type[LEDGER_EVENT_TYPE_MAX + 1] = "";
+    struct layout_span t = a->result.match.event_type;
+    memcpy(event_type, a->path + t.at, t.n < sizeof event_type ? t.n : sizeof event_type - 1);
+    struct recording *r = recording_new(p, a->path, a->n);
+    ledger_accept(p->ledger, a->path, a->n, &a->result.id, event_type, accepted, r);
+}
+
+/* ---- rejecting ---- */
+
+static void rejections_run(void *arg, void *items, size_t n)
+{
+    struct pipeline *p = arg;
+    struct rejection *r = items;
+    for (size_t i = 0; i < n; i++)
+        r[i].rc = reject_file(&fsio_system, p->cfg.root_fd, r[i].path, &r[i].why,
+                              clock_wall_now_ns(), &r[i].failure);
+}
+
+static void rejections_done(void *arg, void *items, size_t n)
+{
+    struct pipeline *p = arg;
+    struct rejection *r = items;
+    for (size_t i = 0; i < n; i++) {
+        struct buf shown;
+        buf_init(&shown, 8192);
+        utf8_escape(&shown, r[i].path, strlen(r[i].path));
+        if (r[i].rc == RC_OK) {
+            p->counts.rejected++;
+            p->rejected_files++;
+            log_warning("rejected", F_STR("path", shown.data), F_STR("code", r[i].why.code),
+                        F_STR("why", r[i].why.text));
+        } else if (r[i].rc != RC_ABSENT) {
+            log_error("reject_failed", F_STR("path", shown.data), F_STR("why", r[i].failure.text));
+        }
+        enum watcher_verdict v = r[i].rc == RC_OK || r[i].rc == RC_ABSENT ? WATCHER_DONE
+                                                                           : WATCHER_AGAIN;
+        watcher_answer(p->watcher, r[i].path, strlen(r[i].path), v, DENIED_AGAIN_MS);
+        buf_fini(&shown);
+        free(r[i].path);
+    }
+    dispatch_check_drained(p);
+}
+
+static void rejection_recorded(void *arg, enum rc rc)
+{
+    struct recording *r = arg;
+    struct pipeline *p = r->p;
+    if (rc == RC_OK) {
+        struct rejection *move = batch_add(p->rejections);
+        move->p = p;
+        move->path = mem_strndup(r->path, r->n);
+        move->why = r->why;
+    } else {
+        watcher_answer(p->watcher, r->path, r->n, WATCHER_AGAIN, UNSURE_AGAIN_MS);
+    }
+    recording_free(r);
+    dispatch_check_drained(p);
+}
+
+void intake_reject(struct pipeline *p, const char *path, const struct identity *id,
+                   const struct err *why)
+{
+    size_t n = strlen(path);
+    struct recording *r = recording_new(p, path, n);
+    r->why = *why;
+    ledger_reject(p->ledger, path, n, id, why->code, why->text, rejection_recorded, r);
+}
+
+/* ---- what was seen ---- */
+
+static void denied(struct pipeline *p, const struct admission *a)
+{
+    p->counts.denied++;
+    if (strcmp(p->denied_why.text, a->result.err.text) != 0)
+        log_warning("denied", F_STR("why", a->result.err.text));
+    p->denied_why = a->result.err;
+    watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, DENIED_AGAIN_MS);
+}
+
+static void act_on_verdict(struct pipeline *p, const struct admission *a)
+{
+    if (p->stopping) {
+        watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, UNSURE_AGAIN_MS);
+        return;
+    }
+    switch (a->result.verdict) {
+    case ADMIT_OK:
+        accept(p, a);
+        break;
+    case ADMIT_BUSY:
+    case ADMIT_LINKED:
+        watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, p->config->settle_ms);
+        break;
+    case ADMIT_FRESH:
+        watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, a->result.wait_ms);
+        break;
+    case ADMIT_REJECT:
+        intake_reject(p, a->path, &a->result.id, &a->result.err);
+        break;
+    case ADMIT_GONE:
+        watcher_answer(p->watcher, a->path, a->n, WATCHER_DONE, 0);
+        break;
+    case ADMIT_DENIED:
+        denied(p, a);
+        break;
+    case ADMIT_ERROR:
+        log_warning("admission_failed", F_STR("why", a->result.err.text));
+        watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, ERROR_AGAIN_MS);
+        break;
+    }
+}
+
+static void admissions_done(void *arg, void *items, size_t n)
+{
+    struct pipeline *p = arg;
+    struct admission *a = items;
+    for (size_t i = 0; i < n; i++) {
+        act_on_verdict(p, &a[i]);
+        free(a[i].path);
+    }
+    dispatch_check_drained(p);
+}
+
+void intake_init(struct pipeline *p)
+{
+    struct batch_cfg admissions = {
+        .loop = p->cfg.loop,
+        .item_bytes = sizeof(struct admission),
+        .items_max = ADMISSIONS_A_BATCH,
+        .parallel = 2,
+        .run = admissions_run,
+        .done = admissions_done,
+        .arg = p,
+    };
+    p->admissions = batch_new(&admissions);
+    struct batch_cfg rejections = admissions;
+    rejections.item_bytes = sizeof(struct rejection);
+    rejections.items_max = 16;
+    rejections.parallel = 1;
+    rejections.run = rejections_run;
+    rejections.done = rejections_done;
+    p->rejections = batch_new(&rejections);
+}
+
+void intake_free(struct pipeline *p)
+{
+    batch_free(p->admissions);
+    batch_free(p->rejections);
+}

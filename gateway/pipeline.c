@@ -1,0 +1,325 @@
+/* The pipeline's life and the verbs of the commands: see pipeline.h.
+ *
+ * Order at start: journal, what a crash left in retiring/, destination, watcher; so that by the time
+ * the first scan asks, everything that is in our care is known.
+ */
+#include "gateway/pipeline_int.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "spool/reject.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WATCH_WINDOW     4096
+#define WATCH_TABLE_MAX  65536
+#define WATCH_CANARY_MS  60000
+
+static void on_poisoned(void *arg, bool is, const struct err *why)
+{
+    struct pipeline *p = arg;
+    p->poisoned = is;
+    if (is) {
+        p->journal_why = *why;
+        log_error("journal_poisoned", F_STR("why", why->text));
+    } else {
+        p->journal_why = (struct err){0};
+        log_info("journal_mended");
+        dispatch_want(p);
+    }
+}
+
+static unsigned priority_of(void *arg, const char *event_type)
+{
+    struct pipeline *p = arg;
+    return config_type(p->config, event_type, strlen(event_type))->priority;
+}
+
+static void on_trouble(void *arg, const char *code, const char *text)
+{
+    struct pipeline *p = arg;
+    log_warning("watcher", F_STR("code", code), F_STR("why", text));
+    memset(&p->trouble, 0, sizeof p->trouble);
+    strncpy(p->trouble.code, code, sizeof p->trouble.code - 1);
+    strncpy(p->trouble.text, text, sizeof p->trouble.text - 1);
+    p->trouble.at_ms = loop_now_ms(p->cfg.loop);
+}
+
+static void on_ready(void *arg)
+{
+    dispatch_want(arg);
+}
+
+/* ---- what a crash left ---- */
+
+static bool find_place(void *arg, uint64_t place, char path[1025])
+{
+    struct pipeline *p = arg;
+    char buf[RECORD_MAX];
+    struct record r;
+    if (journal_read(ledger_journal(p->ledger), place, buf, &r, NULL) != RC_OK ||
+        r.type != RECORD_ACCEPTED || r.path.n > RECORD_PATH_MAX)
+        return false;
+    memcpy(path, r.path.p, r.path.n);
+    path[r.path.n] = '\0';
+    return true;
+}
+
+static bool count_row(void *arg, const struct reject_row *row)
+{
+    (void)row;
+    (*(uint64_t *)arg)++;
+    return true;
+}
+
+static enum rc recover(struct pipeline *p, struct err *e)
+{
+    enum rc rc = retire_prepare(&fsio_system, p->cfg.root_fd, e);
+    if (rc != RC_OK)
+        return rc;
+    enum retire_action action = p->config->after_delivery.action == CONFIG_ARCHIVE
+                                    ? RETIRE_ARCHIVE
+                                    : RETIRE_DELETE;
+    unsigned recovered = 0;
+    rc = retire_recover(&fsio_system, p->cfg.root_fd, action, find_place, p, &recovered, e);
+    if (rc != RC_OK)
+        return rc;
+    if (recovered > 0)
+        log_info("retirement_resumed", F_U64("files", recovered));
+    return reject_each(&fsio_system, p->cfg.root_fd, "", count_row, &p->rejected_files, e);
+}
+
+/* ---- life ---- */
+
+static enum rc open_ledger(struct pipeline *p, struct err *e)
+{
+    struct ledger_cfg cfg = {
+        .journal =
+            {
+                .fs = &fsio_system,
+                .dirfd = p->cfg.journal_fd,
+                .loop = p->cfg.loop,
+                .poisoned = on_poisoned,
+                .arg = p,
+            },
+        .priority = priority_of,
+        .priority_arg = p,
+        .receipts_keep_ms = p->config->receipts_keep_ms,
+    };
+    bool lost = false;
+    int64_t began = clock_mono_now_ns();
+    enum rc rc = ledger_open(&cfg, &lost, &p->ledger, e);
+    if (rc != RC_OK)
+        return rc;
+    log_info("journal_read", F_U64("waiting", ledger_count(p->ledger, LEDGER_ACCEPTED)),
+             F_U64("held", ledger_count(p->ledger, LEDGER_HELD)), F_BOOL("damaged", lost),
+             F_I64("ms", (clock_mono_now_ns() - began) / CLOCK_NS_PER_MS));
+    return RC_OK;
+}
+
+static enum rc open_destination(struct pipeline *p, struct err *e)
+{
+    unsigned threads = p->config->threads;
+    if (threads == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        threads = cores < 1 ? 1 : cores > 4 ? 4 : (unsigned)cores;
+    }
+    struct destination_cfg cfg = {
+        .loop = p->cfg.loop,
+        .config = p->config,
+        .root_fd = p->cfg.root_fd,
+        .threads = threads,
+        .attempts = dispatch_attempts,
+        .done = dispatch_outcome,
+        .progress = dispatch_progress,
+        .ready = on_ready,
+        .arg = p,
+    };
+    return destination_new(&cfg, &p->destination, e);
+}
+
+static enum rc open_watcher(struct pipeline *p, struct err *e)
+{
+    struct watcher_cfg cfg = {
+        .loop = p->cfg.loop,
+        .root_fd = p->cfg.root_fd,
+        .root = p->config->spool,
+        .settle_ms = p->config->settle_ms,
+        .rescan_ms = p->config->rescan_ms,
+        .canary_ms = WATCH_CANARY_MS,
+        .window = WATCH_WINDOW,
+        .table_max = WATCH_TABLE_MAX,
+        .ignored = intake_ignored,
+        .known = intake_known,
+        .candidate = intake_candidate,
+        .trouble = on_trouble,
+        .arg = p,
+    };
+    return watcher_new(&cfg, &p->watcher, e);
+}
+
+enum rc pipeline_new(const struct pipeline_cfg *cfg, struct pipeline **out, struct err *e)
+{
+    struct pipeline *p = mem_alloc(sizeof *p);
+    p->cfg = *cfg;
+    p->config = cfg->config;
+    p->started_ns = clock_wall_now_ns();
+    intake_init(p);
+    dispatch_init(p);
+    housekeeping_init(p);
+    enum rc rc = layout_new(p->config->layout, p->config->prefix, &p->layout, e);
+    if (rc == RC_OK)
+        rc = open_ledger(p, e);
+    if (rc == RC_OK)
+        rc = recover(p, e);
+    if (rc == RC_OK)
+        rc = open_destination(p, e);
+    if (rc == RC_OK)
+        rc = open_watcher(p, e);
+    if (rc != RC_OK) {
+        pipeline_free(p);
+        return rc;
+    }
+    dispatch_want(p);
+    *out = p;
+    return RC_OK;
+}
+
+void pipeline_stop(struct pipeline *p)
+{
+    p->stopping = true;
+    dispatch_check_drained(p);
+}
+
+void pipeline_cancel(struct pipeline *p)
+{
+    destination_cancel_all(p->destination);
+}
+
+void pipeline_free(struct pipeline *p)
+{
+    if (!p)
+        return;
+    watcher_free(p->watcher);
+    destination_free(p->destination);
+    if (p->ledger)
+        ledger_close(p->ledger);
+    housekeeping_free(p);
+    dispatch_free(p);
+    intake_free(p);
+    layout_free(p->layout);
+    free(p);
+}
+
+void pipeline_reload(struct pipeline *p, const struct config *fresh,
+                     void (*done)(void *arg, enum rc rc, const struct err *e), void *arg)
+{
+    p->fresh = fresh;
+    p->reload_done = done;
+    p->reload_arg = arg;
+    dispatch_want(p);
+}
+
+/* ---- verbs ---- */
+
+static enum rc retry_path(struct pipeline *p, const char *path, struct err *e)
+{
+    struct ledger_view view;
+    size_t n = strlen(path);
+    if (ledger_find(p->ledger, path, n, &view) == RC_OK) {
+        if (view.state == LEDGER_HELD)
+            return ledger_release_path(p->ledger, path, n);
+        destination_kick(p->destination);
+        dispatch_lanes_anew(p);
+        dispatch_deferred_now(p);
+        return RC_OK;
+    }
+    enum rc rc = reject_restore(&fsio_system, p->cfg.root_fd, path, e);
+    if (rc == RC_OK) {
+        p->rejected_files -= p->rejected_files > 0;
+        watcher_look(p->watcher, path, n, 0);
+    }
+    return rc;
+}
+
+static enum rc explain(enum rc rc, const char *path, struct err *e)
+{
+    if (rc == RC_AGAIN)
+        return err_set(e, rc, "%s is being sent at this moment: try again when it has ended", path);
+    if (rc == RC_ABSENT && e->text[0] == '\0')
+        return err_set(e, rc, "%s is not in the spool's care: spoolgate why %s says more", path,
+                       path);
+    return rc;
+}
+
+enum rc pipeline_act(struct pipeline *p, enum pipeline_verb verb, const char *path, struct err *e)
+{
+    struct err own = {0};
+    e = e ? e : &own;
+    e->text[0] = '\0';
+    size_t n = strlen(path);
+    enum rc rc = RC_OK;
+    switch (verb) {
+    case PIPELINE_RETRY:
+        rc = retry_path(p, path, e);
+        break;
+    case PIPELINE_HOLD:
+        rc = ledger_hold_path(p->ledger, path, n, "by-hand", "held by hand: release sends it");
+        break;
+    case PIPELINE_RELEASE:
+        rc = ledger_release_path(p->ledger, path, n);
+        break;
+    case PIPELINE_FORGET:
+        rc = ledger_forget_path(p->ledger, path, n, "by-hand");
+        break;
+    }
+    dispatch_want(p);
+    return explain(rc, path, e);
+}
+
+struct restore {
+    struct pipeline *p;
+    uint64_t n;
+};
+
+static bool restore_row(void *arg, const struct reject_row *row)
+{
+    struct restore *r = arg;
+    struct err e = {0};
+    if (retry_path(r->p, row->path, &e) == RC_OK) {
+        r->n++;
+    } else {
+        log_warning("retry_failed", F_STR("path", row->path), F_STR("why", e.text));
+    }
+    return true;
+}
+
+uint64_t pipeline_retry_all(struct pipeline *p)
+{
+    struct restore r = {.p = p};
+    struct err e = {0};
+    enum { PAGE = 256 };
+    struct ledger_row *rows = mem_alloc(PAGE * sizeof *rows);
+    char cursor[64] = "";
+    do {
+        /* A release shows only when its record is durable, so the cursor stays good meanwhile. */
+        size_t n = ledger_page(p->ledger, LEDGER_HELD, cursor, rows, PAGE);
+        for (size_t i = 0; i < n; i++)
+            r.n += ledger_release_path(p->ledger, rows[i].path, strlen(rows[i].path)) == RC_OK;
+    } while (cursor[0] != '\0');
+    free(rows);
+    if (reject_each(&fsio_system, p->cfg.root_fd, "", restore_row, &r, &e) != RC_OK)
+        log_warning("retry_failed", F_STR("why", e.text));
+    destination_kick(p->destination);
+    dispatch_lanes_anew(p);
+    dispatch_deferred_now(p);
+    return r.n;
+}
+
+void pipeline_rescan(struct pipeline *p)
+{
+    watcher_rescan(p->watcher);
+}

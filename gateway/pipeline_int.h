@@ -1,0 +1,110 @@
+/* The pipeline's inside, shared by its files: pipeline.c (life, settings), intake.c (candidate to
+ * accepted), dispatch.c (accepted to retired), housekeeping.c (what time brings), report.c (what
+ * people see).
+ */
+#ifndef GATEWAY_PIPELINE_INT_H
+#define GATEWAY_PIPELINE_INT_H
+
+#include "gateway/batch.h"
+#include "gateway/pipeline.h"
+#include "spool/admit.h"
+#include "spool/layout.h"
+#include "spool/retire.h"
+
+/* Taken files that wait for their own next try; past it they go back to the queue. */
+#define PIPELINE_DEFERRED_MAX 1024
+/* Delivered files whose retirement is under way; past it nothing new is sent. */
+#define PIPELINE_RETIRING_MAX 2048
+#define PIPELINE_LANE_PROBE_MS 30000
+
+/* What the gateway knows of an event type beyond its queue. */
+struct pipeline_lane {
+    bool selected;
+    bool refused;          /* its prefix was refused; probed every 30 s */
+    bool probing;
+    uint64_t probe_at_ms;
+    struct err why;
+    uint64_t delivered_files, delivered_bytes;
+};
+
+struct pipeline_deferred {
+    struct ledger_file *file;
+    uint64_t due_ms;
+};
+
+/* Since the start. */
+struct pipeline_counts {
+    uint64_t accepted, delivered_files, delivered_bytes, verified, conflicts, rejected, vanished,
+        changed, failed_attempts, requests, archived, retire_failures, denied;
+    int64_t last_delivered_ns;
+    uint64_t slowest_us; /* accepted to delivered */
+};
+
+struct pipeline {
+    struct pipeline_cfg cfg;
+    const struct config *config;
+    struct layout *layout;
+    struct ledger *ledger;
+    struct watcher *watcher;
+    struct destination *destination;
+    struct batch *admissions, *retirements, *rejections;
+    struct loop_prepare *pump_prepare;
+    struct loop_timer *pump_timer, *minute_timer, *stop_timer;
+    struct pipeline_lane *lanes;
+    unsigned n_lanes;
+    struct pipeline_deferred deferred[PIPELINE_DEFERRED_MAX];
+    size_t n_deferred;
+    uint64_t deferred_due_ms; /* the earliest; UINT64_MAX: none */
+    size_t n_sending;         /* submitted to the destination */
+    size_t n_delivering;      /* receipts that are not durable yet */
+    size_t n_accepting;       /* ACCEPTED and REJECTED records likewise */
+    size_t n_retrying;        /* retirements that failed and wait */
+    bool pump_wanted;
+    bool stopping, drained_told;
+    bool poisoned;
+    bool full;                /* the spool is full: `put` refuses */
+    bool housekeeping;        /* a round is on the pool */
+    struct err journal_why, full_why, denied_why;
+    const struct config *fresh; /* waiting for nothing to be in flight */
+    void (*reload_done)(void *arg, enum rc rc, const struct err *e);
+    void *reload_arg;
+    struct pipeline_counts counts;
+    uint64_t rejected_files;  /* in rejected/ now */
+    struct archive_usage archive;
+    uint64_t spool_free, spool_total;
+    int64_t started_ns;
+    struct {
+        char code[32];
+        char text[512];
+        uint64_t at_ms;
+    } trouble; /* the watcher's last */
+};
+
+/* intake.c */
+void intake_init(struct pipeline *p);
+void intake_free(struct pipeline *p);
+bool intake_ignored(void *arg, const char *name);
+bool intake_known(void *arg, const char *path, size_t n);
+void intake_candidate(void *arg, const char *path, size_t n, enum watcher_trust trust,
+                      enum watcher_source source);
+/* Record a rejection, then move the file. */
+void intake_reject(struct pipeline *p, const char *path, const struct identity *id,
+                   const struct err *why);
+
+/* dispatch.c */
+void dispatch_init(struct pipeline *p);
+void dispatch_free(struct pipeline *p);
+void dispatch_want(struct pipeline *p); /* something changed: send before the loop waits */
+void dispatch_outcome(void *arg, const struct transfer_outcome *o, enum advice a);
+void dispatch_progress(void *arg, const struct transfer_progress *pr);
+unsigned dispatch_attempts(void *arg, uint64_t tag);
+void dispatch_lanes(struct pipeline *p);        /* know the event types that appeared */
+void dispatch_lanes_anew(struct pipeline *p);   /* forget refusals, apply the selection again */
+void dispatch_deferred_now(struct pipeline *p); /* whatever waits for its time, at once */
+void dispatch_check_drained(struct pipeline *p);
+
+/* housekeeping.c */
+void housekeeping_init(struct pipeline *p);
+void housekeeping_free(struct pipeline *p);
+
+#endif
