@@ -21,8 +21,14 @@ bool index_remove(struct index *x, uint64_t hash, record_place at);
 /* Candidates one after the other: *cursor is 0 at first; false: no more. */
 bool index_find(const struct index *x, uint64_t hash, uint64_t *cursor, record_place *at,
                 enum index_state *s);
-/* All entries, in no order; cursor 0 at first; a page of at most n; returns how many. Entries that
- * are added or removed between pages may or may not be seen. */
+/* The entry of exactly this hash and place. */
+bool index_get(const struct index *x, uint64_t hash, record_place at, enum index_state *s);
+/* Remove the entry of this place whatever its hash: when its record can no longer be read. Looks at
+ * all entries. */
+bool index_remove_place(struct index *x, record_place at);
+/* All entries, in the order of their hash; cursor 0 at first; a page of at most n; returns how
+ * many, 0: no more. Entries that are added or removed between pages may or may not be seen; every
+ * other one is seen once. */
 size_t index_page(const struct index *x, uint64_t *cursor, record_place *at, enum index_state *s,
                   size_t n);
 size_t index_count(const struct index *x, enum index_state s);

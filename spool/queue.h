@@ -20,6 +20,16 @@ unsigned queue_lanes(const struct queue *q);
 const char *queue_lane_name(const struct queue *q, unsigned lane);
 void queue_push(struct queue *q, unsigned lane, record_place at);       /* as the newest */
 void queue_push_again(struct queue *q, unsigned lane, record_place at); /* as the oldest */
+/* This place, which lies in some lane, is not to be served any more. Costs nothing now: it is
+ * passed over when its turn comes, and all dropped ones are swept out when they are many. A place
+ * that was dropped must not be pushed again before it has been swept (places are never used twice).
+ */
+void queue_drop(struct queue *q, record_place at);
+bool queue_is_dropped(const struct queue *q, record_place at);
+/* Take a queue_drop back: where it lies, or as the oldest if it was swept meanwhile. */
+void queue_restore(struct queue *q, unsigned lane, record_place at);
+/* The oldest of a lane; false: none. */
+bool queue_front(struct queue *q, unsigned lane, record_place *at);
 /* A paused lane keeps its files and is not taken from. why: shown to people; NULL: not paused. */
 void queue_pause(struct queue *q, unsigned lane, const char *why);
 const char *queue_paused(const struct queue *q, unsigned lane);
@@ -27,9 +37,10 @@ const char *queue_paused(const struct queue *q, unsigned lane);
 bool queue_take(struct queue *q, unsigned *lane, record_place *at);
 /* Of this lane whether paused or not (a probe); the oldest. */
 bool queue_take_from(struct queue *q, unsigned lane, record_place *at);
-size_t queue_count(const struct queue *q, unsigned lane);
-size_t queue_total(const struct queue *q);
-struct deque *queue_deque(struct queue *q, unsigned lane); /* to list it */
+size_t queue_count(const struct queue *q, unsigned lane); /* dropped ones not yet swept included */
+size_t queue_total(const struct queue *q);                /* exact */
+/* To list it; pass over what queue_is_dropped. */
+const struct deque *queue_deque(const struct queue *q, unsigned lane);
 size_t queue_memory(const struct queue *q);
 
 #endif
