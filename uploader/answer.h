@@ -14,14 +14,16 @@ enum answer_class {
     ANSWER_EXISTS,   /* 412: the key exists; compare */
     ANSWER_RETRY,    /* passing: network, 408, 429, 5xx, SlowDown, RequestTimeout, conflict 409 */
     ANSWER_THROTTLE, /* as RETRY, and send less: 429, 503 SlowDown and their kin */
-    ANSWER_SKEW,     /* RequestTimeTooSkewed: correct the offset from the answer's date, then retry */
-    ANSWER_DIGEST,   /* BadDigest, XAmzContentSHA256Mismatch, InvalidDigest: retry, bounded, then hold */
-    ANSWER_REFRESH,  /* ExpiredToken, InvalidToken, InvalidAccessKeyId of temporary keys */
-    ANSWER_REROUTE,  /* another region: 301, 307, AuthorizationHeaderMalformed with a region */
-    ANSWER_RESTART,  /* NoSuchUpload, InvalidPart, InvalidPartOrder: begin the multipart upload anew */
-    ANSWER_HOLD,     /* the destination (or this prefix) refuses: AccessDenied, SignatureDoesNotMatch,
-                        NoSuchBucket, quota, storage full, ACL not supported, anything unknown 4xx */
-    ANSWER_CONDEMN,  /* this one object never: KeyTooLongError, EntityTooLarge */
+    ANSWER_SKEW,   /* RequestTimeTooSkewed: correct the offset from the answer's date, then retry */
+    ANSWER_DIGEST, /* BadDigest, XAmzContentSHA256Mismatch, InvalidDigest: retry, bounded, then hold
+                    */
+    ANSWER_REFRESH, /* ExpiredToken, InvalidToken, InvalidAccessKeyId of temporary keys */
+    ANSWER_REROUTE, /* another region: 301, 307, AuthorizationHeaderMalformed with a region */
+    ANSWER_RESTART, /* NoSuchUpload, InvalidPart, InvalidPartOrder: begin the multipart upload anew
+                     */
+    ANSWER_HOLD, /* the destination (or this prefix) refuses: AccessDenied, SignatureDoesNotMatch,
+                    NoSuchBucket, quota, storage full, ACL not supported, anything unknown 4xx */
+    ANSWER_CONDEMN, /* this one object never: KeyTooLongError, EntityTooLarge */
     ANSWER_CLASS_COUNT_
 };
 const char *answer_class_name(enum answer_class c); /* "ok", "retry", … */
@@ -34,7 +36,7 @@ struct answer_facts {
     bool body_is_error; /* a 200 whose body is <Error> (CompleteMultipartUpload, copy) or not what
                            the operation returns */
     bool temporary_credentials;
-    bool has_region;    /* the answer named a region: header or body */
+    bool has_region; /* the answer named a region: header or body */
 };
 enum answer_class answer_classify(const struct answer_facts *f);
 /* The cause and the remedy as one sentence for people: by code where we know it, else by status. */

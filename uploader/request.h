@@ -33,10 +33,10 @@ const char *request_op_name(enum request_op op);
 struct request_context {
     const struct endpoint *endpoint;
     const struct credentials *credentials;
-    const char *acl;         /* "bucket-owner-full-control"; NULL: no x-amz-acl */
-    bool checksum_sha256;    /* send x-amz-checksum-sha256 */
-    bool content_md5;        /* send Content-MD5 when a spec has one */
-    bool if_none_match;      /* If-None-Match: * on PutObject and CompleteMultipartUpload */
+    const char *acl;          /* "bucket-owner-full-control"; NULL: no x-amz-acl */
+    bool checksum_sha256;     /* send x-amz-checksum-sha256 */
+    bool content_md5;         /* send Content-MD5 when a spec has one */
+    bool if_none_match;       /* If-None-Match: * on PutObject and CompleteMultipartUpload */
     const char *content_type; /* NULL: "application/x-ndjson" on objects */
     const char *user_agent;
 };
@@ -45,12 +45,12 @@ struct request_spec {
     enum request_op op;
     const char *key; /* "" for bucket requests */
     size_t key_len;
-    const char *upload_id;  /* parts, complete, abort */
-    unsigned part_number;   /* 1..10000 */
+    const char *upload_id; /* parts, complete, abort */
+    unsigned part_number;  /* 1..10000 */
     uint64_t content_length;
-    const uint8_t *sha256;  /* of the body; NULL: the empty body */
-    const uint8_t *md5;     /* of the body; NULL: none */
-    bool overwrite;         /* leave If-None-Match out of this one */
+    const uint8_t *sha256;   /* of the body; NULL: the empty body */
+    const uint8_t *md5;      /* of the body; NULL: none */
+    bool overwrite;          /* leave If-None-Match out of this one */
     const char *list_prefix; /* REQUEST_LIST_MULTIPARTS */
 };
 
@@ -62,19 +62,24 @@ struct request {
     const char *url;
     const char *headers[REQUEST_HEADERS_MAX]; /* "name: value" lines, Host and Authorization too */
     size_t n_headers;
-    struct buf arena_; /* and whatever else the implementation keeps between builds */
-    struct buf scratch_, canonical_;
-    struct sigv4_key key_; /* of key_date_, key_region_ and key_id_: derived again when they change */
-    char key_date_[9], key_region_[64], key_id_[132];
+    struct buf arena_; /* what is kept between builds: the texts of this request … */
+    struct buf canonical_, signed_names_, to_sign_; /* … and the stages of its signature */
+    struct sigv4_key key_; /* of this day, region and credentials: derived again when they change */
+    char key_date_[9], key_region_[64];
+    uint64_t key_serial_;
 };
 void request_init(struct request *r);
 void request_fini(struct request *r);
 /* now_unix_s: the wall clock corrected by the store's offset. RC_LIMIT: a header or the URL over
- * 16 KiB. The session token is sent and signed as x-amz-security-token. */
+ * 16 KiB. RC_INVALID: a control character in a header. The session token is sent and signed as
+ * x-amz-security-token. A request with a body or POST has its Content-Length, signed. All headers
+ * but User-Agent and Authorization are signed. HEAD and GET of an object ask for its checksum.
+ * Whoever sends must send the URL as it is: dot segments stay. */
 enum rc request_build(struct request *r, const struct request_context *ctx,
-                      const struct request_spec *spec, int64_t now_unix_s, struct err *e) MUST_CHECK;
+                      const struct request_spec *spec, int64_t now_unix_s,
+                      struct err *e) MUST_CHECK;
 
-/* The body of CompleteMultipartUpload. checksums: 32 bytes a part, or NULL to leave them out. */
+/* Append the body of CompleteMultipartUpload, parts in the order given (S3 wants it ascending). */
 struct request_part {
     unsigned number;
     char etag[72];

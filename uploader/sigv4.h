@@ -12,6 +12,10 @@
 
 #include <stdint.h>
 
+/* The most of each that one request may have; more is a BUG. */
+#define SIGV4_HEADERS_MAX 64
+#define SIGV4_QUERY_MAX   64
+
 /* A header to send and sign. Names in lower case; values as sent (folded and trimmed here for
  * signing). */
 struct sigv4_header {
@@ -21,12 +25,13 @@ struct sigv4_header {
 
 /* What is signed. Borrowed for the call. */
 struct sigv4_request {
-    const char *method;              /* "PUT" */
-    const char *path;                /* as on the wire: encoded, with its leading slash */
-    const char *query;               /* as on the wire, without '?', "" if none; any order */
-    const struct sigv4_header *headers; /* every one is signed; "host" must be among them; any order,
-                                           the same name may stand more than once */
-    size_t n_headers;
+    const char *method; /* "PUT" */
+    const char *path;   /* as on the wire: encoded, with its leading slash */
+    const char *query;  /* as on the wire, without '?', "" if none; any order; at most
+                           SIGV4_QUERY_MAX parameters */
+    const struct sigv4_header *headers; /* every one is signed; "host" must be among them; any
+                                           order, the same name may stand more than once */
+    size_t n_headers;                   /* at most SIGV4_HEADERS_MAX */
     const char *payload_hash; /* 64 hex digits, or "UNSIGNED-PAYLOAD" where a test needs it */
 };
 
@@ -55,6 +60,10 @@ void sigv4_string_to_sign(struct buf *out, const struct sigv4_scope *s, const ch
 /* Stage 3. hex: 65 bytes. */
 void sigv4_signature(char hex[2 * SHA256_SIZE + 1], const struct sigv4_key *key,
                      const char *string_to_sign, size_t n);
+
+/* The value of the Authorization header from what the stages gave. */
+void sigv4_credential(struct buf *out, const struct sigv4_scope *s, const char *signed_headers,
+                      const char *signature);
 
 /* All stages: the value of the Authorization header. Overflow of out is the caller's to check. */
 void sigv4_authorization(struct buf *out, const struct sigv4_request *r,

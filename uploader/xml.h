@@ -9,15 +9,16 @@
 
 /* The texts of the elements that we know, "" where absent; cut at the field's size. */
 struct xml_answer {
-    char root[64]; /* local name of the outermost element: "Error", "InitiateMultipartUploadResult" */
+    char root[64]; /* local name of the outermost element: "Error", "InitiateMultipartUploadResult"
+                    */
     char code[64], message[256], region[64], request_id[128], resource[256];
     char upload_id[256], etag[72], location_constraint[64];
     char checksum_sha256[64];
-    char server_time[40]; /* ServerTime of RequestTimeTooSkewed */
+    char server_time[40];    /* ServerTime of RequestTimeTooSkewed */
     bool owner_full_control; /* GetObjectAcl: a grant of FULL_CONTROL to the owner's id was seen */
     char owner_id[132];
 };
-/* RC_INVALID: not well-formed, deeper than 8, over 64 KiB, or with a DTD. */
+/* RC_INVALID: not well-formed, deeper than 8, over 64 KiB, or with a DTD; *out is empty. */
 enum rc xml_parse(const char *data, size_t n, struct xml_answer *out, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,0 +1,172 @@
+/* S3's XML by expat, the only file that includes it. What comes in is hostile: no DTD (so no
+ * entities but the five), a bounded depth and size, and every text cut to its field.
+ *
+ * A field is known by its element's name directly below the root, or below an <Error> (which some
+ * stores wrap once more). Lists are not read: a listing's entries are no fields. */
+#include "uploader/xml.h"
+
+#include "base/buf.h"
+#include "base/utf8.h"
+
+#include <expat.h>
+#include <stddef.h>
+#include <string.h>
+
+enum { DEPTH_MAX = 8, SIZE_MAX_BYTES = 64 * 1024, NAME_MAX_BYTES = 64, TEXT_MAX_BYTES = 512 };
+
+struct field {
+    const char *name;
+    size_t offset, size;
+};
+#define FIELD(element, member)                                                                     \
+    {                                                                                              \
+        element, offsetof(struct xml_answer, member), sizeof(((struct xml_answer *)0)->member)     \
+    }
+static const struct field fields[] = {
+    FIELD("Code", code),
+    FIELD("Message", message),
+    FIELD("Region", region),
+    FIELD("RequestId", request_id),
+    FIELD("Resource", resource),
+    FIELD("UploadId", upload_id),
+    FIELD("ETag", etag),
+    FIELD("ChecksumSHA256", checksum_sha256),
+    FIELD("ServerTime", server_time),
+};
+
+struct reader {
+    XML_Parser parser;
+    struct xml_answer *out;
+    const char *refused; /* why reading was stopped by us */
+    unsigned depth;
+    char path[DEPTH_MAX][NAME_MAX_BYTES]; /* local names of the open elements */
+    struct buf text;                      /* of the innermost element, since its start */
+    char grantee[sizeof((struct xml_answer *)0)->owner_id]; /* of the open <Grant> */
+    bool full_control;
+};
+
+static void refuse(struct reader *r, const char *why)
+{
+    r->refused = why;
+    (void)XML_StopParser(r->parser, XML_FALSE); /* fails only if it is stopped already */
+}
+
+/* Copy without the space around it, cut where a character ends. */
+static void put(char *out, size_t size, const struct buf *text)
+{
+    const char *s = text->data, *end = text->data + text->len;
+    while (s < end && strchr(" \t\r\n", *s))
+        s++;
+    while (end > s && strchr(" \t\r\n", end[-1]))
+        end--;
+    size_t n = (size_t)(end - s);
+    if (n >= size)
+        n = utf8_span(s, size - 1);
+    memcpy(out, s, n);
+    out[n] = '\0';
+}
+
+static void XMLCALL on_start(void *arg, const XML_Char *name, const XML_Char **attributes)
+{
+    struct reader *r = arg;
+    (void)attributes;
+    if (r->refused)
+        return; /* expat may still tell what it has read already */
+    if (r->depth == DEPTH_MAX) {
+        refuse(r, "elements nested too deeply");
+        return;
+    }
+    const char *colon = strrchr(name, ':');
+    const char *local = colon ? colon + 1 : name;
+    size_t len = strlen(local);
+    char *slot = r->path[r->depth++];
+    if (len >= NAME_MAX_BYTES)
+        len = 0; /* no element that we know */
+    memcpy(slot, local, len);
+    slot[len] = '\0';
+    if (r->depth == 1)
+        memcpy(r->out->root, slot, len + 1);
+    if (strcmp(slot, "Grant") == 0) {
+        r->grantee[0] = '\0';
+        r->full_control = false;
+    }
+    buf_reset(&r->text);
+}
+
+static bool inside(const struct reader *r, const char *parent, const char *name)
+{
+    return r->depth >= 2 && strcmp(r->path[r->depth - 1], name) == 0 &&
+           strcmp(r->path[r->depth - 2], parent) == 0;
+}
+
+/* The elements of GetObjectAcl's answer. The owner comes before the grants in S3's schema. */
+static void acl_end(struct reader *r)
+{
+    if (inside(r, "Owner", "ID") && r->depth == 3)
+        put(r->out->owner_id, sizeof r->out->owner_id, &r->text);
+    else if (inside(r, "Grantee", "ID"))
+        put(r->grantee, sizeof r->grantee, &r->text);
+    else if (inside(r, "Grant", "Permission"))
+        r->full_control = strcmp(r->text.data, "FULL_CONTROL") == 0;
+    else if (inside(r, "AccessControlList", "Grant") && r->full_control && r->grantee[0] &&
+             strcmp(r->grantee, r->out->owner_id) == 0)
+        r->out->owner_full_control = true;
+}
+
+static void XMLCALL on_end(void *arg, const XML_Char *name)
+{
+    struct reader *r = arg;
+    (void)name;
+    if (r->refused)
+        return;
+    const char *local = r->path[r->depth - 1];
+    if (r->depth == 1 && strcmp(local, "LocationConstraint") == 0)
+        put(r->out->location_constraint, sizeof r->out->location_constraint, &r->text);
+    else if (r->depth == 2 || (r->depth == 3 && strcmp(r->path[1], "Error") == 0))
+        for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+            if (strcmp(local, fields[i].name) == 0)
+                put((char *)r->out + fields[i].offset, fields[i].size, &r->text);
+    if (strcmp(r->out->root, "AccessControlPolicy") == 0)
+        acl_end(r);
+    buf_reset(&r->text);
+    r->depth--;
+}
+
+static void XMLCALL on_text(void *arg, const XML_Char *s, int len)
+{
+    struct reader *r = arg;
+    size_t room = r->text.max - r->text.len;
+    buf_add(&r->text, s, (size_t)len < room ? (size_t)len : room);
+}
+
+static void XMLCALL on_doctype(void *arg, const XML_Char *name, const XML_Char *system_id,
+                               const XML_Char *public_id, int has_subset)
+{
+    (void)name, (void)system_id, (void)public_id, (void)has_subset;
+    refuse(arg, "a document type definition");
+}
+
+enum rc xml_parse(const char *data, size_t n, struct xml_answer *out, struct err *e)
+{
+    *out = (struct xml_answer){0};
+    if (n > SIZE_MAX_BYTES)
+        return err_set(e, RC_INVALID, "the store's answer is over 64 KiB of XML");
+    struct reader r = {.out = out, .parser = XML_ParserCreate(NULL)};
+    BUG_ON(!r.parser); /* no memory */
+    buf_init(&r.text, TEXT_MAX_BYTES);
+    XML_SetUserData(r.parser, &r);
+    XML_SetElementHandler(r.parser, on_start, on_end);
+    XML_SetCharacterDataHandler(r.parser, on_text);
+    XML_SetStartDoctypeDeclHandler(r.parser, on_doctype);
+    enum rc rc = RC_OK;
+    if (XML_Parse(r.parser, data, (int)n, XML_TRUE) != XML_STATUS_OK) {
+        *out = (struct xml_answer){0};
+        rc =
+            err_set(e, RC_INVALID, "the store's answer is not the XML it should be: %s in line %lu",
+                    r.refused ? r.refused : XML_ErrorString(XML_GetErrorCode(r.parser)),
+                    (unsigned long)XML_GetCurrentLineNumber(r.parser));
+    }
+    buf_fini(&r.text);
+    XML_ParserFree(r.parser);
+    return rc;
+}
