@@ -185,7 +185,9 @@ void clock_rfc3339(char out[CLOCK_RFC3339_SIZE], int64_t unix_ns)
 {
     struct civil c;
     int64_t unix_s = floor_div(unix_ns, CLOCK_NS_PER_S);
-    int64_t ns = unix_ns - unix_s * CLOCK_NS_PER_S;
+    int64_t ns = unix_ns % CLOCK_NS_PER_S;
+    if (ns < 0)
+        ns += CLOCK_NS_PER_S;
     clock_civil(unix_s, &c);
     out = put_date(out, &c);
     *out++ = 'T';

@@ -315,33 +315,44 @@ enum rc fsio_replace(const struct fsio *fs, int dirfd, const char *name, const v
     return RC_OK;
 }
 
-/* Make one component below *at and go there; *at is replaced, and closed if it is not `base`. */
-static enum rc enter(const struct fsio *fs, int base, int *at, const char *name, mode_t mode,
-                     int sync_made, struct err *e)
+/* Make one directory below at, if it is not there. */
+static enum rc make_one(const struct fsio *fs, int at, const char *name, mode_t mode, int sync_made,
+                        struct err *e)
 {
-    int result = fs->ops->mkdir(fs->ctx, *at, name, mode);
+    int result = fs->ops->mkdir(fs->ctx, at, name, mode);
     if (result < 0 && result != -EEXIST)
         return err_sys(e, result, "cannot make the directory %s", name);
     /* KNOWN: where another process has just made it and not yet synced, or an earlier call failed
      * between the two, we do not sync. ext4, xfs and btrfs make a file's new parents durable when
      * the file is synced, so a caller that syncs what it puts there is safe on them. */
-    if (result == 0 && sync_made) {
-        /* O_PATH descriptors cannot be synced. */
-        result = fs->ops->open_beneath(fs->ctx, *at, ".", O_RDONLY | O_DIRECTORY, 0);
-        if (result < 0)
-            return err_sys(e, result, "cannot open the directory above %s", name);
-        int parent = result;
-        result = fs->ops->sync(fs->ctx, parent);
-        (void)fs->ops->close(fs->ctx, parent); /* synced, or failing anyway */
-        if (result < 0)
-            return err_sys(e, result, "cannot fsync the directory above %s", name);
-    }
-    int next = fs->ops->open_beneath(fs->ctx, *at, name, O_PATH | O_DIRECTORY, 0);
-    if (next < 0)
-        return err_sys(e, next, "cannot enter the directory %s", name);
-    if (*at != base)
-        (void)fs->ops->close(fs->ctx, *at); /* O_PATH: there is nothing to lose */
-    *at = next;
+    if (result == -EEXIST || !sync_made)
+        return RC_OK;
+    int parent = fs->ops->open_beneath(fs->ctx, at, ".", O_RDONLY | O_DIRECTORY, 0);
+    if (parent < 0) /* opened anew since `at` may be O_PATH, which cannot be synced */
+        return err_sys(e, parent, "cannot open the directory above %s", name);
+    result = fs->ops->sync(fs->ctx, parent);
+    (void)fs->ops->close(fs->ctx, parent); /* synced, or failing anyway */
+    if (result < 0)
+        return err_sys(e, result, "cannot fsync the directory above %s", name);
+    return RC_OK;
+}
+
+/* The next component of a path, which moves past it; RC_INVALID for what leads up or is too long.
+ */
+static enum rc next_component(const char **path, char name[NAME_MAX + 1], struct err *e)
+{
+    size_t len = strcspn(*path, "/");
+    if (len > NAME_MAX)
+        return err_set(e, RC_INVALID, "a directory's name may have no more than %d bytes",
+                       NAME_MAX);
+    memcpy(name, *path, len);
+    name[len] = '\0';
+    *path += len;
+    *path += strspn(*path, "/");
+    if (len == 0 || strcmp(name, "..") == 0)
+        return err_set(e, RC_INVALID,
+                       "the path of a directory to make may not begin with / or "
+                       "contain ..");
     return RC_OK;
 }
 
@@ -350,26 +361,22 @@ enum rc fsio_mkdirs(const struct fsio *fs, int dirfd, const char *path, mode_t m
 {
     int at = dirfd;
     enum rc rc = RC_OK;
-    if (*path == '/')
-        return err_set(e, RC_INVALID, "the path of a directory to make must be relative");
     while (rc == RC_OK && *path) {
         char name[NAME_MAX + 1];
-        size_t len = strcspn(path, "/");
-        if (len > NAME_MAX) {
-            rc = err_sys(e, ENAMETOOLONG, "cannot make a directory");
+        rc = next_component(&path, name, e);
+        if (rc == RC_OK && strcmp(name, ".") != 0)
+            rc = make_one(fs, at, name, mode, sync_made, e);
+        if (rc != RC_OK)
             break;
-        }
-        memcpy(name, path, len);
-        name[len] = '\0';
-        path += len;
-        path += strspn(path, "/");
-        if (strcmp(name, "..") == 0)
-            rc = err_set(e, RC_INVALID, "the path of a directory to make may not contain ..");
-        else if (strcmp(name, ".") != 0)
-            rc = enter(fs, dirfd, &at, name, mode, sync_made, e);
+        int next = fs->ops->open_beneath(fs->ctx, at, name, O_PATH | O_DIRECTORY, 0);
+        if (next < 0)
+            rc = err_sys(e, next, "cannot enter the directory %s", name);
+        if (at != dirfd)
+            (void)fs->ops->close(fs->ctx, at); /* O_PATH: there is nothing to lose */
+        at = next < 0 ? dirfd : next;
     }
     if (at != dirfd)
-        (void)fs->ops->close(fs->ctx, at); /* O_PATH: there is nothing to lose */
+        (void)fs->ops->close(fs->ctx, at); /* as above */
     return rc;
 }
 
