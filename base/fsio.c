@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -160,6 +161,30 @@ static int sys_mkdir(void *ctx, int dirfd, const char *path, mode_t mode)
     return CALL(int, mkdirat(dirfd, path, mode));
 }
 
+static int sys_list(void *ctx, int dirfd, void (*name)(void *arg, const char *name), void *arg)
+{
+    /* Opened anew: a duplicate would share its position with dirfd, and other readers of it. */
+    int fd = sys_open(ctx, dirfd, ".", O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return fd;
+    int saved_errno = errno;
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        int result = -errno;
+        (void)close(fd); /* only read from */
+        errno = saved_errno;
+        return result;
+    }
+    const struct dirent *entry;
+    while (errno = 0, (entry = readdir(dir)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            name(arg, entry->d_name);
+    int result = -errno;
+    (void)closedir(dir); /* only read from */
+    errno = saved_errno;
+    return result;
+}
+
 static const struct fsio_ops system_ops = {
     .open = sys_open,
     .open_beneath = sys_open_beneath,
@@ -175,6 +200,7 @@ static const struct fsio_ops system_ops = {
     .unlink = sys_unlink,
     .rmdir = sys_rmdir,
     .mkdir = sys_mkdir,
+    .list = sys_list,
 };
 const struct fsio fsio_system = {.ops = &system_ops};
 

@@ -36,6 +36,9 @@ struct fsio_ops {
     int (*unlink)(void *ctx, int dirfd, const char *path);
     int (*rmdir)(void *ctx, int dirfd, const char *path);
     int (*mkdir)(void *ctx, int dirfd, const char *path, mode_t mode);
+    /* Tell of each name in the directory but . and .., in no order. Names made or removed meanwhile
+     * may or may not be told. */
+    int (*list)(void *ctx, int dirfd, void (*name)(void *arg, const char *name), void *arg);
 };
 struct fsio {
     const struct fsio_ops *ops;
