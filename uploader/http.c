@@ -192,7 +192,7 @@ static size_t on_read(char *out, size_t size, size_t n, void *arg)
         h->sent += got;
         return got;
     }
-    snprintf(h->answer.text, sizeof(h->answer.text), "%s",
+    snprintf(h->answer.text, sizeof(h->answer.text), "%.255s",
              h->own == RC_OK ? "the file is shorter than it was" : e.text);
     h->own = RC_IO;
     return CURL_READFUNC_ABORT;

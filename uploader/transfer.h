@@ -105,11 +105,14 @@ struct transfer_env {
     struct loop *loop;
     struct http_client *http;
     const struct endpoint *endpoint;
-    struct credentials *credentials;
+    struct credentials *credentials; /* NULL: none yet; transfers end as ANSWER_REFRESH */
     int64_t *clock_offset_s; /* the store's clock minus ours; corrected by ANSWER_SKEW */
     void (*progress)(void *arg, const struct transfer_progress *p);
     void *arg;
+    struct transfer *active_, *spare_; /* transfer.c's: zero at first */
 };
+/* Cancel all that run, and free what they left for the next ones. */
+void transfer_env_fini(struct transfer_env *env);
 
 struct transfer;
 /* Start. `done` is called once, on this thread, never before this returns; the outcome is valid
@@ -118,6 +121,7 @@ struct transfer *transfer_start(struct transfer_env *env, struct transfer_job *j
                                 void (*done)(void *arg, const struct transfer_outcome *o), void *arg);
 /* done comes with TRANSFER_CANCELLED before this returns. */
 void transfer_cancel(struct transfer *t);
+void transfer_cancel_all(struct transfer_env *env);
 
 /* The name that keeps both: "dir/name~1a2b3c4d.ext" ('.ext' from the last dot of the last
  * component that is not its first character; cut so that the key fits). Pure. */

@@ -1,0 +1,525 @@
+/* The uploader threads.
+ *
+ * A thread and the main one meet in two places only, both under the thread's lock and both handed
+ * over whole, once a round: what goes in (jobs, credentials, endpoint, stop) and what comes out
+ * (outcomes and progress, in their order). A thread starts no more files than it has connections;
+ * the rest wait as jobs, which are small, so memory does not follow the backlog.
+ * The store's clock offset is the one thing that the threads share.
+ */
+#include "uploader/pool.h"
+
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct event {
+    bool is_progress;
+    union {
+        struct transfer_outcome outcome;
+        struct transfer_progress progress;
+    };
+};
+
+struct events {
+    struct event *at;
+    size_t n, cap;
+};
+
+struct jobs {
+    struct transfer_job **at;
+    size_t first, n, cap; /* n from first */
+};
+
+struct worker {
+    struct pool *pool;
+    pthread_t thread;
+
+    /* The thread's own. */
+    struct loop *loop;
+    struct loop_wake *wake;
+    struct loop_prepare *prepare;
+    struct http_client *client;
+    struct transfer_env env;
+    struct endpoint endpoint;
+    struct jobs waiting;
+    struct events gathered;
+    unsigned active, active_max;
+    int64_t clock_offset_s, clock_seen_s;
+
+    /* The main thread's own. */
+    struct jobs staged;
+    struct events taken;
+    unsigned in_flight;
+
+    pthread_mutex_t lock; /* over what follows */
+    struct jobs inbox;
+    struct events outbox;
+    bool stop, cancel, new_credentials, new_endpoint;
+    struct credentials *next_credentials;
+    struct endpoint next_endpoint;
+    struct http_stats stats;
+};
+
+struct pool {
+    struct pool_cfg cfg;
+    char *acl, *user_agent, *http_user_agent, *ca_file;
+    struct loop_wake *wake;
+    struct loop_prepare *prepare;
+    struct worker *workers;
+    unsigned n;
+    bool staged;
+    _Atomic int64_t clock_offset_s;
+};
+
+static void lock(struct worker *w)
+{
+    BUG_ON(pthread_mutex_lock(&w->lock) != 0);
+}
+
+static void unlock(struct worker *w)
+{
+    BUG_ON(pthread_mutex_unlock(&w->lock) != 0);
+}
+
+/* ---- lists ---- */
+
+static void jobs_add(struct jobs *j, struct transfer_job *job)
+{
+    if (j->first + j->n == j->cap && j->first > j->n) {
+        memmove(j->at, j->at + j->first, j->n * sizeof(*j->at));
+        j->first = 0;
+    } else if (j->first + j->n == j->cap) {
+        j->cap = j->cap ? j->cap * 2 : 64;
+        j->at = mem_resize(j->at, j->cap, sizeof(*j->at));
+    }
+    j->at[j->first + j->n++] = job;
+}
+
+static struct transfer_job *jobs_take(struct jobs *j)
+{
+    struct transfer_job *job = NULL;
+
+    if (j->n > 0) {
+        job = j->at[j->first++];
+        j->n--;
+    }
+    if (j->n == 0)
+        j->first = 0;
+    return job;
+}
+
+static void jobs_move(struct jobs *to, struct jobs *from)
+{
+    struct transfer_job *job;
+
+    while ((job = jobs_take(from)) != NULL)
+        jobs_add(to, job);
+}
+
+static void jobs_free(struct jobs *j)
+{
+    struct transfer_job *job;
+
+    while ((job = jobs_take(j)) != NULL)
+        transfer_job_free(job);
+    free(j->at);
+}
+
+static struct event *events_add(struct events *e)
+{
+    if (e->n == e->cap) {
+        e->cap = e->cap ? e->cap * 2 : 16;
+        e->at = mem_resize(e->at, e->cap, sizeof(*e->at));
+    }
+    return &e->at[e->n++];
+}
+
+/* All of from behind to; the memory goes round where it can. */
+static void events_move(struct events *to, struct events *from)
+{
+    struct events kept = *to;
+
+    if (to->n == 0) {
+        *to = *from;
+        *from = kept;
+        return;
+    }
+    for (size_t i = 0; i < from->n; i++)
+        *events_add(to) = from->at[i];
+    from->n = 0;
+}
+
+/* ---- on an uploader thread ---- */
+
+/* The offset goes round by comparing with what was last seen: a correction made here goes out, else
+ * one made by another thread comes in. */
+static void share_clock(struct worker *w)
+{
+    if (w->clock_offset_s != w->clock_seen_s)
+        atomic_store(&w->pool->clock_offset_s, w->clock_offset_s);
+    else
+        w->clock_offset_s = atomic_load(&w->pool->clock_offset_s);
+    w->clock_seen_s = w->clock_offset_s;
+}
+
+static void start_waiting(struct worker *w);
+
+static void worker_done(void *arg, const struct transfer_outcome *o)
+{
+    struct worker *w = arg;
+    struct event *ev = events_add(&w->gathered);
+
+    ev->is_progress = false;
+    ev->outcome = *o;
+    w->active--;
+    start_waiting(w);
+}
+
+static void worker_progress(void *arg, const struct transfer_progress *p)
+{
+    struct worker *w = arg;
+    struct event *ev = events_add(&w->gathered);
+
+    ev->is_progress = true;
+    ev->progress = *p;
+}
+
+static void start_waiting(struct worker *w)
+{
+    struct transfer_job *job;
+
+    while (w->active < w->active_max && (job = jobs_take(&w->waiting)) != NULL) {
+        share_clock(w);
+        w->active++;
+        (void)transfer_start(&w->env, job, worker_done, w); /* env keeps account of it */
+    }
+}
+
+/* Those that have not begun end without having been looked at. */
+static void cancel_all(struct worker *w)
+{
+    struct jobs waiting = w->waiting;
+    struct transfer_job *job;
+
+    w->waiting = (struct jobs){0};
+    while ((job = jobs_take(&waiting)) != NULL) {
+        struct event *ev = events_add(&w->gathered);
+
+        memset(ev, 0, sizeof(*ev));
+        ev->outcome.tag = job->tag;
+        ev->outcome.result = TRANSFER_CANCELLED;
+        ev->outcome.bytes = job->id.size;
+        memcpy(ev->outcome.key, job->key, strlen(job->key) + 1);
+        err_set(&ev->outcome.err, RC_CANCELLED, "The upload was stopped.");
+        transfer_job_free(job);
+    }
+    free(waiting.at);
+    transfer_cancel_all(&w->env);
+}
+
+static void worker_woken(void *arg)
+{
+    struct worker *w = arg;
+    struct credentials *old = NULL;
+    bool stop, cancel;
+
+    lock(w);
+    jobs_move(&w->waiting, &w->inbox);
+    stop = w->stop;
+    cancel = w->cancel;
+    w->cancel = false;
+    if (w->new_credentials) {
+        old = w->env.credentials;
+        w->env.credentials = w->next_credentials;
+        w->next_credentials = NULL;
+        w->new_credentials = false;
+    }
+    if (w->new_endpoint)
+        w->endpoint = w->next_endpoint;
+    w->new_endpoint = false;
+    unlock(w);
+    credentials_free(old);
+    if (cancel || stop)
+        cancel_all(w);
+    if (stop)
+        loop_stop(w->loop);
+    else
+        start_waiting(w);
+}
+
+static void worker_prepare(void *arg)
+{
+    struct worker *w = arg;
+
+    if (w->gathered.n == 0)
+        return;
+    share_clock(w);
+    lock(w);
+    events_move(&w->outbox, &w->gathered);
+    http_client_stats(w->client, &w->stats);
+    unlock(w);
+    loop_wake_send(w->pool->wake);
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+
+    loop_run(w->loop);
+    cancel_all(w);
+    transfer_env_fini(&w->env);
+    http_client_free(w->client);
+    loop_prepare_free(w->prepare);
+    return NULL;
+}
+
+/* ---- on the main thread ---- */
+
+static void take_events(void *arg)
+{
+    struct pool *p = arg;
+
+    for (unsigned i = 0; i < p->n; i++) {
+        struct worker *w = &p->workers[i];
+
+        w->taken.n = 0;
+        lock(w);
+        events_move(&w->taken, &w->outbox);
+        unlock(w);
+        for (size_t at = 0; at < w->taken.n; at++) {
+            const struct event *ev = &w->taken.at[at];
+
+            if (!ev->is_progress) {
+                w->in_flight--;
+                p->cfg.done(p->cfg.arg, &ev->outcome);
+            } else if (p->cfg.progress != NULL) {
+                p->cfg.progress(p->cfg.arg, &ev->progress);
+            }
+        }
+    }
+}
+
+void pool_submit(struct pool *p, struct transfer_job *job)
+{
+    struct worker *least = &p->workers[0];
+
+    for (unsigned i = 1; i < p->n; i++) {
+        if (p->workers[i].in_flight < least->in_flight)
+            least = &p->workers[i];
+    }
+    jobs_add(&least->staged, job);
+    least->in_flight++;
+    p->staged = true;
+}
+
+void pool_flush(struct pool *p)
+{
+    if (!p->staged)
+        return;
+    p->staged = false;
+    for (unsigned i = 0; i < p->n; i++) {
+        struct worker *w = &p->workers[i];
+
+        if (w->staged.n == 0)
+            continue;
+        lock(w);
+        jobs_move(&w->inbox, &w->staged);
+        unlock(w);
+        loop_wake_send(w->wake);
+    }
+}
+
+static void flush_before_wait(void *arg)
+{
+    pool_flush(arg);
+}
+
+void pool_set_credentials(struct pool *p, struct credentials *c)
+{
+    for (unsigned i = 0; i < p->n; i++) {
+        struct worker *w = &p->workers[i];
+        struct credentials *unseen;
+
+        lock(w);
+        unseen = w->next_credentials;
+        w->next_credentials = c != NULL ? credentials_share(c) : NULL;
+        w->new_credentials = true;
+        unlock(w);
+        credentials_free(unseen);
+        loop_wake_send(w->wake);
+    }
+}
+
+void pool_set_endpoint(struct pool *p, const struct endpoint *ep)
+{
+    for (unsigned i = 0; i < p->n; i++) {
+        struct worker *w = &p->workers[i];
+
+        lock(w);
+        w->next_endpoint = *ep;
+        w->new_endpoint = true;
+        unlock(w);
+        loop_wake_send(w->wake);
+    }
+}
+
+void pool_cancel_all(struct pool *p)
+{
+    pool_flush(p);
+    for (unsigned i = 0; i < p->n; i++) {
+        struct worker *w = &p->workers[i];
+
+        lock(w);
+        w->cancel = true;
+        unlock(w);
+        loop_wake_send(w->wake);
+    }
+}
+
+void pool_stats(const struct pool *p, struct pool_stats *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->clock_offset_s = atomic_load(&p->clock_offset_s);
+    for (unsigned i = 0; i < p->n; i++) {
+        struct worker *w = &p->workers[i];
+
+        out->in_flight += w->in_flight;
+        lock(w);
+        out->http.calls += w->stats.calls;
+        out->http.connections += w->stats.connections;
+        out->http.bytes_sent += w->stats.bytes_sent;
+        out->http.bytes_received += w->stats.bytes_received;
+        unlock(w);
+    }
+}
+
+/* ---- making and unmaking ---- */
+
+static char *copy(const char *s)
+{
+    return s != NULL ? mem_strdup(s) : NULL;
+}
+
+static void copy_cfg(struct pool *p, const struct pool_cfg *cfg)
+{
+    p->cfg = *cfg;
+    p->cfg.transfer.acl = p->acl = copy(cfg->transfer.acl);
+    p->cfg.transfer.user_agent = p->user_agent = copy(cfg->transfer.user_agent);
+    p->cfg.http.user_agent = p->http_user_agent = copy(cfg->http.user_agent);
+    p->cfg.http.ca_file = p->ca_file = copy(cfg->http.ca_file);
+    p->cfg.http.connections = cfg->connections / cfg->threads;
+    if (p->cfg.http.connections == 0)
+        p->cfg.http.connections = 1;
+    if (cfg->http.bytes_per_second > 0)
+        p->cfg.http.bytes_per_second = (cfg->http.bytes_per_second - 1) / cfg->threads + 1;
+}
+
+static void worker_init(struct pool *p, struct worker *w)
+{
+    w->pool = p;
+    BUG_ON(pthread_mutex_init(&w->lock, NULL) != 0);
+    w->endpoint = p->cfg.endpoint;
+    w->active_max = p->cfg.http.connections;
+    w->loop = loop_new();
+    w->wake = loop_wake_new(w->loop, worker_woken, w);
+    w->prepare = loop_prepare_new(w->loop, worker_prepare, w);
+    w->client = http_client_new(w->loop, &p->cfg.http);
+    w->env = (struct transfer_env){
+        .cfg = &p->cfg.transfer,
+        .loop = w->loop,
+        .http = w->client,
+        .endpoint = &w->endpoint,
+        .clock_offset_s = &w->clock_offset_s,
+        .progress = worker_progress,
+        .arg = w,
+    };
+}
+
+/* After its thread has ended, or if it never began. */
+static void worker_fini(struct worker *w)
+{
+    loop_wake_free(w->wake);
+    loop_free(w->loop);
+    credentials_free(w->env.credentials);
+    credentials_free(w->next_credentials);
+    jobs_free(&w->staged);
+    jobs_free(&w->inbox);
+    jobs_free(&w->waiting);
+    free(w->gathered.at);
+    free(w->outbox.at);
+    free(w->taken.at);
+    BUG_ON(pthread_mutex_destroy(&w->lock) != 0);
+}
+
+/* Signals are the main thread's. */
+static int start_thread(struct worker *w)
+{
+    sigset_t all, before;
+    int failed;
+
+    sigfillset(&all);
+    BUG_ON(pthread_sigmask(SIG_SETMASK, &all, &before) != 0);
+    failed = pthread_create(&w->thread, NULL, worker_main, w);
+    BUG_ON(pthread_sigmask(SIG_SETMASK, &before, NULL) != 0);
+    return failed;
+}
+
+enum rc pool_new(const struct pool_cfg *cfg, struct pool **out, struct err *e)
+{
+    struct pool *p;
+    int failed = 0;
+
+    if (cfg->threads < 1 || cfg->threads > 16)
+        return err_set(e, RC_INVALID, "%u uploader threads: 1 to 16 are possible", cfg->threads);
+    p = mem_alloc(sizeof(*p));
+    copy_cfg(p, cfg);
+    p->wake = loop_wake_new(cfg->loop, take_events, p);
+    p->prepare = loop_prepare_new(cfg->loop, flush_before_wait, p);
+    p->workers = mem_alloc(cfg->threads * sizeof(*p->workers));
+    for (; p->n < cfg->threads; p->n++) {
+        struct worker *w = &p->workers[p->n];
+
+        worker_init(p, w);
+        failed = start_thread(w);
+        if (failed == 0)
+            continue;
+        transfer_env_fini(&w->env);
+        http_client_free(w->client);
+        loop_prepare_free(w->prepare);
+        worker_fini(w);
+        pool_free(p);
+        return err_sys(e, failed, "cannot start uploader thread %u", p->n + 1);
+    }
+    *out = p;
+    return RC_OK;
+}
+
+void pool_free(struct pool *p)
+{
+    if (p == NULL)
+        return;
+    for (unsigned i = 0; i < p->n; i++) {
+        struct worker *w = &p->workers[i];
+
+        lock(w);
+        w->stop = true;
+        unlock(w);
+        loop_wake_send(w->wake);
+    }
+    for (unsigned i = 0; i < p->n; i++) {
+        BUG_ON(pthread_join(p->workers[i].thread, NULL) != 0);
+        worker_fini(&p->workers[i]);
+    }
+    loop_wake_free(p->wake);
+    loop_prepare_free(p->prepare);
+    free(p->workers);
+    free(p->acl);
+    free(p->user_agent);
+    free(p->http_user_agent);
+    free(p->ca_file);
+    free(p);
+}

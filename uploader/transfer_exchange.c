@@ -1,0 +1,217 @@
+/* One request of a transfer: built from what the thread has now, signed, sent, its answer classed.
+ *
+ * The clock offset, the credentials and the endpoint are read when a request is built, so that what
+ * was replaced meanwhile counts from the next request on.
+ */
+#include "uploader/transfer_int.h"
+
+#include "base/clock.h"
+#include "base/utf8.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct request_spec exchange_spec(const struct transfer *t, enum request_op op)
+{
+    return (struct request_spec){
+        .op = op,
+        .key = t->out.key,
+        .key_len = strlen(t->out.key),
+        .overwrite = t->overwrite,
+    };
+}
+
+/* A 200 does not mean success where S3 begins its answer before it knows (CompleteMultipartUpload
+ * in the S3 API Reference), and an upload without an id is none. */
+static bool body_is_wrong(enum request_op op, bool parsed, const struct xml_answer *xml)
+{
+    switch (op) {
+    case REQUEST_CREATE_MULTIPART:
+        return !parsed || strcmp(xml->root, "InitiateMultipartUploadResult") != 0 ||
+               xml->upload_id[0] == '\0';
+    case REQUEST_COMPLETE_MULTIPART:
+        return !parsed || strcmp(xml->root, "CompleteMultipartUploadResult") != 0;
+    case REQUEST_PUT_OBJECT:
+    case REQUEST_UPLOAD_PART:
+        return parsed && strcmp(xml->root, "Error") == 0;
+    default:
+        return false;
+    }
+}
+
+/* S3 sends spaces ahead of the XML while it is still at work. */
+static bool parse_body(const struct http_answer *a, struct xml_answer *xml)
+{
+    size_t skip = strspn(a->body, " \t\r\n");
+    struct err e;
+
+    return a->body_len > skip && xml_parse(a->body + skip, a->body_len - skip, xml, &e) == RC_OK;
+}
+
+static struct answer_facts facts_of(const struct exchange *x, const struct http_answer *a,
+                                    const struct xml_answer *xml)
+{
+    bool ok = a->rc == RC_OK && a->status / 100 == 2;
+
+    return (struct answer_facts){
+        .op = x->op,
+        .transport = a->rc,
+        .status = a->rc == RC_OK ? a->status : 0,
+        .code = xml != NULL ? xml->code : "",
+        .body_is_error = ok && body_is_wrong(x->op, xml != NULL, xml),
+        .temporary_credentials = x->transfer->env->credentials != NULL &&
+                                 credentials_are_temporary(x->transfer->env->credentials),
+        .has_region = a->region[0] != '\0' || (xml != NULL && xml->region[0] != '\0'),
+    };
+}
+
+static void on_answer(void *arg, const struct http_answer *a)
+{
+    struct exchange *x = arg;
+    struct transfer *t = x->transfer;
+    struct xml_answer xml;
+    struct verdict v = {0};
+    struct answer_facts f;
+
+    x->flying = false;
+    if (t->stopping)
+        return;
+    t->out.requests++;
+    if (a->rc == RC_OK && a->body_len > 0 && parse_body(a, &xml))
+        v.xml = &xml;
+    f = facts_of(x, a, v.xml);
+    v.class = answer_classify(&f);
+    x->answered(x, a, &v);
+}
+
+void exchange_send(struct exchange *x, const struct request_spec *spec,
+                   const struct http_body *body,
+                   enum rc (*sink)(void *arg, const char *data, size_t n))
+{
+    struct transfer *t = x->transfer;
+    const struct transfer_env *env = t->env;
+    struct request_context ctx = {
+        .endpoint = env->endpoint,
+        .credentials = env->credentials,
+        .acl = env->cfg->acl,
+        .checksum_sha256 = env->cfg->checksum_sha256,
+        .content_md5 = env->cfg->content_md5,
+        .if_none_match = env->cfg->if_none_match,
+        .user_agent = env->cfg->user_agent,
+    };
+    int64_t now_s = clock_wall_now_ns() / CLOCK_NS_PER_S + *env->clock_offset_s;
+
+    BUG_ON(x->flying);
+    if (t->ending)
+        return;
+    x->op = spec->op;
+    if (request_build(&x->request, &ctx, spec, now_s, &t->out.err) != RC_OK) {
+        t->out.op = spec->op;
+        t->out.class = ANSWER_HOLD;
+        transfer_end_soon(t, TRANSFER_ANSWERED);
+        return;
+    }
+    x->call = (struct http_call){
+        .method = x->request.method,
+        .url = x->request.url,
+        .headers = x->request.headers,
+        .n_headers = x->request.n_headers,
+        .sink = sink,
+        .done = on_answer,
+        .arg = x,
+    };
+    if (body != NULL)
+        x->call.body = *body;
+    x->flying = true;
+    http_start(env->http, &x->call);
+}
+
+void exchange_cancel(struct exchange *x)
+{
+    bool was = x->transfer->stopping;
+
+    if (!x->flying)
+        return;
+    x->transfer->stopping = true;
+    http_cancel(x->transfer->env->http, &x->call);
+    x->transfer->stopping = was;
+}
+
+/* A machine's word only: letters, digits and a few marks; anything else is not a code of S3's. */
+static void take_code(char *out, size_t size, const char *code)
+{
+    size_t n = 0;
+
+    while (n + 1 < size &&
+           ((code[n] >= 'a' && code[n] <= 'z') || (code[n] >= 'A' && code[n] <= 'Z') ||
+            (code[n] >= '0' && code[n] <= '9') || code[n] == '.' || code[n] == '_'))
+        n++;
+    memcpy(out, code, n);
+    out[n] = '\0';
+}
+
+static enum rc rc_of(enum answer_class c)
+{
+    switch (c) {
+    case ANSWER_OK:
+        return RC_OK;
+    case ANSWER_EXISTS:
+        return RC_EXISTS;
+    case ANSWER_HOLD:
+    case ANSWER_REFRESH:
+        return RC_DENIED;
+    case ANSWER_CONDEMN:
+        return RC_LIMIT;
+    default:
+        return RC_AGAIN;
+    }
+}
+
+void exchange_decides(struct exchange *x, const struct http_answer *a, const struct verdict *v)
+{
+    struct transfer_outcome *o = &x->transfer->out;
+    struct answer_facts f = facts_of(x, a, v->xml);
+    const char *region = a->region[0] || v->xml == NULL ? a->region : v->xml->region;
+    const char *id = a->request_id[0] || v->xml == NULL ? a->request_id : v->xml->request_id;
+    struct buf text;
+
+    o->op = x->op;
+    o->class = v->class;
+    o->answer_us = a->total_us;
+    o->retry_after_ms = a->retry_after_ms;
+    o->region[0] = '\0';
+    if (v->class == ANSWER_REROUTE)
+        snprintf(o->region, sizeof(o->region), "%s", region);
+    snprintf(o->request_id, sizeof(o->request_id), "%s", id);
+    memset(&o->err, 0, sizeof(o->err));
+    if (v->class == ANSWER_OK)
+        return;
+    o->err.rc = a->rc != RC_OK ? a->rc : rc_of(v->class);
+    o->err.http_status = a->rc == RC_OK ? a->status : 0;
+    if (v->xml != NULL)
+        take_code(o->err.code, sizeof(o->err.code), v->xml->code);
+    buf_init(&text, sizeof(o->err.text) - 1);
+    buf_adds(&text, request_op_name(x->op));
+    buf_adds(&text, ": ");
+    buf_adds(&text, a->rc != RC_OK ? a->text : answer_remedy(&f));
+    snprintf(o->err.text, sizeof(o->err.text), "%s", text.data);
+    buf_fini(&text);
+}
+
+bool exchange_correct_clock(struct exchange *x, const struct http_answer *a,
+                            const struct verdict *v)
+{
+    struct transfer *t = x->transfer;
+    int64_t theirs = a->date_unix_s, ns;
+
+    if (t->skew_corrected)
+        return false;
+    if (v->xml != NULL && v->xml->server_time[0] != '\0' &&
+        clock_parse_rfc3339(v->xml->server_time, &ns) == RC_OK)
+        theirs = ns / CLOCK_NS_PER_S;
+    if (theirs == 0)
+        return false;
+    t->skew_corrected = true;
+    *t->env->clock_offset_s = theirs - clock_wall_now_ns() / CLOCK_NS_PER_S;
+    return true;
+}

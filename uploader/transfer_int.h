@@ -1,0 +1,135 @@
+/* The inside of a transfer, for the files transfer_*.c and their tests.
+ *
+ *   transfer.c            jobs, beginning and end
+ *   transfer_file.c       the local file: opening, identity, reading and hashing in slices
+ *   transfer_exchange.c   one signed request and what its answer means
+ *   transfer_single.c     one PutObject
+ *   transfer_multipart.c  many parts
+ *   transfer_verify.c     something is there already
+ */
+#ifndef UPLOADER_TRANSFER_INT_H
+#define UPLOADER_TRANSFER_INT_H
+
+#include "uploader/transfer.h"
+#include "uploader/xml.h"
+
+#include "base/checksum.h"
+
+#define TRANSFER_TRIES_IN_PLACE 3
+
+/* What an answer means. xml: NULL without a body that was read as XML. */
+struct verdict {
+    enum answer_class class;
+    const struct xml_answer *xml;
+};
+
+/* One request under way at most. Its memory is used again by the next one. */
+struct exchange {
+    struct transfer *transfer;
+    struct request request;
+    struct http_call call;
+    enum request_op op;
+    bool flying;
+    /* May end the transfer, after which x is not to be touched. */
+    void (*answered)(struct exchange *x, const struct http_answer *a, const struct verdict *v);
+};
+
+/* A reading of the file from `offset` to `end`, slice by slice, into the digests that are named. */
+struct pass {
+    uint64_t offset, end;
+    struct digest *into[3];
+    void (*then)(struct transfer *t);
+};
+
+struct multipart; /* transfer_multipart.c's */
+
+struct transfer {
+    struct transfer_env *env;
+    struct transfer_job *job;
+    void (*done)(void *arg, const struct transfer_outcome *o);
+    void *arg;
+    struct transfer *prev, *next; /* among the active, or the spare */
+
+    int fd;
+    char *data; /* the whole file (whole_in_memory), or what a slice is read through */
+    size_t data_cap;
+    bool whole_in_memory, have_sha256, have_md5;
+    uint8_t md5[MD5_SIZE];                     /* the SHA-256 is in out */
+    struct digest *whole, *piece, *md5_digest; /* kept; the last two are made when needed */
+    struct pass pass;
+
+    struct exchange main;
+    struct loop_timer *timer; /* for `later` */
+    void (*later)(struct transfer *t);
+    bool stopping;  /* answers are of our own cancelling: not looked at */
+    bool ending;    /* transfer_end_soon was called: nothing new begins */
+    bool overwrite; /* leave If-None-Match out */
+    bool skew_corrected;
+    unsigned digest_tries;
+
+    struct multipart *mp;
+    struct {
+        bool after_loss; /* why we look: a 412, or an upload that is gone */
+        char etag[72], version_id[128];
+        uint64_t got; /* bytes of a GET */
+    } verify;
+
+    struct transfer_outcome out; /* out.key: the key in use now */
+};
+
+/* ---- transfer.c ---- */
+/* Call fn from the loop, delay_ms from now; replaces what was to come. */
+void transfer_later(struct transfer *t, void (*fn)(struct transfer *t), uint64_t delay_ms);
+/* The end, with an abort of an upload that nobody will go on with. t is gone afterwards, at once or
+ * when the abort was answered. */
+void transfer_end(struct transfer *t, enum transfer_result result);
+/* The same from the loop: for failures found while still inside transfer_start. */
+void transfer_end_soon(struct transfer *t, enum transfer_result result);
+/* Send out.key's object anew, the digest known or not: single or multipart by size. */
+void transfer_send(struct transfer *t);
+
+/* ---- transfer_file.c ---- */
+/* False: not opened, and out.result and out.err say why. */
+bool file_open(struct transfer *t);
+void file_close(struct transfer *t);
+/* Is it still what was accepted? If not, *why is TRANSFER_CHANGED or TRANSFER_SHRUNK. */
+bool file_same(struct transfer *t, enum transfer_result *why);
+/* All of it into memory, and its digests. False as file_open. */
+bool file_read_whole(struct transfer *t);
+/* Read offset..end into the digests, then call `then` from the loop; a file that is not what it was
+ * ends the transfer. */
+void file_pass(struct transfer *t, const struct pass *p);
+struct digest *file_digest(struct digest **kept, enum digest_kind kind);
+
+/* ---- transfer_exchange.c ---- */
+/* Fill in what every spec has. */
+struct request_spec exchange_spec(const struct transfer *t, enum request_op op);
+/* Build, sign, start. sink is called with x. A request that cannot be built ends the transfer. */
+void exchange_send(struct exchange *x, const struct request_spec *spec,
+                   const struct http_body *body,
+                   enum rc (*sink)(void *arg, const char *data, size_t n));
+/* Without `answered` being called. */
+void exchange_cancel(struct exchange *x);
+/* Write the answer into the outcome as the one that decided. */
+void exchange_decides(struct exchange *x, const struct http_answer *a, const struct verdict *v);
+/* ANSWER_SKEW: correct the offset by this answer. False: it gives no date, or it was done before.
+ */
+bool exchange_correct_clock(struct exchange *x, const struct http_answer *a,
+                            const struct verdict *v);
+
+/* ---- the ways ---- */
+void single_begin(struct transfer *t);
+void multipart_begin(struct transfer *t);
+/* Stop the parts that are under way. */
+void multipart_stop(struct transfer *t);
+/* Abort the upload, best effort, then call `then`; at once if there is none. */
+void multipart_abort(struct transfer *t, void (*then)(struct transfer *t));
+/* After a 412 with the decision to overwrite: the parts are there, only complete again. */
+void multipart_complete(struct transfer *t);
+/* "<base64 of the SHA-256 of all parts' SHA-256>-<parts>", as S3 shows it; false: not known. */
+bool multipart_composite(const struct transfer *t, char out[64]);
+void multipart_free(struct transfer *t);
+/* An object is there: compare it, and go on by the conflict policy. */
+void verify_begin(struct transfer *t, bool after_loss);
+
+#endif
