@@ -7,12 +7,21 @@
 static bool refuses_everything(const struct err *why)
 {
     static const char *const codes[] = {
-        "NoSuchBucket",         "SignatureDoesNotMatch",    "InvalidAccessKeyId",
-        "InvalidToken",         "ExpiredToken",             "QuotaExceeded",
-        "XMinioStorageFull",    "XMinioAdminBucketQuotaExceeded",
-        "InsufficientStorage",  "AccessControlListNotSupported",
-        "AllAccessDisabled",    "AccountProblem",           "PermanentRedirect",
-        "InvalidBucketName",    "AuthorizationHeaderMalformed",
+        "NoSuchBucket",
+        "SignatureDoesNotMatch",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "ExpiredToken",
+        "QuotaExceeded",
+        "XMinioStorageFull",
+        "XMinioAdminBucketQuotaExceeded",
+        "InsufficientStorage",
+        "AccessControlListNotSupported",
+        "AllAccessDisabled",
+        "AccountProblem",
+        "PermanentRedirect",
+        "InvalidBucketName",
+        "AuthorizationHeaderMalformed",
     };
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         if (strcmp(why->code, codes[i]) == 0)

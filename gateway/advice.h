@@ -1,6 +1,6 @@
-/* What an outcome means: for the file, and for the destination. Pure; one table (advice.c), one test.
- * P2 and P8 are decided here: nothing but a condemned object or a hostile answer to it moves a file
- * away, and only a final success delivers it.
+/* What an outcome means: for the file, and for the destination. Pure; one table (advice.c), one
+ * test. P2 and P8 are decided here: nothing but a condemned object or a hostile answer to it moves
+ * a file away, and only a final success delivers it.
  */
 #ifndef GATEWAY_ADVICE_H
 #define GATEWAY_ADVICE_H
@@ -20,7 +20,7 @@ enum advice {
 };
 
 enum advice_destination {
-    ADVICE_DEST_NOTHING,   /* says nothing about the destination */
+    ADVICE_DEST_NOTHING, /* says nothing about the destination */
     ADVICE_DEST_SUCCESS,
     ADVICE_DEST_FAILURE,   /* passing */
     ADVICE_DEST_THROTTLED, /* passing, and send less */
@@ -34,8 +34,8 @@ struct advice_verdict {
     enum advice_destination destination;
 };
 
-/* attempts: failed ones of this file before this one. After ADVICE_DIGEST_MAX digest mismatches a file
- * is held. */
+/* attempts: failed ones of this file before this one. After ADVICE_DIGEST_MAX digest mismatches a
+ * file is held. */
 #define ADVICE_DIGEST_MAX 5
 struct advice_verdict advice_of(const struct transfer_outcome *o, unsigned attempts);
 

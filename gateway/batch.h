@@ -1,6 +1,6 @@
-/* Work for the pool in batches: items gather on the loop's thread while earlier batches run, so that
- * the cost of changing threads is shared by many files under load and one file need not wait when
- * there is none.
+/* Work for the pool in batches: items gather on the loop's thread while earlier batches run, so
+ * that the cost of changing threads is shared by many files under load and one file need not wait
+ * when there is none.
  */
 #ifndef GATEWAY_BATCH_H
 #define GATEWAY_BATCH_H
@@ -12,8 +12,8 @@
 struct batch_cfg {
     struct loop *loop;
     size_t item_bytes;
-    size_t items_max;  /* in one batch */
-    unsigned parallel; /* batches on the pool at once */
+    size_t items_max;                               /* in one batch */
+    unsigned parallel;                              /* batches on the pool at once */
     void (*run)(void *arg, void *items, size_t n);  /* pool thread; reads only what is immutable */
     void (*done)(void *arg, void *items, size_t n); /* loop's thread, batch by batch */
     void *arg;

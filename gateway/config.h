@@ -34,20 +34,20 @@ struct config {
     char *state;        /* required, absolute, not inside spool nor around it */
     char *account_name; /* required: one path component, no '/' */
     struct {
-        char *arn;      /* required: arn:PARTITION:s3:::NAME */
-        char *name;     /* from the ARN */
+        char *arn;       /* required: arn:PARTITION:s3:::NAME */
+        char *name;      /* from the ARN */
         char *partition; /* "aws", "aws-us-gov", "aws-cn" */
-        char *region;   /* required */
-        char *endpoint; /* NULL: AWS */
-        char *acl;      /* default "bucket-owner-full-control"; NULL when "none" is configured */
-        char *ca_file;  /* NULL: the system's */
+        char *region;    /* required */
+        char *endpoint;  /* NULL: AWS */
+        char *acl;       /* default "bucket-owner-full-control"; NULL when "none" is configured */
+        char *ca_file;   /* NULL: the system's */
         bool path_style, dual_stack, fips, allow_http;
     } bucket;
     struct {
-        char *source;  /* "chain" */
+        char *source;         /* "chain" */
         char *profile, *file; /* NULL */
-    } credentials; /* assume_role: must be absent or null in this version, and says so */
-    char *prefix;   /* "" */
+    } credentials;            /* assume_role: must be absent or null in this version, and says so */
+    char *prefix;             /* "" */
     char *layout;
     struct {
         bool raw, processed;
@@ -58,17 +58,17 @@ struct config {
     enum config_content content; /* of event types not named; default ndjson */
     struct {
         enum config_action action;
-        uint64_t keep_ms;  /* archive.keep, default 30d; 0: for ever ("0") */
+        uint64_t keep_ms;   /* archive.keep, default 30d; 0: for ever ("0") */
         uint64_t max_bytes; /* archive.max_size, default 0: no limit */
     } after_delivery;
     enum config_conflict conflict; /* "keep-both" */
-    char **ignore;      /* "*.tmp", "*.part", "*.swp" by default */
+    char **ignore;                 /* "*.tmp", "*.part", "*.swp" by default */
     size_t n_ignore;
-    uint64_t settle_ms; /* 1s; 0s..1h */
-    uint64_t rescan_ms; /* 5min; 10s.. */
-    unsigned uploads;   /* 32; 1..1024 */
-    unsigned threads;   /* null or absent: 0, the number of cores, at most 4; 1..16 */
-    char *control;      /* absolute path of the unix socket */
+    uint64_t settle_ms;        /* 1s; 0s..1h */
+    uint64_t rescan_ms;        /* 5min; 10s.. */
+    unsigned uploads;          /* 32; 1..1024 */
+    unsigned threads;          /* null or absent: 0, the number of cores, at most 4; 1..16 */
+    char *control;             /* absolute path of the unix socket */
     uint64_t receipts_keep_ms; /* receipts.keep_days 30; 1..3650 */
     struct {
         uint64_t threshold; /* 64MiB; 5MiB..5GiB */
@@ -79,10 +79,10 @@ struct config {
         uint64_t connect_ms, first_byte_ms, stall_ms; /* 10s, 60s, 60s */
     } timeouts;
     bool checksum_sha256, content_md5, if_none_match; /* true, false, true */
-    uint64_t bandwidth;  /* bytes per second, 0: no limit */
+    uint64_t bandwidth;                               /* bytes per second, 0: no limit */
     struct {
-        uint64_t file_max;  /* max_file_size: 5TiB */
-        uint64_t quota;     /* of the spool: bytes accepted and waiting; 0: none */
+        uint64_t file_max;            /* max_file_size: 5TiB */
+        uint64_t quota;               /* of the spool: bytes accepted and waiting; 0: none */
         unsigned free_percent;        /* min_free_percent: 5; 0..50 */
         unsigned free_inodes_percent; /* min_free_inodes_percent: 5; 0..50 */
     } limits;
@@ -107,7 +107,8 @@ void config_free(struct config *c);
 void config_faults_fini(struct config_faults *f);
 /* -c FILE, else $SPOOLGATE_CONFIG, else the packaged path. */
 const char *config_choose_path(const char *from_option);
-/* Everything with its defaults filled in, as a document that config_parse accepts. Caller json_decrefs. */
+/* Everything with its defaults filled in, as a document that config_parse accepts. Caller
+ * json_decrefs. */
 json_t *config_to_json(const struct config *c);
 
 /* Of an event type. The row named or a static default one. */

@@ -1,5 +1,5 @@
-/* The control socket: HTTP on a unix socket by libmicrohttpd, driven by our loop. The only file that
- * includes it. Requests are answered on the loop's thread by one handler.
+/* The control socket: HTTP on a unix socket by libmicrohttpd, driven by our loop. The only file
+ * that includes it. Requests are answered on the loop's thread by one handler.
  */
 #ifndef GATEWAY_CONTROL_H
 #define GATEWAY_CONTROL_H
@@ -27,8 +27,8 @@ struct control_answer {
 typedef void control_handler(void *arg, const struct control_request *r, struct control_answer *a);
 
 struct control;
-/* The socket is made with mode 0660, a stale one replaced. RC_EXISTS: someone answers on it; RC_DENIED,
- * RC_ABSENT (its directory), RC_LIMIT (path over 107 bytes). */
+/* The socket is made with mode 0660, a stale one replaced. RC_EXISTS: someone answers on it;
+ * RC_DENIED, RC_ABSENT (its directory), RC_LIMIT (path over 107 bytes). */
 enum rc control_new(struct loop *l, const char *socket_path, control_handler *handler, void *arg,
                     struct control **out, struct err *e) MUST_CHECK;
 /* Removes the socket. */

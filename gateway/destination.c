@@ -15,7 +15,7 @@
 
 /* How often a missing, refused or expiring set of keys is asked for again, and changed files are
  * noticed. */
-#define CREDENTIALS_POLL_MS 5000
+#define CREDENTIALS_POLL_MS        5000
 #define CREDENTIALS_REFRESH_MIN_MS 1000
 
 struct destination {
@@ -104,11 +104,11 @@ static void ask_credentials(struct destination *d)
         return;
     }
     bool first = !d->credentials;
-    bool other = first ||
-                 strcmp(credentials_access_key_id(fresh),
-                        credentials_access_key_id(d->credentials)) != 0 ||
-                 strcmp(credentials_secret_access_key(fresh),
-                        credentials_secret_access_key(d->credentials)) != 0;
+    bool other =
+        first ||
+        strcmp(credentials_access_key_id(fresh), credentials_access_key_id(d->credentials)) != 0 ||
+        strcmp(credentials_secret_access_key(fresh),
+               credentials_secret_access_key(d->credentials)) != 0;
     credentials_free(d->credentials);
     d->credentials = fresh;
     pool_set_credentials(d->pool, fresh);

@@ -23,8 +23,8 @@ struct destination_cfg {
 };
 
 struct destination;
-/* RC_INVALID: endpoint or credentials source. Missing credentials are no error: the destination is held
- * with that reason and asks again every 30 s. */
+/* RC_INVALID: endpoint or credentials source. Missing credentials are no error: the destination is
+ * held with that reason and asks again every 30 s. */
 enum rc destination_new(const struct destination_cfg *cfg, struct destination **out,
                         struct err *e) MUST_CHECK;
 void destination_free(struct destination *d);
@@ -40,7 +40,8 @@ void destination_kick(struct destination *d);
 /* Several prefixes were refused: it is the destination's. */
 void destination_refuse(struct destination *d, const struct err *why);
 /* New settings, when nothing is in flight (BUG). RC_INVALID: the old ones stay. */
-enum rc destination_reload(struct destination *d, const struct config *config, struct err *e) MUST_CHECK;
+enum rc destination_reload(struct destination *d, const struct config *config,
+                           struct err *e) MUST_CHECK;
 
 struct destination_status {
     enum breaker_state state;

@@ -1,9 +1,9 @@
 /* From accepted to retired: see pipeline_int.h.
  *
- * The pump runs just before the loop waits: it takes files from the ledger while the destination has
- * slots, hands them over in one batch, and acts on outcomes by advice. A delivered file is retired
- * only after its receipt is durable (P1); a file whose receipt could not be written is sent again and
- * found to be there (P5).
+ * The pump runs just before the loop waits: it takes files from the ledger while the destination
+ * has slots, hands them over in one batch, and acts on outcomes by advice. A delivered file is
+ * retired only after its receipt is durable (P1); a file whose receipt could not be written is sent
+ * again and found to be there (P5).
  */
 #include "gateway/pipeline_int.h"
 
@@ -89,7 +89,8 @@ static void refuse_lane(struct pipeline *p, unsigned lane, const struct err *why
 {
     struct pipeline_lane *l = &p->lanes[lane];
     if (!l->refused)
-        log_warning("prefix_refused", F_STR("event_type", queue_lane_name(ledger_queue(p->ledger), lane)),
+        log_warning("prefix_refused",
+                    F_STR("event_type", queue_lane_name(ledger_queue(p->ledger), lane)),
                     F_STR("code", why->code), F_STR("why", why->text));
     l->refused = true;
     l->probing = false;
@@ -127,8 +128,7 @@ static void submit(struct pipeline *p, struct ledger_file *f)
     struct buf key;
     buf_init(&key, LAYOUT_KEY_MAX + 1);
     layout_key(p->layout, f->path, f->path_len, &key);
-    struct transfer_job *job =
-        transfer_job_new((uint64_t)(uintptr_t)f, f->path, key.data, &f->id);
+    struct transfer_job *job = transfer_job_new((uint64_t)(uintptr_t)f, f->path, key.data, &f->id);
     buf_fini(&key);
     if (f->upload_id[0] != '\0') {
         job->upload_id = mem_strdup(f->upload_id);
@@ -386,8 +386,9 @@ static void delivered(void *arg, enum rc rc)
     struct ledger_file *f = d->file;
     p->n_delivering--;
     if (rc == RC_OK) {
-        uint64_t us = (uint64_t)(f->delivered_ns > f->accepted_ns ? f->delivered_ns - f->accepted_ns
-                                                                  : 0) / 1000;
+        uint64_t us =
+            (uint64_t)(f->delivered_ns > f->accepted_ns ? f->delivered_ns - f->accepted_ns : 0) /
+            1000;
         p->counts.delivered_files++;
         p->counts.delivered_bytes += d->bytes;
         p->counts.verified += d->verified;
@@ -516,9 +517,10 @@ void dispatch_outcome(void *arg, const struct transfer_outcome *o, enum advice a
         defer(p, f, retry_delay_ms(f->attempts + 1, 0, &random_system));
         break;
     case ADVICE_DEFER:
-        defer(p, f, o->result == TRANSFER_LOCAL
-                        ? LOCAL_AGAIN_MS
-                        : retry_delay_ms(f->attempts, o->retry_after_ms, &random_system));
+        defer(p, f,
+              o->result == TRANSFER_LOCAL
+                  ? LOCAL_AGAIN_MS
+                  : retry_delay_ms(f->attempts, o->retry_after_ms, &random_system));
         break;
     case ADVICE_REFUSED:
         refuse_lane(p, f->lane, &o->err);

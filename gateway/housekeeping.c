@@ -43,8 +43,8 @@ static void round_run(void *arg)
     int64_t today = now / CLOCK_NS_PER_S / 86400;
     if (tidy_dates(&fsio_system, p->cfg.root_fd, p->layout, today, &r->removed, &r->err) != RC_OK)
         return;
-    if (r->archives && archive_sweep(&fsio_system, p->cfg.root_fd, &r->limits, now, &r->archive,
-                                     &r->err) != RC_OK)
+    if (r->archives &&
+        archive_sweep(&fsio_system, p->cfg.root_fd, &r->limits, now, &r->archive, &r->err) != RC_OK)
         return;
 }
 
@@ -88,11 +88,13 @@ static void judge_space(struct pipeline *p, const struct round *r)
     p->spool_total = (uint64_t)r->spool.f_blocks * unit;
     char have[UNITS_TEXT_SIZE];
     if (below(r->spool.f_bavail, r->spool.f_blocks, p->config->limits.free_percent))
-        err_set(&why, RC_FULL, "only %s are free on the spool's file system (limits.min_free_percent is %u)",
+        err_set(&why, RC_FULL,
+                "only %s are free on the spool's file system (limits.min_free_percent is %u)",
                 units_format_size(have, p->spool_free), p->config->limits.free_percent);
     else if (below(r->spool.f_favail, r->spool.f_files, p->config->limits.free_inodes_percent))
         err_set(&why, RC_FULL,
-                "only %llu inodes are free on the spool's file system (limits.min_free_inodes_percent is %u)",
+                "only %llu inodes are free on the spool's file system "
+                "(limits.min_free_inodes_percent is %u)",
                 (unsigned long long)r->spool.f_favail, p->config->limits.free_inodes_percent);
     else if (p->config->limits.quota > 0 && backlog_bytes(p) > p->config->limits.quota)
         err_set(&why, RC_FULL, "more than limits.quota waits in the spool");

@@ -179,8 +179,8 @@ static void rejections_done(void *arg, void *items, size_t n)
         } else if (r[i].rc != RC_ABSENT) {
             log_error("reject_failed", F_STR("path", shown.data), F_STR("why", r[i].failure.text));
         }
-        enum watcher_verdict v = r[i].rc == RC_OK || r[i].rc == RC_ABSENT ? WATCHER_DONE
-                                                                           : WATCHER_AGAIN;
+        enum watcher_verdict v =
+            r[i].rc == RC_OK || r[i].rc == RC_ABSENT ? WATCHER_DONE : WATCHER_AGAIN;
         watcher_answer(p->watcher, r[i].path, strlen(r[i].path), v, DENIED_AGAIN_MS);
         buf_fini(&shown);
         free(r[i].path);

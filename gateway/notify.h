@@ -1,5 +1,5 @@
-/* Word to systemd: ready, reloading, stopping, status, watchdog. Nothing happens without it. The only
- * file that includes libsystemd. */
+/* Word to systemd: ready, reloading, stopping, status, watchdog. Nothing happens without it. The
+ * only file that includes libsystemd. */
 #ifndef GATEWAY_NOTIFY_H
 #define GATEWAY_NOTIFY_H
 

@@ -1,7 +1,7 @@
 /* The pipeline's life and the verbs of the commands: see pipeline.h.
  *
- * Order at start: journal, what a crash left in retiring/, destination, watcher; so that by the time
- * the first scan asks, everything that is in our care is known.
+ * Order at start: journal, what a crash left in retiring/, destination, watcher; so that by the
+ * time the first scan asks, everything that is in our care is known.
  */
 #include "gateway/pipeline_int.h"
 
@@ -14,9 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WATCH_WINDOW     4096
-#define WATCH_TABLE_MAX  65536
-#define WATCH_CANARY_MS  60000
+#define WATCH_WINDOW    4096
+#define WATCH_TABLE_MAX 65536
+#define WATCH_CANARY_MS 60000
 
 static void on_poisoned(void *arg, bool is, const struct err *why)
 {
@@ -80,9 +80,8 @@ static enum rc recover(struct pipeline *p, struct err *e)
     enum rc rc = retire_prepare(&fsio_system, p->cfg.root_fd, e);
     if (rc != RC_OK)
         return rc;
-    enum retire_action action = p->config->after_delivery.action == CONFIG_ARCHIVE
-                                    ? RETIRE_ARCHIVE
-                                    : RETIRE_DELETE;
+    enum retire_action action =
+        p->config->after_delivery.action == CONFIG_ARCHIVE ? RETIRE_ARCHIVE : RETIRE_DELETE;
     unsigned recovered = 0;
     rc = retire_recover(&fsio_system, p->cfg.root_fd, action, find_place, p, &recovered, e);
     if (rc != RC_OK)
@@ -322,4 +321,11 @@ uint64_t pipeline_retry_all(struct pipeline *p)
 void pipeline_rescan(struct pipeline *p)
 {
     watcher_rescan(p->watcher);
+}
+
+bool pipeline_is_alive(struct pipeline *p)
+{
+    struct watcher_stats w;
+    watcher_stats(p->watcher, &w);
+    return !w.canary_late;
 }

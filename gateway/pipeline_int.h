@@ -14,13 +14,13 @@
 /* Taken files that wait for their own next try; past it they go back to the queue. */
 #define PIPELINE_DEFERRED_MAX 1024
 /* Delivered files whose retirement is under way; past it nothing new is sent. */
-#define PIPELINE_RETIRING_MAX 2048
+#define PIPELINE_RETIRING_MAX  2048
 #define PIPELINE_LANE_PROBE_MS 30000
 
 /* What the gateway knows of an event type beyond its queue. */
 struct pipeline_lane {
     bool selected;
-    bool refused;          /* its prefix was refused; probed every 30 s */
+    bool refused; /* its prefix was refused; probed every 30 s */
     bool probing;
     uint64_t probe_at_ms;
     struct err why;
@@ -62,14 +62,14 @@ struct pipeline {
     bool pump_wanted;
     bool stopping, drained_told;
     bool poisoned;
-    bool full;                /* the spool is full: `put` refuses */
-    bool housekeeping;        /* a round is on the pool */
+    bool full;         /* the spool is full: `put` refuses */
+    bool housekeeping; /* a round is on the pool */
     struct err journal_why, full_why, denied_why;
     const struct config *fresh; /* waiting for nothing to be in flight */
     void (*reload_done)(void *arg, enum rc rc, const struct err *e);
     void *reload_arg;
     struct pipeline_counts counts;
-    uint64_t rejected_files;  /* in rejected/ now */
+    uint64_t rejected_files; /* in rejected/ now */
     struct archive_usage archive;
     uint64_t spool_free, spool_total;
     int64_t started_ns;
