@@ -58,7 +58,8 @@ Test(secret, threads_may_share_it)
     secret_free(s);
 }
 
-#ifndef __SANITIZE_ADDRESS__ /* which turns the fault into a report of its own */
+/* The sanitizers turn the fault into a report of their own. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 Test(secret, nobody_can_write_to_it, .signal = SIGSEGV)
 {
     struct secret *s = secret_new("abc", 3);
