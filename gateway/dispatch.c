@@ -1,4 +1,4 @@
-/* From accepted to retired: see pipeline_int.h.
+/* From accepted to delivered: see pipeline_int.h.
  *
  * The pump runs just before the loop waits: it takes files from the ledger while the destination
  * has slots, hands them over in one batch, and acts on outcomes by advice. A delivered file is
@@ -14,16 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RETIREMENTS_A_BATCH 64
-#define RETIRE_AGAIN_MS     5000
-#define LOCAL_AGAIN_MS      5000
-
-struct retirement {
-    struct ledger_file *file;
-    struct retire_file what;
-    enum retire_result result;
-    struct err err;
-};
+#define RETIRE_AGAIN_MS 5000
+#define LOCAL_AGAIN_MS  5000
 
 /* A receipt that is being made durable. */
 struct delivery {
@@ -34,20 +26,14 @@ struct delivery {
     uint64_t bytes;
 };
 
-/* What a taken file carries for us in `user`: when its retirement read the bytes. */
-struct taken {
-    int64_t read_wall_ns;
-    bool probe;
-};
-
-static struct taken *taken_of(struct ledger_file *f)
+struct dispatch_taken *dispatch_taken(struct ledger_file *f)
 {
     if (!f->user)
-        f->user = mem_alloc(sizeof(struct taken));
+        f->user = mem_alloc(sizeof(struct dispatch_taken));
     return f->user;
 }
 
-static void drop_taken(struct ledger_file *f)
+void dispatch_drop_taken(struct ledger_file *f)
 {
     free(f->user);
     f->user = NULL;
@@ -151,7 +137,7 @@ static void submit(struct pipeline *p, struct ledger_file *f)
 static void defer(struct pipeline *p, struct ledger_file *f, uint64_t delay_ms)
 {
     if (p->n_deferred == PIPELINE_DEFERRED_MAX || p->stopping) {
-        drop_taken(f);
+        dispatch_drop_taken(f);
         ledger_put_back(p->ledger, f);
         return;
     }
@@ -192,7 +178,7 @@ void dispatch_deferred_now(struct pipeline *p)
 
 static void put_back(struct pipeline *p, struct ledger_file *f)
 {
-    drop_taken(f);
+    dispatch_drop_taken(f);
     ledger_put_back(p->ledger, f);
 }
 
@@ -207,7 +193,7 @@ static struct ledger_file *take_probe(struct pipeline *p)
         if (!f)
             continue;
         l->probing = true;
-        taken_of(f)->probe = true;
+        dispatch_taken(f)->probe = true;
         return f;
     }
     return NULL;
@@ -235,7 +221,6 @@ static uint64_t next_probe_ms(const struct pipeline *p)
 }
 
 static void swap_settings(struct pipeline *p);
-static void start_retirement(struct pipeline *p, struct ledger_file *f);
 
 static void pump(void *arg)
 {
@@ -251,7 +236,7 @@ static void pump(void *arg)
     struct ledger_file *f;
     while (batch_outstanding(p->retirements) < PIPELINE_RETIRING_MAX &&
            (f = ledger_take_delivered(p->ledger)))
-        start_retirement(p, f);
+        retirement_start(p, f);
     /* A disk that refuses receipts or removals must not let delivered files pile up without end. */
     while (!p->poisoned && p->n_delivering + p->n_retrying < PIPELINE_RETIRING_MAX &&
            batch_outstanding(p->retirements) < PIPELINE_RETIRING_MAX &&
@@ -272,109 +257,6 @@ static void pump_due(void *arg)
 void dispatch_want(struct pipeline *p)
 {
     p->pump_wanted = true;
-}
-
-/* ---- retiring ---- */
-
-static enum retire_action action_of(const struct config *c)
-{
-    switch (c->after_delivery.action) {
-    case CONFIG_ARCHIVE:
-        return RETIRE_ARCHIVE;
-    case CONFIG_KEEP:
-        return RETIRE_KEEP;
-    case CONFIG_DELETE:
-        break;
-    }
-    return RETIRE_DELETE;
-}
-
-static void start_retirement(struct pipeline *p, struct ledger_file *f)
-{
-    struct retirement *r = batch_add(p->retirements);
-    r->file = f;
-    r->what = (struct retire_file){
-        .path = f->path,
-        .id = f->id,
-        /* After a restart it is not known when the bytes were read: then they are hashed again. */
-        .racy = !f->user || identity_is_racy(&f->id, taken_of(f)->read_wall_ns),
-        .place = f->first,
-        .delivered_ns = f->delivered_ns,
-    };
-    memcpy(r->what.sha256, f->sha256, SHA256_SIZE);
-}
-
-static void retirements_run(void *arg, void *items, size_t n)
-{
-    struct pipeline *p = arg;
-    struct retirement *r = items;
-    enum retire_action action = action_of(p->config);
-    for (size_t i = 0; i < n; i++)
-        r[i].result = retire_file(&fsio_system, p->cfg.root_fd, action, &r[i].what, &r[i].err);
-}
-
-struct retire_again {
-    struct pipeline *p;
-    struct ledger_file *file;
-    struct loop_timer *timer;
-};
-
-static void retire_again(void *arg)
-{
-    struct retire_again *again = arg;
-    struct pipeline *p = again->p;
-    p->n_retrying--;
-    loop_timer_free(again->timer);
-    start_retirement(p, again->file);
-    free(again);
-}
-
-static void retirement_failed(struct pipeline *p, struct retirement *r)
-{
-    if (p->counts.retire_failures++ == 0 || r->file->state != LEDGER_DELIVERED)
-        log_error("retire_failed", F_STR("path", r->file->path), F_STR("why", r->err.text));
-    if (p->stopping) {
-        /* The receipt is durable: the next start retires it. */
-        drop_taken(r->file);
-        return;
-    }
-    struct retire_again *again = mem_alloc(sizeof *again);
-    again->p = p;
-    again->file = r->file;
-    again->timer = loop_timer_new(p->cfg.loop, retire_again, again);
-    p->n_retrying++;
-    loop_timer_set(again->timer, RETIRE_AGAIN_MS);
-}
-
-static void retired(struct pipeline *p, struct retirement *r)
-{
-    static const uint8_t flags_of[] = {
-        [RETIRE_DELETE] = 0, [RETIRE_ARCHIVE] = RECORD_ARCHIVED, [RETIRE_KEEP] = RECORD_KEPT};
-    struct ledger_file *f = r->file;
-    if (r->result == RETIRE_FAILED) {
-        retirement_failed(p, r);
-        return;
-    }
-    bool look = f->changed || r->result == RETIRE_CHANGED;
-    uint8_t flags = r->result == RETIRE_DONE ? flags_of[action_of(p->config)] : RECORD_GONE;
-    if (look) {
-        p->counts.changed += r->result == RETIRE_CHANGED;
-        watcher_look(p->watcher, f->path, f->path_len, 0);
-    }
-    if (flags == RECORD_ARCHIVED)
-        p->counts.archived++;
-    drop_taken(f);
-    ledger_retire(p->ledger, f, flags);
-}
-
-static void retirements_done(void *arg, void *items, size_t n)
-{
-    struct pipeline *p = arg;
-    struct retirement *r = items;
-    for (size_t i = 0; i < n; i++)
-        retired(p, &r[i]);
-    dispatch_want(p);
-    dispatch_check_drained(p);
 }
 
 /* ---- outcomes ---- */
@@ -398,8 +280,8 @@ static void delivered(void *arg, enum rc rc)
             p->counts.slowest_us = us;
         p->lanes[f->lane].delivered_files++;
         p->lanes[f->lane].delivered_bytes += d->bytes;
-        taken_of(f)->read_wall_ns = d->read_wall_ns;
-        start_retirement(p, f);
+        dispatch_taken(f)->read_wall_ns = d->read_wall_ns;
+        retirement_start(p, f);
     } else {
         /* It is in the bucket, but nothing proves it: it will be sent again and found there. */
         put_back(p, f);
@@ -435,7 +317,7 @@ static void deliver(struct pipeline *p, struct ledger_file *f, const struct tran
                     F_STR("why", "the key held other bytes already"));
     log_debug("delivered", F_STR("key", o->key), F_U64("size", o->bytes), F_STR("etag", o->etag));
     p->n_delivering++;
-    if (taken_of(f)->probe || p->lanes[f->lane].refused)
+    if (dispatch_taken(f)->probe || p->lanes[f->lane].refused)
         allow_lane(p, f->lane);
     ledger_deliver(p->ledger, f, &receipt, delivered, d);
 }
@@ -455,7 +337,7 @@ static void hold_file(struct pipeline *p, struct ledger_file *f, const struct tr
                        : o->result == TRANSFER_SHRUNK ? "shrunk"
                                                       : "digest";
     log_warning("held", F_STR("path", f->path), F_STR("code", code), F_STR("why", o->err.text));
-    drop_taken(f);
+    dispatch_drop_taken(f);
     p->n_delivering++;
     ledger_hold(p->ledger, f, code, o->err.text, held, p);
 }
@@ -466,7 +348,7 @@ static void forget_and_look(struct pipeline *p, struct ledger_file *f, const cha
     char path[RECORD_PATH_MAX + 1];
     size_t n = f->path_len < sizeof path ? f->path_len : sizeof path - 1;
     memcpy(path, f->path, n);
-    drop_taken(f);
+    dispatch_drop_taken(f);
     ledger_forget(p->ledger, f, code, text);
     if (look)
         watcher_look(p->watcher, path, n, 0);
@@ -477,7 +359,7 @@ static void reject_file_of(struct pipeline *p, struct ledger_file *f, const stru
     char path[RECORD_PATH_MAX + 1] = "";
     strncpy(path, f->path, sizeof path - 1);
     struct identity id = f->id;
-    drop_taken(f);
+    dispatch_drop_taken(f);
     ledger_forget(p->ledger, f, why->code, why->text);
     intake_reject(p, path, &id, why);
 }
@@ -597,16 +479,6 @@ void dispatch_check_drained(struct pipeline *p)
 
 void dispatch_init(struct pipeline *p)
 {
-    struct batch_cfg retirements = {
-        .loop = p->cfg.loop,
-        .item_bytes = sizeof(struct retirement),
-        .items_max = RETIREMENTS_A_BATCH,
-        .parallel = 2,
-        .run = retirements_run,
-        .done = retirements_done,
-        .arg = p,
-    };
-    p->retirements = batch_new(&retirements);
     p->deferred_due_ms = UINT64_MAX;
     p->pump_timer = loop_timer_new(p->cfg.loop, pump_due, p);
     p->pump_prepare = loop_prepare_new(p->cfg.loop, pump, p);
@@ -616,6 +488,5 @@ void dispatch_free(struct pipeline *p)
 {
     loop_prepare_free(p->pump_prepare);
     loop_timer_free(p->pump_timer);
-    batch_free(p->retirements);
     free(p->lanes);
 }

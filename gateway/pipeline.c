@@ -168,6 +168,7 @@ enum rc pipeline_new(const struct pipeline_cfg *cfg, struct pipeline **out, stru
     p->started_ns = clock_wall_now_ns();
     intake_init(p);
     dispatch_init(p);
+    retirement_init(p);
     housekeeping_init(p);
     enum rc rc = layout_new(p->config->layout, p->config->prefix, &p->layout, e);
     if (rc == RC_OK)
@@ -207,6 +208,7 @@ void pipeline_free(struct pipeline *p)
     if (p->ledger)
         ledger_close(p->ledger);
     housekeeping_free(p);
+    retirement_free(p);
     dispatch_free(p);
     intake_free(p);
     layout_free(p->layout);

@@ -1,6 +1,7 @@
 /* The pipeline's inside, shared by its files: pipeline.c (life, settings), intake.c (candidate to
- * accepted), dispatch.c (accepted to retired), housekeeping.c (what time brings), report.c (what
- * people see).
+ * accepted), dispatch.c (accepted to delivered), retirement.c
+ * (delivered to retired), housekeeping.c (what time brings), report.c and why.c
+ * (what people see).
  */
 #ifndef GATEWAY_PIPELINE_INT_H
 #define GATEWAY_PIPELINE_INT_H
@@ -102,6 +103,19 @@ void dispatch_lanes(struct pipeline *p);        /* know the event types that app
 void dispatch_lanes_anew(struct pipeline *p);   /* forget refusals, apply the selection again */
 void dispatch_deferred_now(struct pipeline *p); /* whatever waits for its time, at once */
 void dispatch_check_drained(struct pipeline *p);
+
+/* What a taken file carries for us in `user`. Made when first asked for. */
+struct dispatch_taken {
+    int64_t read_wall_ns; /* when its bytes were read; 0: not known (sent before a restart) */
+    bool probe;           /* of a refused event type */
+};
+struct dispatch_taken *dispatch_taken(struct ledger_file *f);
+void dispatch_drop_taken(struct ledger_file *f);
+
+/* retirement.c */
+void retirement_init(struct pipeline *p);
+void retirement_free(struct pipeline *p);
+void retirement_start(struct pipeline *p, struct ledger_file *f);
 
 /* housekeeping.c */
 void housekeeping_init(struct pipeline *p);

@@ -1,0 +1,140 @@
+/* From delivered to retired: see pipeline_int.h. Only a file whose receipt is durable comes here
+ * (P1); one that cannot be retired now is tried again, in this life or the next.
+ */
+#include "gateway/pipeline_int.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RETIREMENTS_A_BATCH 64
+#define RETIRE_AGAIN_MS     5000
+
+struct retirement {
+    struct ledger_file *file;
+    struct retire_file what;
+    enum retire_result result;
+    struct err err;
+};
+
+static enum retire_action action_of(const struct config *c)
+{
+    switch (c->after_delivery.action) {
+    case CONFIG_ARCHIVE:
+        return RETIRE_ARCHIVE;
+    case CONFIG_KEEP:
+        return RETIRE_KEEP;
+    case CONFIG_DELETE:
+        break;
+    }
+    return RETIRE_DELETE;
+}
+
+void retirement_start(struct pipeline *p, struct ledger_file *f)
+{
+    struct retirement *r = batch_add(p->retirements);
+    r->file = f;
+    r->what = (struct retire_file){
+        .path = f->path,
+        .id = f->id,
+        /* After a restart it is not known when the bytes were read: then they are hashed again. */
+        .racy = !f->user || identity_is_racy(&f->id, dispatch_taken(f)->read_wall_ns),
+        .place = f->first,
+        .delivered_ns = f->delivered_ns,
+    };
+    memcpy(r->what.sha256, f->sha256, SHA256_SIZE);
+}
+
+static void retirements_run(void *arg, void *items, size_t n)
+{
+    struct pipeline *p = arg;
+    struct retirement *r = items;
+    enum retire_action action = action_of(p->config);
+    for (size_t i = 0; i < n; i++)
+        r[i].result = retire_file(&fsio_system, p->cfg.root_fd, action, &r[i].what, &r[i].err);
+}
+
+struct retire_again {
+    struct pipeline *p;
+    struct ledger_file *file;
+    struct loop_timer *timer;
+};
+
+static void retire_again(void *arg)
+{
+    struct retire_again *again = arg;
+    struct pipeline *p = again->p;
+    p->n_retrying--;
+    loop_timer_free(again->timer);
+    retirement_start(p, again->file);
+    free(again);
+}
+
+static void retirement_failed(struct pipeline *p, struct retirement *r)
+{
+    if (p->counts.retire_failures++ == 0 || r->file->state != LEDGER_DELIVERED)
+        log_error("retire_failed", F_STR("path", r->file->path), F_STR("why", r->err.text));
+    if (p->stopping) {
+        /* The receipt is durable: the next start retires it. */
+        dispatch_drop_taken(r->file);
+        return;
+    }
+    struct retire_again *again = mem_alloc(sizeof *again);
+    again->p = p;
+    again->file = r->file;
+    again->timer = loop_timer_new(p->cfg.loop, retire_again, again);
+    p->n_retrying++;
+    loop_timer_set(again->timer, RETIRE_AGAIN_MS);
+}
+
+static void retired(struct pipeline *p, struct retirement *r)
+{
+    static const uint8_t flags_of[] = {
+        [RETIRE_DELETE] = 0, [RETIRE_ARCHIVE] = RECORD_ARCHIVED, [RETIRE_KEEP] = RECORD_KEPT};
+    struct ledger_file *f = r->file;
+    if (r->result == RETIRE_FAILED) {
+        retirement_failed(p, r);
+        return;
+    }
+    bool look = f->changed || r->result == RETIRE_CHANGED;
+    uint8_t flags = r->result == RETIRE_DONE ? flags_of[action_of(p->config)] : RECORD_GONE;
+    if (look) {
+        p->counts.changed += r->result == RETIRE_CHANGED;
+        watcher_look(p->watcher, f->path, f->path_len, 0);
+    }
+    if (flags == RECORD_ARCHIVED)
+        p->counts.archived++;
+    dispatch_drop_taken(f);
+    ledger_retire(p->ledger, f, flags);
+}
+
+static void retirements_done(void *arg, void *items, size_t n)
+{
+    struct pipeline *p = arg;
+    struct retirement *r = items;
+    for (size_t i = 0; i < n; i++)
+        retired(p, &r[i]);
+    dispatch_want(p);
+    dispatch_check_drained(p);
+}
+
+void retirement_init(struct pipeline *p)
+{
+    struct batch_cfg retirements = {
+        .loop = p->cfg.loop,
+        .item_bytes = sizeof(struct retirement),
+        .items_max = RETIREMENTS_A_BATCH,
+        .parallel = 2,
+        .run = retirements_run,
+        .done = retirements_done,
+        .arg = p,
+    };
+    p->retirements = batch_new(&retirements);
+}
+
+void retirement_free(struct pipeline *p)
+{
+    batch_free(p->retirements);
+}
