@@ -1,8 +1,8 @@
 /* The journal's records: what each says and how it lies on disk. FORMAT.md is the same in words; a
  * change here is a change of the format's version.
  *
- * A record is a 24-byte header (length, CRC-32C, sequence, type, flags) and a body of fixed fields
- * and counted strings, little-endian, padded with zeros to 8 bytes.
+ * A record is a 24-byte header (length, CRC-32C, sequence, type, flags, place in its commit) and a
+ * body of fixed fields and counted strings, little-endian, padded with zeros to 8 bytes.
  */
 #ifndef SPOOL_RECORD_H
 #define SPOOL_RECORD_H
@@ -56,9 +56,11 @@ struct record {
     enum record_type type;
     uint8_t flags;
     uint64_t seq;       /* set by the journal */
+    uint32_t nth;       /* set by the journal: how many records of its commit stand before it */
     uint64_t hash;      /* keyed hash of the path */
-    record_place first; /* the file's ACCEPTED record; 0 in that itself */
-    record_place prev;  /* the record before this one about the file; 0 in ACCEPTED */
+    record_place first; /* the file's ACCEPTED record; in that itself the replaced file's, or 0 */
+    record_place prev;  /* the record before this one about the file; in ACCEPTED the last one about
+                           the file of that path that it replaces, or 0 */
     int64_t at_ns;      /* wall clock */
     struct identity id; /* ACCEPTED, DELIVERED, REJECTED */
     struct record_text path;       /* ACCEPTED, DELIVERED, REJECTED */
@@ -68,7 +70,7 @@ struct record {
     struct record_text upload_id;  /* PART */
     struct record_text code, text; /* ATTEMPT, HELD, REJECTED, FORGOTTEN; ACCEPTED when carried held */
     uint8_t sha256[SHA256_SIZE];   /* DELIVERED, PART */
-    int64_t accepted_ns, first_try_ns; /* DELIVERED; ACCEPTED when carried over: accepted_ns */
+    int64_t accepted_ns, first_try_ns; /* DELIVERED; ACCEPTED when carried over: accepted_ns, else 0 */
     uint32_t attempts;             /* ATTEMPT, DELIVERED */
     uint16_t http_status;          /* ATTEMPT */
     uint8_t answer_class;          /* ATTEMPT: enum answer_class of the uploader, a number here */
@@ -77,8 +79,11 @@ struct record {
 };
 
 /* Append the encoded record to out. segment goes into the CRC, so that a record in the wrong segment
- * is not taken for one. RC_LIMIT: over RECORD_MAX (texts are the caller's to cut). */
+ * is not taken for one. RC_LIMIT: over RECORD_MAX, or a path over RECORD_PATH_MAX (texts are the
+ * caller's to cut); nothing was appended. */
 enum rc record_encode(struct buf *out, const struct record *r, uint32_t segment) MUST_CHECK;
+/* Give the encoded record of len bytes at data another sequence, place in its commit and segment. */
+void record_seal(char *data, size_t len, uint64_t seq, uint32_t nth, uint32_t segment);
 
 /* Look at the n bytes from the record's first on. RC_OK: *r is decoded, its texts point into data,
  * *len is the whole length. RC_ABSENT: only zeros up to n, or n == 0: the end. RC_AGAIN: n is too
