@@ -28,18 +28,22 @@ enum admit_verdict {
     ADMIT_DENIED, /* it may not be opened: err names path, owner, mode and the remedy */
     ADMIT_ERROR   /* the file system failed: look again later */
 };
-/* How sure the watcher is that it is finished. */
+/* How sure the watcher is that it is finished. Old is told by ctime: every write sets it to the
+ * kernel's now, while mtime is whatever somebody set. A ctime further ahead of now than `settle` tells
+ * that the clock was set back, and nothing about quiet: it counts as old, since the watcher has
+ * waited, and since such a file would otherwise wait until the clock has caught up. */
 enum admit_trust {
     ADMIT_MOVED,  /* it came whole: no need to have been quiet, unless nobody can tell about writers */
-    ADMIT_QUIET   /* the watcher has waited `settle` since the last event, or a scan found it: mtime and
-                     ctime must be `settle` old */
+    ADMIT_QUIET   /* the watcher has waited `settle` since the last event, or a scan found it: it must
+                     be `settle` old */
 };
 struct admit_result {
     enum admit_verdict verdict;
     struct identity id; /* as seen on the descriptor, before and after reading the same */
     struct layout_match match;
     uint64_t wait_ms;
-    struct err err;
+    struct err err;     /* code of ADMIT_REJECT: layout_match's, or "kind", "links", "size",
+                           "content" */
 };
 /* path: below the root, n bytes and a NUL. now: wall clock. Kinds other than a regular file with one
  * link are rejected with their sentence (a symlink's target is not looked at; ADMIT_LINKED for

@@ -31,8 +31,8 @@ struct layout_match {
     int64_t days; /* of the date, since 1970-01-01; INT64_MIN without */
 };
 /* RC_INVALID: e->code is one word ("depth", "name", "date", "utf8", "control", "dots", "too-long"),
- * e->text the sentence, path escaped. Also refused: a component "." or "..", an empty one, a leading
- * slash, ".spoolgate". */
+ * e->text the sentence, path escaped. Also refused: a component "." or "..", an empty one, a
+ * leading slash, ".spoolgate". */
 enum rc layout_match(const struct layout *l, const char *path, size_t n, struct layout_match *out,
                      struct err *e) MUST_CHECK;
 /* The object's key: prefix + path, byte for byte (checked by layout_match before). */
@@ -40,12 +40,14 @@ void layout_key(const struct layout *l, const char *path, size_t n, struct buf *
 /* A path from fields, for `test`. date: YYYY-MM-DD. With "any": event_type/date/account/file. */
 void layout_path(const struct layout *l, const char *event_type, const char *date,
                  const char *account, const char *file, struct buf *out);
-/* For a directory: is it, or is it above or below, a {date} directory? *depth: number of components
- * up to and including the date; 0 if the template has none. */
+/* How many components there are up to and including {date}; 0 if the template has none. */
 unsigned layout_date_depth(const struct layout *l);
+/* The text of component `number` (from 1, within the template) if it is a literal: *n bytes, not
+ * NUL-terminated. NULL: it is a field. */
+const char *layout_literal(const struct layout *l, unsigned number, size_t *n);
 
-/* Names that are not looked at: a leading dot, a trailing '~', and the patterns (fnmatch, on the last
- * component). */
+/* Names that are not looked at: a leading dot, a trailing '~', and the patterns (fnmatch, on the
+ * last component). */
 struct layout_ignore {
     const char *const *patterns;
     size_t n;
