@@ -15,7 +15,6 @@
 
 struct loop {
     uv_loop_t uv;
-    uv_async_t alive; /* never sent: uv_run would return when it has nothing to wait for */
 };
 
 /* Says which call failed and why; the line number alone would not tell EMFILE from EBADF. */
@@ -31,7 +30,6 @@ struct loop *loop_new(void)
 {
     struct loop *l = mem_alloc(sizeof *l);
     must(uv_loop_init(&l->uv), "uv_loop_init");
-    must(uv_async_init(&l->uv, &l->alive, NULL), "uv_async_init");
     return l;
 }
 
@@ -39,7 +37,6 @@ void loop_free(struct loop *l)
 {
     if (!l)
         return;
-    uv_close((uv_handle_t *)&l->alive, NULL);
     /* Only close callbacks are left to run, if the caller kept the contract: one round, or some
      * more where a signal is on its way through libuv's pipe. */
     for (int rounds = 0; rounds < 16 && uv_loop_alive(&l->uv); rounds++)

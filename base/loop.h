@@ -15,7 +15,7 @@ struct loop *loop_new(void);
 /* Everything made on it must have been freed before, and all work come back; closing is completed
  * here by running the loop. */
 void loop_free(struct loop *l);
-/* Runs until loop_stop. */
+/* Runs until loop_stop, or until nothing is armed that could ever call it. */
 void loop_run(struct loop *l);
 /* One round; waits for an event if wait. For tests and for winding down. */
 void loop_step(struct loop *l, bool wait);

@@ -40,6 +40,7 @@ Test(buf, past_the_maximum_nothing_is_added_any_more)
     cr_assert_str_eq(b.data, "12345");
     buf_addc(&b, '6');
     cr_assert(b.overflow);
+    cr_assert_leq(b.cap, 6);
     buf_fini(&b);
 }
 

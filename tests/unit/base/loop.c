@@ -265,27 +265,14 @@ Test(loop, prepare_runs_after_the_timers_of_a_round_and_before_it_waits)
     loop_free(s.loop);
 }
 
-static void *stop_later(void *arg)
-{
-    struct seen *s = arg;
-    usleep(20000);
-    s->last = 1; /* seen by the loop's thread after the wake-up */
-    loop_wake_send(s->wake);
-    return NULL;
-}
-
-Test(loop, it_runs_until_it_is_stopped_though_nothing_is_armed)
+Test(loop, it_does_not_wait_for_what_cannot_happen)
 {
     struct seen s = {.loop = loop_new()};
-    pthread_t thread;
-    s.wake = loop_wake_new(s.loop, count_and_stop, &s);
-    cr_assert_eq(pthread_create(&thread, NULL, stop_later, &s), 0);
-    uint64_t before = loop_now_ms(s.loop);
+    s.timer = loop_timer_new(s.loop, count_and_stop, &s);
     loop_run(s.loop);
-    cr_assert_eq(s.last, 1);
-    cr_assert_geq(loop_now_ms(s.loop), before + 15);
-    cr_assert_eq(pthread_join(thread, NULL), 0);
-    loop_wake_free(s.wake);
+    loop_step(s.loop, true);
+    cr_assert_eq(s.count, 0);
+    loop_timer_free(s.timer);
     loop_free(s.loop);
     loop_free(NULL);
 }
