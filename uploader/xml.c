@@ -106,10 +106,12 @@ static void acl_end(struct reader *r)
         put(r->out->owner_id, sizeof r->out->owner_id, &r->text);
     else if (inside(r, "Grantee", "ID"))
         put(r->grantee, sizeof r->grantee, &r->text);
-    else if (inside(r, "Grant", "Permission"))
-        r->full_control = strcmp(r->text.data, "FULL_CONTROL") == 0;
-    else if (inside(r, "AccessControlList", "Grant") && r->full_control && r->grantee[0] &&
-             strcmp(r->grantee, r->out->owner_id) == 0)
+    else if (inside(r, "Grant", "Permission")) {
+        char permission[32];
+        put(permission, sizeof permission, &r->text);
+        r->full_control = strcmp(permission, "FULL_CONTROL") == 0;
+    } else if (inside(r, "AccessControlList", "Grant") && r->full_control && r->grantee[0] &&
+               strcmp(r->grantee, r->out->owner_id) == 0)
         r->out->owner_full_control = true;
 }
 
