@@ -1,5 +1,5 @@
-/* The log. A line is built on the stack of the caller and goes out in one write(2), so threads need
- * no lock and lines never mix. A log that cannot be written is no reason to stop delivering. */
+/* The log. A line is built aside and goes out in one write(2), so threads need no lock and lines
+ * never mix. A log that cannot be written is no reason to stop delivering. */
 #include "base/log.h"
 
 #include "base/buf.h"
