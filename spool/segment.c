@@ -18,6 +18,7 @@
 
 enum { WINDOW = 256 * 1024 };
 enum { NAME_DIGITS = 16 };
+enum { WORD = 8 }; /* records begin at multiples of it */
 _Static_assert(WINDOW >= 2 * RECORD_MAX, "a whole record fits behind any position after a refill");
 
 static const char magic[8] = "SPOOLGJ1";
@@ -121,6 +122,7 @@ struct segment_reader {
     uint64_t base;      /* offset of data[0] */
     size_t at, fill;    /* position in data; bytes in data */
     bool eof;           /* nothing comes behind data[fill - 1] */
+    bool unseen;        /* the word at the position has not been tried as the begin of a record */
     uint64_t last;      /* offset of the last record given */
     uint64_t end;       /* offset behind the last valid record */
     uint64_t rewritten; /* offset up to which bytes were written again */
@@ -218,7 +220,7 @@ enum rc segment_open(struct segment_reader *s, uint32_t number, bool rewrite,
     s->rewrite_rc = RC_OK;
     s->base = s->rewritten = s->end = s->last = 0;
     s->at = s->fill = 0;
-    s->eof = false;
+    s->eof = s->unseen = false;
     enum rc rc = check_regular(s, e);
     if (rc == RC_OK && refill(s, e) != RC_OK)
         rc = RC_CORRUPT; /* its header cannot be read: that is damage to one file, and e says so */
@@ -240,9 +242,13 @@ enum rc segment_open(struct segment_reader *s, uint32_t number, bool rewrite,
 static enum rc zeros_to_the_end(struct segment_reader *s, struct err *e)
 {
     for (;;) {
-        for (; s->at < s->fill; s->at++)
-            if (s->data[s->at] != 0)
-                return err_set(e, RC_CORRUPT, "bytes follow behind zeros");
+        for (; s->at < s->fill; s->at++) {
+            if (s->data[s->at] == 0)
+                continue;
+            s->at -= (size_t)((s->base + s->at) % WORD);
+            s->unseen = true;
+            return err_set(e, RC_CORRUPT, "bytes follow behind zeros");
+        }
         if (s->eof)
             return RC_ABSENT;
         enum rc rc = refill(s, e);
@@ -271,7 +277,7 @@ static enum rc look(struct segment_reader *s, struct record *r, size_t *len, str
 
 static bool at_zero_word(const struct segment_reader *s)
 {
-    static const char zero[8];
+    static const char zero[WORD];
     return s->fill - s->at >= sizeof zero && memcmp(s->data + s->at, zero, sizeof zero) == 0;
 }
 
@@ -287,6 +293,7 @@ void segment_untake(struct segment_reader *s)
     BUG_ON(s->last < s->base || s->end != s->base + s->at);
     s->at = (size_t)(s->last - s->base);
     s->end = s->last;
+    s->unseen = true;
 }
 
 enum rc segment_next(struct segment_reader *s, struct record *r, struct err *e)
@@ -295,7 +302,7 @@ enum rc segment_next(struct segment_reader *s, struct record *r, struct err *e)
     enum rc rc = look(s, r, &len, e);
     /* Zeros where verify took out damage; in a tail they end at the end of the file. */
     while (rc != RC_OK && (s->flags & SEGMENT_MENDED) && at_zero_word(s)) {
-        s->at += sizeof(uint64_t);
+        s->at += WORD;
         rc = look(s, r, &len, e);
     }
     switch (rc) {
@@ -313,13 +320,13 @@ enum rc segment_next(struct segment_reader *s, struct record *r, struct err *e)
 
 enum rc segment_resync(struct segment_reader *s, uint64_t after, struct record *r, struct err *e)
 {
-    enum { WORD = sizeof(uint64_t) };
     write_again(s, s->end);
     s->rewriting = false; /* what comes between is damage, and not ours to write */
-    size_t skip = WORD;
+    size_t skip = s->unseen ? 0 : WORD;
+    s->unseen = false;
     for (;;) {
         size_t len;
-        s->at += skip - (size_t)((s->base + s->at) % WORD);
+        s->at += skip;
         if (s->at > s->fill)
             s->at = s->fill;
         enum rc rc = look(s, r, &len, e);

@@ -53,7 +53,8 @@ enum rc segment_open(struct segment_reader *s, uint32_t number, bool rewrite,
  * follows. RC_AGAIN: the file ends within a record. RC_CORRUPT: damage. RC_IO: the disk does not give
  * the bytes. After all but RC_OK: why in e (not for RC_ABSENT), and segment_end tells where. */
 enum rc segment_next(struct segment_reader *s, struct record *r, struct err *e) MUST_CHECK;
-/* The record just given is not to count: it is not written again, and segment_end is its begin. */
+/* The record just given is not to count: it is not written again, and segment_end is its begin.
+ * segment_resync may find it again. */
 void segment_untake(struct segment_reader *s);
 /* After RC_CORRUPT, RC_AGAIN or segment_untake: go on to the next whole record with seq > after.
  * RC_ABSENT: none; RC_IO. What is found from here on is not written again. */

@@ -1,0 +1,140 @@
+/* Records read back from their places, through a few windows over the segments.
+ *
+ * The caller walks backlogs record by record, forwards and backwards and in several lanes at once,
+ * so a window begins a little before the place asked for, and the least recently used one goes.
+ * A window never holds a byte behind the durable end it was read with, so none can become stale.
+ */
+#include "spool/journal_int.h"
+
+#include "base/mem.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WINDOWS = 4, WINDOW_BYTES = 32 * 1024, BACK_BYTES = 8 * 1024 };
+_Static_assert(WINDOW_BYTES - BACK_BYTES >= RECORD_MAX, "a window holds the record asked for");
+
+struct journal_window {
+    const struct fsio *fs;
+    int dirfd;
+    int fd; /* of the segment read last; -1: none */
+    uint32_t fd_segment;
+    uint64_t clock;
+    struct {
+        uint32_t segment; /* 0: empty */
+        uint64_t from, to, used;
+        char *data; /* WINDOW_BYTES, made at first use */
+    } w[WINDOWS];
+};
+
+struct journal_window *journal_window_new(const struct fsio *fs, int dirfd)
+{
+    struct journal_window *w = mem_alloc(sizeof *w);
+    w->fs = fs;
+    w->dirfd = dirfd;
+    w->fd = -1;
+    return w;
+}
+
+static void close_fd(struct journal_window *w)
+{
+    if (w->fd >= 0)
+        (void)w->fs->ops->close(w->fs->ctx, w->fd); /* only read from */
+    w->fd = -1;
+}
+
+void journal_window_free(struct journal_window *w)
+{
+    if (!w)
+        return;
+    close_fd(w);
+    for (int i = 0; i < WINDOWS; i++)
+        free(w->w[i].data);
+    free(w);
+}
+
+void journal_window_forget(struct journal_window *w, uint32_t segment)
+{
+    if (w->fd_segment == segment)
+        close_fd(w);
+    for (int i = 0; i < WINDOWS; i++)
+        if (w->w[i].segment == segment)
+            w->w[i].segment = 0;
+}
+
+static enum rc open_segment(struct journal_window *w, uint32_t segment, struct err *e)
+{
+    char name[SEGMENT_NAME_SIZE];
+    if (w->fd >= 0 && w->fd_segment == segment)
+        return RC_OK;
+    close_fd(w);
+    segment_name(name, segment);
+    int fd = w->fs->ops->open(w->fs->ctx, w->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+    if (fd < 0)
+        return err_sys(e, fd, "cannot open the journal's segment %s", name);
+    w->fd = fd;
+    w->fd_segment = segment;
+    return RC_OK;
+}
+
+/* Read the window that holds the place into slot i. */
+static enum rc load(struct journal_window *w, int i, uint32_t segment, uint64_t offset,
+                    uint64_t end, struct err *e)
+{
+    enum rc rc = open_segment(w, segment, e);
+    if (rc != RC_OK)
+        return rc;
+    if (!w->w[i].data)
+        w->w[i].data = mem_resize(NULL, WINDOW_BYTES, 1);
+    uint64_t from = offset > BACK_BYTES ? offset - BACK_BYTES : 0;
+    size_t n = end - from < WINDOW_BYTES ? (size_t)(end - from) : WINDOW_BYTES, got;
+    w->w[i].segment = 0;
+    if (fsio_read_full(w->fs, w->fd, w->w[i].data, n, from, &got, e) != RC_OK)
+        return RC_IO;
+    w->w[i].segment = segment;
+    w->w[i].from = from;
+    w->w[i].to = from + got;
+    return RC_OK;
+}
+
+/* Decode the record at the place if window i holds all of it. */
+static enum rc look(struct journal_window *w, int i, uint32_t segment, uint64_t offset, char *buf,
+                    struct record *r, struct err *e)
+{
+    if (w->w[i].segment != segment || offset < w->w[i].from || offset >= w->w[i].to)
+        return RC_AGAIN;
+    size_t len, n = (size_t)(w->w[i].to - offset);
+    const char *data = w->w[i].data + (offset - w->w[i].from);
+    if (n > RECORD_MAX)
+        n = RECORD_MAX;
+    enum rc rc = record_decode(data, n, segment, r, &len, e);
+    if (rc != RC_OK)
+        return rc;
+    w->w[i].used = ++w->clock;
+    memcpy(buf, data, len);
+    return record_decode(buf, len, segment, r, &len, e); /* again: its texts point into buf */
+}
+
+enum rc journal_window_read(struct journal_window *w, record_place at, uint64_t end, char *buf,
+                            struct record *r, struct err *e)
+{
+    uint32_t segment = (uint32_t)(at >> RECORD_OFFSET_BITS);
+    uint64_t offset = at & (SEGMENT_BYTES_MAX - 1);
+    int oldest = 0;
+    for (int i = 0; i < WINDOWS; i++) {
+        enum rc rc = look(w, i, segment, offset, buf, r, e);
+        if (rc != RC_AGAIN)
+            return rc;
+        if (w->w[i].used < w->w[oldest].used)
+            oldest = i;
+    }
+    enum rc rc = load(w, oldest, segment, offset, end, e);
+    if (rc == RC_OK)
+        rc = look(w, oldest, segment, offset, buf, r, e);
+    if (rc == RC_AGAIN || rc == RC_CORRUPT || (rc == RC_ABSENT && w->w[oldest].segment == segment))
+        return err_set(e, RC_CORRUPT,
+                       "there is no whole record at offset %llu of the journal's segment %u",
+                       (unsigned long long)offset, segment);
+    return rc;
+}
