@@ -56,6 +56,7 @@ enum state {
     S_HEX,
     S_LOW_BACKSLASH, /* after a high surrogate */
     S_LOW_U,
+    S_UNPAIRED, /* in a message only: a low surrogate without a high one */
     S_LITERAL,
     S_FAULT,
     /* Not states but what to do besides. */
@@ -126,6 +127,7 @@ static const char *const expected[] = {
     [S_UTF8] = "UTF-8",
     [S_ESCAPE] = "one of \"\\/bfnrtu after the backslash",
     [S_HEX] = "a hexadecimal digit",
+    [S_UNPAIRED] = "the first half of the surrogate pair, \\uD800 to \\uDBFF, before this",
     [S_LOW_BACKSLASH] = "the second half of the surrogate pair, \\uDC00 to \\uDFFF",
     [S_LOW_U] = "the second half of the surrogate pair, \\uDC00 to \\uDFFF",
     [S_LITERAL] = "true, false or null",
@@ -241,7 +243,7 @@ static bool take_hex(struct ndjson *v, uint8_t c)
         return true;
     if (take_unit(v))
         return true;
-    v->state = S_LOW_U; /* for the message */
+    v->state = v->high_surrogate ? S_LOW_U : S_UNPAIRED;
     return false;
 }
 
