@@ -1,0 +1,243 @@
+/* What the subcommands share: see cli.h. Talks to the daemon only over its control socket.
+ */
+#include "cli/cli.h"
+
+#include "base/utf8.h"
+#include "uploader/http.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ANSWER_MAX (64 << 20)
+
+bool cli_is_terminal(int fd)
+{
+    return isatty(fd) == 1;
+}
+
+enum cli_status cli_fail(enum cli_status status, const char *fmt, ...)
+{
+    char text[4096];
+    struct buf shown;
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args); /* a cut message is still a message */
+    va_end(args);
+    buf_init(&shown, 4 * sizeof text);
+    utf8_escape(&shown, text, strlen(text));
+    fprintf(stderr, "spoolgate: %s\n", shown.data);
+    buf_fini(&shown);
+    return status;
+}
+
+enum cli_status cli_status_of(enum rc rc)
+{
+    switch (rc) {
+    case RC_OK:
+        return CLI_YES;
+    case RC_CORRUPT:
+    case RC_CHANGED:
+        return CLI_NO;
+    case RC_INVALID:
+    case RC_LIMIT:
+    case RC_EXISTS:
+        return CLI_USAGE;
+    default:
+        return CLI_ENVIRONMENT;
+    }
+}
+
+enum cli_status cli_fail_err(enum rc rc, const struct err *e)
+{
+    return cli_fail(cli_status_of(rc), "%s", e->text);
+}
+
+/* ---- options ---- */
+
+static void take_out(int *argc, char **argv, int at, int n)
+{
+    memmove(&argv[at], &argv[at + n], (size_t)(*argc - at - n + 1) * sizeof *argv);
+    *argc -= n;
+}
+
+enum cli_status cli_common_options(const struct cli_command *c, int *argc, char **argv,
+                                   struct cli_common *out)
+{
+    *out = (struct cli_common){0};
+    for (int i = 1; i < *argc;) {
+        const char *a = argv[i];
+        if (strcmp(a, "--") == 0)
+            break;
+        if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0) {
+            fputs(c->help, stdout);
+            out->done = true;
+            return CLI_YES;
+        }
+        if (strcmp(a, "--json") == 0) {
+            out->json = true;
+            take_out(argc, argv, i, 1);
+        } else if (strcmp(a, "-c") == 0 || strcmp(a, "--config") == 0) {
+            if (i + 1 >= *argc)
+                return cli_fail(CLI_USAGE, "%s wants a file: spoolgate %s --help", a, c->name);
+            out->config_path = argv[i + 1];
+            take_out(argc, argv, i, 2);
+        } else if (strncmp(a, "--config=", 9) == 0) {
+            out->config_path = a + 9;
+            take_out(argc, argv, i, 1);
+        } else {
+            i++;
+        }
+    }
+    return CLI_YES;
+}
+
+enum cli_status cli_load_config(const struct cli_common *o, struct config **out)
+{
+    struct config_faults faults = {0};
+    const char *path = config_choose_path(o->config_path);
+    enum rc rc = config_load(path, out, &faults);
+    for (size_t i = 0; i < faults.n; i++)
+        (void)cli_fail(CLI_USAGE, "%s: %s", path, faults.lines[i]);
+    config_faults_fini(&faults);
+    return rc == RC_OK ? CLI_YES : CLI_USAGE;
+}
+
+/* ---- the daemon ---- */
+
+void cli_query_encode(struct buf *out, const char *s)
+{
+    for (; *s; s++) {
+        unsigned char b = (unsigned char)*s;
+        bool plain = (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') ||
+                     b == '-' || b == '.' || b == '_' || b == '~' || b == '/';
+        if (plain)
+            buf_addc(out, *s);
+        else
+            buf_addf(out, "%%%02X", b);
+    }
+}
+
+static enum cli_status read_answer(const struct http_answer *a, const char *text, json_t **out,
+                                   struct err *e)
+{
+    struct err parse = {0};
+    json_t *v = json_parse(text ? text : "", a->body_len, &parse);
+    if (a->status / 100 == 2 && v) {
+        *out = v;
+        return CLI_YES;
+    }
+    const char *title = json_string_value(json_object_get(v, "title"));
+    (void)err_set(e, a->status == 404 ? RC_ABSENT : RC_INVALID, "%s",
+                  title ? title : "the gateway's answer cannot be understood");
+    json_decref(v);
+    if (a->status == 404)
+        return CLI_NO;
+    return cli_fail(a->status / 100 == 4 ? CLI_USAGE : CLI_ENVIRONMENT, "%s", e->text);
+}
+
+enum cli_status cli_ask(const struct config *c, const char *method, const char *path_and_query,
+                        const json_t *body, json_t **out, struct err *e)
+{
+    struct buf url, text;
+    struct err own = {0};
+    char *answer = NULL;
+    e = e ? e : &own;
+    buf_init(&url, 16384);
+    buf_init(&text, 1 << 20);
+    buf_addf(&url, "http://localhost%s", path_and_query);
+    if (body)
+        json_write(&text, body);
+    static const char *const headers[] = {"Host: localhost", "Content-Type: application/json"};
+    struct http_cfg http = {.user_agent = "spoolgate", .connections = 1, .no_proxy = true};
+    struct http_call call = {
+        .method = method,
+        .url = url.data,
+        .headers = headers,
+        .n_headers = 2,
+        .body = {.data = text.data, .size = text.len, .fd = -1},
+        .answer_max = ANSWER_MAX,
+        .unix_socket = c->control,
+    };
+    struct http_answer a = {0};
+    enum cli_status status;
+    enum rc rc = http_once(&http, &call, &a, &answer);
+    if (rc != RC_OK)
+        status =
+            cli_fail(CLI_ENVIRONMENT,
+                     "no gateway answers on %s (%s): is it running (spoolgate run, or systemctl "
+                     "status spoolgate), and may this user open the socket?",
+                     c->control, a.text);
+    else
+        status = read_answer(&a, answer, out, e);
+    free(answer);
+    buf_fini(&url);
+    buf_fini(&text);
+    return status;
+}
+
+/* ---- paths ---- */
+
+/* "a//b/./c" to "a/b/c"; RC_INVALID with "..". */
+static enum rc normalise(const char *s, struct buf *out)
+{
+    while (*s) {
+        size_t n = strcspn(s, "/");
+        if (n == 2 && s[0] == '.' && s[1] == '.')
+            return RC_INVALID;
+        if (n > 0 && !(n == 1 && s[0] == '.')) {
+            if (out->len > 0)
+                buf_addc(out, '/');
+            buf_add(out, s, n);
+        }
+        s += n;
+        s += strspn(s, "/");
+    }
+    return RC_OK;
+}
+
+enum rc cli_path_below(const struct config *c, const char *given, struct buf *out, struct err *e)
+{
+    struct buf whole, root;
+    char cwd[PATH_MAX];
+    enum rc rc = RC_OK;
+    buf_init(&whole, 2 * PATH_MAX);
+    buf_init(&root, PATH_MAX);
+    bool explicit = given[0] == '/' || strncmp(given, "./", 2) == 0;
+    if (given[0] != '/' && explicit && getcwd(cwd, sizeof cwd)) {
+        buf_adds(&whole, cwd);
+        buf_addc(&whole, '/');
+    }
+    buf_adds(&whole, given);
+    struct buf flat;
+    buf_init(&flat, 2 * PATH_MAX);
+    if (normalise(whole.data, &flat) != RC_OK || normalise(c->spool, &root) != RC_OK) {
+        rc = err_set(e, RC_INVALID, "%s: a path with \"..\" is not followed", given);
+    } else if (!explicit) {
+        buf_add(out, flat.data, flat.len);
+    } else if (flat.len > root.len + 1 && strncmp(flat.data, root.data, root.len) == 0 &&
+               flat.data[root.len] == '/') {
+        buf_adds(out, flat.data + root.len + 1);
+    } else {
+        rc = err_set(e, RC_INVALID, "%s is not below the spool root %s", given, c->spool);
+    }
+    buf_fini(&flat);
+    buf_fini(&whole);
+    buf_fini(&root);
+    return rc;
+}
+
+void cli_print_json(const json_t *v)
+{
+    struct buf text;
+    buf_init(&text, ANSWER_MAX);
+    if (cli_is_terminal(STDOUT_FILENO))
+        json_write_pretty(&text, v);
+    else
+        json_write(&text, v);
+    puts(text.data);
+    buf_fini(&text);
+}

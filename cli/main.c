@@ -1,0 +1,56 @@
+/* spoolgate: the command. Picks the subcommand; the only place that ends the process.
+ */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct cli_command *const commands[] = {
+    &cmd_run, &cmd_put,   &cmd_test,   &cmd_status,  &cmd_ls,
+    &cmd_why, &cmd_retry, &cmd_policy, &cmd_journal, &cmd_config,
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static void print_usage(FILE *to)
+{
+    fputs("spoolgate writes files of a directory into one S3 bucket, and proves it.\n\n"
+          "Usage: spoolgate COMMAND [OPTION…]\n\nCommands:\n",
+          to);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(to, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
+    fputs(
+        "\nOptions of every command:\n"
+        "  -c, --config FILE  the configuration (else $SPOOLGATE_CONFIG, else " CONFIG_PATH_DEFAULT
+        ")\n"
+        "      --json         facts as JSON, where the command prints any\n"
+        "  -h, --help         what the command does, with an example\n"
+        "\n  spoolgate --version\n"
+        "\nExit status: 0 yes; 1 the answer is no; 100 usage or configuration; 111 the "
+        "environment,\n"
+        "worth trying again; 101 a fault of spoolgate's own.\n",
+        to);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_usage(stderr);
+        return CLI_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return CLI_YES;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        puts("spoolgate " SPOOLGATE_VERSION);
+        return CLI_YES;
+    }
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(argv[1], commands[i]->name) == 0)
+            return (int)commands[i]->run(argc - 1, argv + 1);
+    }
+    return (int)cli_fail(CLI_USAGE, "there is no command \"%s\": spoolgate --help lists them",
+                         argv[1]);
+}
