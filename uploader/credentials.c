@@ -50,9 +50,9 @@ enum rc credentials_check(const char *access_key_id, const char *secret_access_k
     return rc;
 }
 
-struct credentials *credentials_new(const char *access_key_id, const char *secret_access_key,
-                                    const char *session_token, int64_t expires_unix_s,
-                                    const char *origin)
+struct credentials *credentials_new_from(const char *origin, const char *access_key_id,
+                                         const char *secret_access_key, const char *session_token,
+                                         int64_t expires_unix_s)
 {
     static atomic_uint_fast64_t serials;
     struct credentials *c = mem_alloc(sizeof *c);
@@ -65,6 +65,13 @@ struct credentials *credentials_new(const char *access_key_id, const char *secre
         c->session_token = secret_new(session_token, strlen(session_token));
     c->expires_unix_s = expires_unix_s;
     return c;
+}
+
+struct credentials *credentials_new(const char *access_key_id, const char *secret_access_key,
+                                    const char *session_token, int64_t expires_unix_s)
+{
+    return credentials_new_from("the program", access_key_id, secret_access_key, session_token,
+                                expires_unix_s);
 }
 
 struct credentials *credentials_share(struct credentials *c)

@@ -26,10 +26,13 @@ enum rc credentials_check(const char *access_key_id, const char *secret_access_k
 
 /* Immutable, reference-counted, shared between threads. */
 struct credentials;
-/* Copies all. session_token NULL: permanent keys. origin: see credentials_origin. */
+/* Copies all. session_token NULL: permanent keys. */
 struct credentials *credentials_new(const char *access_key_id, const char *secret_access_key,
-                                    const char *session_token, int64_t expires_unix_s,
-                                    const char *origin);
+                                    const char *session_token, int64_t expires_unix_s);
+/* The same for a source: origin is what credentials_origin says, else "the program". */
+struct credentials *credentials_new_from(const char *origin, const char *access_key_id,
+                                         const char *secret_access_key, const char *session_token,
+                                         int64_t expires_unix_s);
 struct credentials *credentials_share(struct credentials *c);
 void credentials_free(struct credentials *c);
 const char *credentials_access_key_id(const struct credentials *c);

@@ -15,7 +15,7 @@ static enum rc env_get(struct credentials_source *s, struct credentials **out, s
                        id ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
     enum rc rc = credentials_check(id, secret, token, "environment", e);
     if (!rc)
-        *out = credentials_new(id, secret, token, INT64_MAX, "environment");
+        *out = credentials_new_from("environment", id, secret, token, INT64_MAX);
     return rc;
 }
 

@@ -30,8 +30,8 @@ static enum rc make(const struct credentials_profile *p, const char *path, const
         rc = credentials_check(p->access_key_id, p->secret_access_key, p->session_token, where.data,
                                e);
     if (!rc)
-        *out = credentials_new(p->access_key_id, p->secret_access_key, p->session_token, INT64_MAX,
-                               where.data);
+        *out = credentials_new_from(where.data, p->access_key_id, p->secret_access_key,
+                                    p->session_token, INT64_MAX);
     buf_fini(&where);
     return rc;
 }

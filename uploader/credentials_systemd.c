@@ -53,7 +53,7 @@ static enum rc separate_files(struct credentials_source *s, const char *dir,
     if (!rc) {
         char origin[PATH_MAX + 32];
         (void)snprintf(origin, sizeof origin, "systemd credentials in %s", dir);
-        *out = credentials_new(id_text, secret_text, token_text, INT64_MAX, origin);
+        *out = credentials_new_from(origin, id_text, secret_text, token_text, INT64_MAX);
     }
 out:
     credentials_text_fini(&id);

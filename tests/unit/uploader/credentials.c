@@ -398,8 +398,8 @@ Test(credentials, a_change_of_any_file_that_was_looked_at_is_seen)
 
 Test(credentials, keys_are_shared_and_each_set_has_its_own_serial)
 {
-    struct credentials *a = credentials_new("A", "S", NULL, INT64_MAX, "x");
-    struct credentials *b = credentials_new("A", "S", "T", 1000, "x");
+    struct credentials *a = credentials_new("A", "S", NULL, INT64_MAX);
+    struct credentials *b = credentials_new("A", "S", "T", 1000);
     cr_expect_neq(credentials_serial(a), 0);
     cr_expect_neq(credentials_serial(a), credentials_serial(b));
     struct credentials *again = credentials_share(a);
@@ -428,11 +428,11 @@ Test(credentials, keys_are_asked_for_again_well_before_they_expire)
         {INT64_MIN, 1000},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct credentials *c = credentials_new("A", "S", "T", cases[i].expires, "x");
+        struct credentials *c = credentials_new("A", "S", "T", cases[i].expires);
         cr_expect_eq(credentials_refresh_in_ms(c, 1000), cases[i].wait_ms, "%zu", i);
         credentials_free(c);
     }
-    struct credentials *late = credentials_new("A", "S", "T", INT64_MAX - 1, "x");
+    struct credentials *late = credentials_new("A", "S", "T", INT64_MAX - 1);
     cr_expect_gt(credentials_refresh_in_ms(late, INT64_MIN), 1000000);
     credentials_free(late);
 }

@@ -142,6 +142,7 @@ Test(endpoint, what_is_no_place_for_a_bucket_is_refused_with_a_sentence)
         {{.bucket = "bucket", .url = "http://store.example"}, "clear text"},
         {{.bucket = "bucket", .url = "http://127.0.0.1.example.com"}, "clear text"},
         {{.bucket = "bucket", .url = "http://127.0.0.256"}, "clear text"},
+        {{.bucket = "bucket", .url = "http://10.0.0.1"}, "clear text"},
         {{.bucket = "bucket", .url = "http://localhost.example"}, "clear text"},
         {{.bucket = "bucket", .url = long_url}, "too long"},
     };

@@ -21,7 +21,7 @@ static struct endpoint endpoint_of(const char *region)
 static struct credentials *keys(const char *token)
 {
     return credentials_new("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-                           token, INT64_MAX, "test");
+                           token, INT64_MAX);
 }
 
 static void build(struct request *r, const struct request_context *ctx,
@@ -300,7 +300,7 @@ Test(request, the_signing_key_is_never_one_too_old)
     struct endpoint here = endpoint_of("us-east-1"), there = endpoint_of("eu-west-1");
     struct credentials *c = keys(NULL);
     struct credentials *rotated =
-        credentials_new(credentials_access_key_id(c), "anothersecret", NULL, INT64_MAX, "test");
+        credentials_new(credentials_access_key_id(c), "anothersecret", NULL, INT64_MAX);
     struct request_spec spec = {.op = REQUEST_PUT_OBJECT, .key = "k", .key_len = 1};
     struct request r;
     request_init(&r);
