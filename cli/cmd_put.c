@@ -1,0 +1,233 @@
+/* spoolgate put: stdin or a file into the spool, durable when it returns. Needs no running gateway
+ * but for --wait.
+ */
+#include "cli/cli.h"
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "cli/receipt.h"
+#include "gateway/gateway.h"
+#include "spool/layout.h"
+#include "spool/ndjson.h"
+#include "spool/put.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+struct put_options {
+    struct cli_common common;
+    const char *key_path, *file;
+    bool wait;
+    uint64_t wait_ms;
+};
+
+static enum cli_status parse(int argc, char **argv, struct put_options *o)
+{
+    static const struct option options[] = {{"wait", optional_argument, NULL, 'w'}, {0}};
+    int opt;
+    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (opt != 'w')
+            return cli_fail(CLI_USAGE, "spoolgate put --help says which options there are");
+        o->wait = true;
+        o->wait_ms = UINT64_MAX;
+        if (optarg) {
+            char *end;
+            unsigned long s = strtoul(optarg, &end, 10);
+            if (end == optarg || *end != '\0' || s > 31536000)
+                return cli_fail(CLI_USAGE, "--wait=%s: expected a number of seconds", optarg);
+            o->wait_ms = (uint64_t)s * 1000;
+        }
+    }
+    if (optind >= argc || argc - optind > 2)
+        return cli_fail(CLI_USAGE, "usage: spoolgate put KEYPATH [FILE] [--wait[=SECONDS]]");
+    o->key_path = argv[optind];
+    o->file = argc - optind == 2 ? argv[optind + 1] : NULL;
+    return CLI_YES;
+}
+
+/* ---- into the spool ---- */
+
+static enum rc check_piece(void *arg, const char *data, size_t n, struct err *e)
+{
+    return ndjson_feed(arg, data, n, e);
+}
+
+static enum rc check_end(void *arg, struct err *e)
+{
+    return ndjson_finish(arg, e);
+}
+
+static enum rc refuse_when_full(const struct config *c, int root_fd, struct err *e)
+{
+    struct statvfs s;
+    struct stat marker;
+    if (fstatat(root_fd, ".spoolgate/full", &marker, AT_SYMLINK_NOFOLLOW) == 0)
+        return err_set(e, RC_FULL,
+                       "the spool is full: spoolgate status says why; try again when it has room");
+    if (fstatvfs(root_fd, &s) != 0)
+        return RC_OK; /* the write itself will tell */
+    if (s.f_bavail < s.f_blocks / 100 * c->limits.free_percent)
+        return err_set(e, RC_FULL,
+                       "less than %u %% is free on the spool's file system "
+                       "(limits.min_free_percent): make room and try again",
+                       c->limits.free_percent);
+    return RC_OK;
+}
+
+static enum rc put(const struct config *c, const char *path, int from, uint64_t *size,
+                   struct err *e)
+{
+    struct layout *layout = NULL;
+    struct layout_match m;
+    struct ndjson v;
+    int root_fd = -1;
+    enum rc rc = layout_new(c->layout, c->prefix, &layout, e);
+    if (rc != RC_OK)
+        return rc;
+    if ((rc = layout_match(layout, path, strlen(path), &m, e)) != RC_OK)
+        goto out;
+    if ((rc = gateway_open_root(c, &root_fd, e)) != RC_OK)
+        goto out;
+    if ((rc = refuse_when_full(c, root_fd, e)) != RC_OK)
+        goto out;
+    struct put_cfg cfg = {
+        .fs = &fsio_system, .root_fd = root_fd, .size_max = c->limits.file_max, .arg = &v};
+    if (config_type(c, path + m.event_type.at, m.event_type.n)->content == CONFIG_NDJSON) {
+        ndjson_init(&v);
+        cfg.check = check_piece;
+        cfg.finish = check_end;
+    }
+    rc = put_file(&cfg, from, path, size, e);
+out:
+    if (root_fd >= 0)
+        (void)close(root_fd); /* only a starting point */
+    layout_free(layout);
+    return rc;
+}
+
+/* ---- until it is delivered ---- */
+
+/* CLI_YES with *out: delivered; CLI_YES without: not yet. */
+static enum cli_status ask_once(const struct config *c, const char *path, int64_t since_ns,
+                                json_t **out)
+{
+    struct buf url;
+    struct err e = {0};
+    json_t *v = NULL;
+    buf_init(&url, 16384);
+    buf_adds(&url, "/v1/file?path=");
+    cli_query_encode(&url, path);
+    enum cli_status status = cli_ask(c, "GET", url.data, NULL, &v, &e);
+    buf_fini(&url);
+    if (status == CLI_NO) {
+        enum rc rc = receipt_find(c, path, since_ns, out, &e);
+        return rc == RC_OK || rc == RC_ABSENT ? CLI_YES : cli_fail_err(rc, &e);
+    }
+    if (status != CLI_YES)
+        return status;
+    const char *state = json_string_value(json_object_get(v, "state"));
+    const char *why = json_string_value(json_object_get(v, "why"));
+    if (state && strcmp(state, "delivered") == 0) {
+        enum rc rc = receipt_find(c, path, since_ns, out, &e);
+        status = rc == RC_OK || rc == RC_ABSENT ? CLI_YES : cli_fail_err(rc, &e);
+    } else if (state && (strcmp(state, "held") == 0 || strcmp(state, "rejected") == 0)) {
+        status = cli_fail(CLI_NO, "%s is %s: %s", path, state, why ? why : "no reason is known");
+    }
+    json_decref(v);
+    return status;
+}
+
+static enum cli_status wait_for(const struct config *c, const struct put_options *o,
+                                const char *path, int64_t since_ns)
+{
+    int64_t begin = clock_mono_now_ns();
+    for (long ms = 2;; ms = ms < 250 ? ms * 2 : 250) {
+        json_t *receipt = NULL;
+        enum cli_status status = ask_once(c, path, since_ns, &receipt);
+        if (status != CLI_YES)
+            return status;
+        if (receipt) {
+            if (o->common.json)
+                cli_print_json(receipt);
+            else
+                printf(
+                    "delivered to s3://%s/%s after %lld ms\n", c->bucket.name,
+                    json_string_value(json_object_get(receipt, "key")),
+                    (long long)json_integer_value(json_object_get(receipt, "delivered_after_ms")));
+            json_decref(receipt);
+            return CLI_YES;
+        }
+        if ((uint64_t)((clock_mono_now_ns() - begin) / CLOCK_NS_PER_MS) >= o->wait_ms)
+            return cli_fail(
+                CLI_NO, "%s is safe in the spool, but was not delivered in time: spoolgate why %s",
+                path, path);
+        struct timespec pause = {.tv_nsec = ms * 1000000};
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+static enum cli_status run(int argc, char **argv)
+{
+    struct put_options o = {0};
+    struct config *c = NULL;
+    struct err e = {0};
+    struct buf path;
+    enum cli_status status = cli_common_options(&cmd_put, &argc, argv, &o.common);
+    if (status != CLI_YES || o.common.done)
+        return status;
+    if ((status = parse(argc, argv, &o)) != CLI_YES ||
+        (status = cli_load_config(&o.common, &c)) != CLI_YES)
+        return status;
+    buf_init(&path, 8192);
+    int from = STDIN_FILENO;
+    uint64_t size = 0;
+    int64_t since = clock_wall_now_ns();
+    enum rc rc = cli_path_below(c, o.key_path, &path, &e);
+    if (rc == RC_OK && o.file) {
+        from = open(o.file, O_RDONLY | O_CLOEXEC);
+        if (from < 0)
+            rc = err_sys(&e, errno, "cannot open %s", o.file);
+    }
+    if (rc == RC_OK)
+        rc = put(c, path.data, from, &size, &e);
+    if (from > STDIN_FILENO)
+        (void)close(from); /* only read from */
+    char shown[UNITS_TEXT_SIZE];
+    if (rc != RC_OK)
+        status = cli_fail_err(rc, &e);
+    else if (o.wait)
+        status = wait_for(c, &o, path.data, since);
+    else if (cli_is_terminal(STDOUT_FILENO))
+        printf("%s, %s: safe in the spool\n", path.data, units_format_size(shown, size));
+    buf_fini(&path);
+    config_free(c);
+    return status;
+}
+
+const struct cli_command cmd_put = {
+    .name = "put",
+    .summary = "stdin or a file into the spool, durable when it returns",
+    .help =
+        "Usage: spoolgate put KEYPATH [FILE] [--wait[=SECONDS]] [-c FILE] [--json]\n\n"
+        "Copies FILE, or stdin, into the spool under KEYPATH (the key it will have in the "
+        "bucket).\n"
+        "When it returns 0 the file is on disk, synced, and complete under its name; nothing is\n"
+        "overwritten. It needs no running gateway.\n\n"
+        "      --wait[=SECONDS]  return when it is in the bucket (or 1 after SECONDS); --json "
+        "prints\n"
+        "                        the receipt\n\n"
+        "Example:\n"
+        "  echo '{\"id\":1}' | spoolgate put Panoptica/findings/2026-11-23/prod/f-1.json "
+        "--wait=60\n\n"
+        "Exit status: 0 in the spool (with --wait: delivered); 1 not delivered in time, held or\n"
+        "rejected; 100 usage, layout or contents; 111 no space, no permission, no gateway.\n",
+    .run = run,
+};
