@@ -1,8 +1,8 @@
 /* The ledger: every file in our care and its state, kept true to the journal.
  *
- * It joins journal, index and queue. Each verb appends a record and changes the memory only when the
- * record is durable; after a crash ledger_open rebuilds the same state from the journal. P6: a path
- * has at most one live entry; accepting a path again replaces the earlier entry.
+ * It joins journal, index and queue. Each verb appends a record and changes the memory only when
+ * the record is durable; after a crash ledger_open rebuilds the same state from the journal. P6: a
+ * path has at most one live entry; accepting a path again replaces the earlier entry.
  */
 #ifndef SPOOL_LEDGER_H
 #define SPOOL_LEDGER_H
@@ -37,21 +37,21 @@ struct ledger_file {
     size_t path_len;
     struct identity id;
     unsigned lane;
-    enum ledger_state state;  /* caller: SENDING <-> DEFERRED */
+    enum ledger_state state; /* caller: SENDING <-> DEFERRED */
     int64_t accepted_ns;
-    int64_t first_try_ns;     /* caller */
-    uint32_t attempts;        /* caller */
-    int last_class;           /* -1: none; of the last ATTEMPT record */
-    struct err why;           /* of the last ATTEMPT: status, code, sentence */
-    bool changed;             /* caller: the watcher saw it again while it was taken */
-    char upload_id[256];      /* "" : none */
+    int64_t first_try_ns; /* caller */
+    uint32_t attempts;    /* caller */
+    int last_class;       /* -1: none; of the last ATTEMPT record */
+    struct err why;       /* of the last ATTEMPT: status, code, sentence */
+    bool changed;         /* caller: the watcher saw it again while it was taken */
+    char upload_id[256];  /* "" : none */
     uint64_t part_bytes;
     struct ledger_part *parts;
     size_t n_parts;
-    bool delivered;           /* DELIVERED is durable: retire it (also after a restart) */
+    bool delivered;              /* DELIVERED is durable: retire it (also after a restart) */
     uint8_t sha256[SHA256_SIZE]; /* once delivered */
     int64_t delivered_ns;
-    void *user;               /* caller */
+    void *user; /* caller */
 };
 
 struct ledger_cfg {
@@ -70,8 +70,8 @@ void ledger_close(struct ledger *l);
 struct queue *ledger_queue(struct ledger *l);
 struct journal *ledger_journal(struct ledger *l);
 
-/* What is known of a path. *file is set when it is taken. The record's texts point into buf
- * (RECORD_MAX). RC_ABSENT: not in our care. */
+/* What is known of a path. file is set while it is taken and its taker has not given it up.
+ * RC_ABSENT: not in our care. */
 struct ledger_view {
     enum ledger_state state;
     record_place first, last;
@@ -79,18 +79,19 @@ struct ledger_view {
     int64_t accepted_ns;
     char event_type[LEDGER_EVENT_TYPE_MAX + 1];
     struct ledger_file *file;
-    char code[64];  /* held: why */
+    char code[64]; /* held: why */
     char text[256];
 };
-enum rc ledger_find(struct ledger *l, const char *path, size_t n, struct ledger_view *out) MUST_CHECK;
+enum rc ledger_find(struct ledger *l, const char *path, size_t n,
+                    struct ledger_view *out) MUST_CHECK;
 /* Is the path in our care with exactly this identity? The quick form for the watcher's question;
  * id NULL: with any identity. */
 bool ledger_knows(struct ledger *l, const char *path, size_t n, const struct identity *id);
 
 typedef void ledger_done(void *arg, enum rc rc);
-/* ACCEPTED. When durable the file is in its lane's queue. If the path is in our care already: queued,
- * held or kept: the new entry replaces it; taken: the caller must not (BUG): it sets `changed` and
- * accepts after the taken one ended. */
+/* ACCEPTED. When durable the file is in its lane's queue. If the path is in our care already:
+ * queued, held or kept: the new entry replaces it; taken: the caller must not (BUG): it sets
+ * `changed` and accepts after the taken one ended. */
 void ledger_accept(struct ledger *l, const char *path, size_t n, const struct identity *id,
                    const char *event_type, ledger_done *done, void *arg);
 /* What ledger_deliver writes into the receipt. */
@@ -109,9 +110,10 @@ struct ledger_file *ledger_take_from(struct ledger *l, unsigned lane); /* paused
 struct ledger_file *ledger_take_delivered(struct ledger *l);
 /* Back into its lane as the oldest. Frees f. Nothing is written. */
 void ledger_put_back(struct ledger *l, struct ledger_file *f);
-/* An attempt ended without delivery: counted; ATTEMPT is written when its class is another than the
- * last one's. Nobody waits for it. */
-void ledger_attempt(struct ledger *l, struct ledger_file *f, int answer_class, const struct err *why);
+/* An attempt ended without delivery (the caller has counted it in f->attempts). ATTEMPT is written
+ * when its class is another than the last one's. Nobody waits for it. */
+void ledger_attempt(struct ledger *l, struct ledger_file *f, int answer_class,
+                    const struct err *why);
 /* PART, number 0 for the created upload. Nobody waits for it. */
 void ledger_upload_created(struct ledger *l, struct ledger_file *f, const char *upload_id,
                            uint64_t part_bytes);
@@ -128,19 +130,24 @@ void ledger_retire(struct ledger *l, struct ledger_file *f, uint8_t flags);
 void ledger_hold(struct ledger *l, struct ledger_file *f, const char *code, const char *text,
                  ledger_done *done, void *arg);
 /* FORGOTTEN: it is not in our care any more (vanished, changed and to be accepted anew, by hand).
- * Frees f. */
+ * Frees f. Should the record fail, the file is put back into the queue. */
 void ledger_forget(struct ledger *l, struct ledger_file *f, const char *code, const char *text);
-/* The same two and RELEASED for a path that is not taken: RC_ABSENT, RC_AGAIN (it is taken). */
+/* The same two and RELEASED for a path that is not taken. RC_OK: on its way, or so already; nobody
+ * waits for it, and if the record fails all stays as it was. RC_ABSENT: not in our care, or (hold
+ * and release) delivered. RC_AGAIN: it is taken, or a record about it is on its way. */
 enum rc ledger_hold_path(struct ledger *l, const char *path, size_t n, const char *code,
                          const char *text) MUST_CHECK;
-enum rc ledger_forget_path(struct ledger *l, const char *path, size_t n, const char *code) MUST_CHECK;
+enum rc ledger_forget_path(struct ledger *l, const char *path, size_t n,
+                           const char *code) MUST_CHECK;
 enum rc ledger_release_path(struct ledger *l, const char *path, size_t n) MUST_CHECK;
-/* REJECTED: recorded before the file is moved away. */
+/* REJECTED: recorded before the file is moved away. Only a record: an entry of the path stays. */
 void ledger_reject(struct ledger *l, const char *path, size_t n, const struct identity *id,
                    const char *code, const char *text, ledger_done *done, void *arg);
 
 /* A page of files in a state, n at most. cursor "" at first and then what came back; ends with "".
- * ACCEPTED and HELD lanes in order of age; SENDING and DEFERRED: the window; DELIVERED: kept ones. */
+ * A cursor stays good while files come and go; a file that is there all the time is seen once.
+ * ACCEPTED: lane by lane in order of age; HELD: in order of age; SENDING and DEFERRED: the window;
+ * DELIVERED: kept ones, in no order. A file about which a record is on its way may be missing. */
 struct ledger_row {
     enum ledger_state state;
     char path[RECORD_PATH_MAX + 1];
@@ -148,10 +155,10 @@ struct ledger_row {
     int64_t accepted_ns;
     char code[64], text[256];
 };
-size_t ledger_page(struct ledger *l, enum ledger_state state, char cursor[64], struct ledger_row *rows,
-                   size_t n);
-/* The records about a path in our care, newest first (at most n): for `why`. The texts are copied
- * into the rows' own memory. */
+size_t ledger_page(struct ledger *l, enum ledger_state state, char cursor[64],
+                   struct ledger_row *rows, size_t n);
+/* The records about a path in our care, newest first (at most n), back into those of the files that
+ * this one replaced: for `why`. The texts are copied into the rows' own memory. */
 struct ledger_history {
     enum record_type type;
     int64_t at_ns;
@@ -163,8 +170,8 @@ struct ledger_history {
 size_t ledger_history(struct ledger *l, record_place last, struct ledger_history *rows, size_t n);
 
 struct ledger_lane_counts {
-    uint64_t files, bytes;   /* accepted, sending, deferred (not held, not delivered) */
-    int64_t oldest_ns;       /* accepted at; INT64_MAX: none */
+    uint64_t files, bytes; /* accepted, sending, deferred (not held, not delivered) */
+    int64_t oldest_ns;     /* accepted at; INT64_MAX: none */
 };
 void ledger_lane_counts(struct ledger *l, unsigned lane, struct ledger_lane_counts *out);
 uint64_t ledger_count(const struct ledger *l, enum ledger_state s);

@@ -1,0 +1,313 @@
+/* What the ledger tells: pages, histories, counts. Changes nothing (but that a lane's dropped front
+ * is taken off, and a number read from the journal is remembered).
+ */
+#include "base/mem.h"
+#include "spool/ledger_int.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CURSOR_SIZE 64
+#define PAGE        64
+
+/* ---- cursors ---- */
+
+/* Three numbers in hexadecimal. They come back from strangers: whatever they are, a page is a page.
+ */
+struct cursor {
+    uint64_t lane, number, at;
+};
+
+static bool cursor_read(const char text[CURSOR_SIZE], struct cursor *c)
+{
+    uint64_t *const to[] = {&c->lane, &c->number, &c->at};
+    const char *p = text;
+
+    *c = (struct cursor){0};
+    if (!memchr(text, '\0', CURSOR_SIZE) || !*text)
+        return false;
+    for (size_t i = 0; i < 3; i++) {
+        char *end;
+        *to[i] = strtoull(p, &end, 16);
+        if (end == p || *end != (i < 2 ? '.' : '\0'))
+            return false;
+        p = end + 1;
+    }
+    return true;
+}
+
+static void cursor_write(char text[CURSOR_SIZE], const struct cursor *c)
+{
+    (void)snprintf(text, CURSOR_SIZE, "%" PRIx64 ".%" PRIx64 ".%" PRIx64, c->lane, c->number,
+                   c->at);
+}
+
+/* ---- rows ---- */
+
+static bool row_read(struct ledger *l, enum ledger_state state, record_place at,
+                     struct ledger_row *row)
+{
+    char buf[RECORD_MAX];
+    record_place first;
+    struct record r;
+
+    *row = (struct ledger_row){.state = state};
+    if (state == LEDGER_HELD) {
+        if (journal_read(l->journal, at, buf, &r, NULL) != RC_OK)
+            return false;
+        ledger_copy_text(row->code, sizeof(row->code), r.code);
+        ledger_copy_text(row->text, sizeof(row->text), r.text);
+    }
+    if (ledger_read_first(l, at, buf, &r, &first) != RC_OK)
+        return false;
+    ledger_copy_text(row->path, sizeof(row->path), r.path);
+    row->size = r.id.size;
+    row->accepted_ns = ledger_accepted_ns(&r);
+    return true;
+}
+
+/* ---- lanes ---- */
+
+struct lane_page {
+    struct ledger *l;
+    struct queue *queue;
+    enum ledger_state state;
+    struct cursor c; /* number: of the element that comes next, at: of the one visited last */
+    struct ledger_row *rows;
+    size_t got, n;
+    bool more;
+    /* When looking for the place of the cursor: */
+    uint64_t found_exact, found_later;
+    bool exact, later;
+};
+
+static bool page_visit(void *arg, record_place at)
+{
+    struct lane_page *p = arg;
+
+    if (p->got == p->n) {
+        p->more = true;
+        return false;
+    }
+    p->c.number++;
+    p->c.at = at;
+    if (!queue_is_dropped(p->queue, at) && row_read(p->l, p->state, at, &p->rows[p->got]))
+        p->got++;
+    return true;
+}
+
+static bool look_visit(void *arg, record_place at)
+{
+    struct lane_page *p = arg;
+
+    p->exact = at == p->c.at;
+    if (at > p->c.at && !p->later) {
+        p->later = true;
+        p->found_later = p->found_exact;
+    }
+    p->found_exact++; /* behind this one */
+    return !p->exact;
+}
+
+static bool only_visit(void *arg, record_place at)
+{
+    struct lane_page *p = arg;
+
+    p->exact = at == p->c.at;
+    return false;
+}
+
+/* Numbers hold while files come and go at the ends. After a sweep they do not: then the place says
+ * where to go on, or, if that file has left, the first younger one. */
+static void lane_resume(struct lane_page *p, const struct deque *d)
+{
+    uint64_t front = deque_front_number(d);
+
+    p->exact = p->later = false;
+    deque_each_from(d, p->c.number - 1, only_visit, p);
+    if (p->exact)
+        return;
+    p->found_exact = front;
+    deque_each(d, look_visit, p);
+    p->c.number = p->exact ? p->found_exact : p->later ? p->found_later : p->found_exact;
+}
+
+static void page_lanes(struct lane_page *p, bool resume)
+{
+    for (; p->c.lane < queue_lanes(p->queue) && !p->more; p->c.lane++) {
+        const struct deque *d = queue_deque(p->queue, (unsigned)p->c.lane);
+        if (resume && p->c.at)
+            lane_resume(p, d);
+        else
+            p->c.number = deque_front_number(d);
+        resume = false;
+        deque_each_from(d, p->c.number, page_visit, p);
+        if (p->more)
+            return;
+        p->c.at = 0;
+    }
+}
+
+/* ---- the window, and what is kept ---- */
+
+static void page_window(struct lane_page *p)
+{
+    for (struct taken *t = p->l->window; t; t = t->next) {
+        if (t->number <= p->c.number || t->pub.state != p->state)
+            continue;
+        if (p->got == p->n) {
+            p->more = true;
+            return;
+        }
+        struct ledger_row *row = &p->rows[p->got++];
+        *row = (struct ledger_row){
+            .state = p->state,
+            .size = t->pub.id.size,
+            .accepted_ns = t->pub.accepted_ns,
+        };
+        ledger_copy_text(row->path, sizeof(row->path), ledger_text(t->pub.path, RECORD_PATH_MAX));
+        ledger_copy_text(row->code, sizeof(row->code), ledger_text(t->pub.why.code, 63));
+        ledger_copy_text(row->text, sizeof(row->text), ledger_text(t->pub.why.text, 255));
+        p->c.number = t->number;
+    }
+}
+
+static void page_kept(struct lane_page *p)
+{
+    enum index_state states[PAGE];
+    record_place places[PAGE];
+    size_t n = 1;
+
+    while (p->got < p->n && n > 0) {
+        size_t want = p->n - p->got < PAGE ? p->n - p->got : PAGE;
+        n = index_page(p->l->index, &p->c.number, places, states, want);
+        for (size_t i = 0; i < n; i++)
+            if (states[i] == INDEX_KEPT && row_read(p->l, p->state, places[i], &p->rows[p->got]))
+                p->got++;
+    }
+    p->more = n > 0;
+}
+
+size_t ledger_page(struct ledger *l, enum ledger_state state, char cursor[64],
+                   struct ledger_row *rows, size_t n)
+{
+    struct lane_page p = {.l = l, .state = state, .rows = rows, .n = n};
+    bool resume = cursor_read(cursor, &p.c);
+
+    cursor[0] = '\0';
+    if (n == 0)
+        return 0;
+    switch (state) {
+    case LEDGER_ACCEPTED:
+        p.queue = l->queue;
+        page_lanes(&p, resume);
+        break;
+    case LEDGER_HELD:
+        p.queue = l->held;
+        page_lanes(&p, resume);
+        break;
+    case LEDGER_SENDING:
+    case LEDGER_DEFERRED:
+        page_window(&p);
+        break;
+    case LEDGER_DELIVERED:
+        page_kept(&p);
+        break;
+    case LEDGER_STATE_COUNT_:
+        BUG_ON(true);
+    }
+    if (p.more)
+        cursor_write(cursor, &p.c);
+    return p.got;
+}
+
+size_t ledger_history(struct ledger *l, record_place last, struct ledger_history *rows, size_t n)
+{
+    char buf[RECORD_MAX];
+    size_t got = 0;
+    struct record r;
+
+    /* Each step leads to an older place, so it ends whatever the records say. */
+    for (record_place at = last; at && got < n; at = r.prev < at ? r.prev : 0) {
+        if (journal_read(l->journal, at, buf, &r, NULL) != RC_OK)
+            break;
+        struct ledger_history *row = &rows[got++];
+        *row = (struct ledger_history){
+            .type = r.type,
+            .at_ns = r.at_ns,
+            .http_status = r.http_status,
+            .flags = r.flags,
+            .answer_class = r.answer_class,
+            .attempts = r.attempts,
+        };
+        ledger_copy_text(row->code, sizeof(row->code), r.code);
+        ledger_copy_text(row->text, sizeof(row->text), r.text);
+    }
+    return got;
+}
+
+/* ---- counts ---- */
+
+static int64_t oldest_queued(struct ledger *l, unsigned lane)
+{
+    struct lane_state *s = &l->lanes[lane];
+    char buf[RECORD_MAX];
+    record_place at, first;
+    struct record r;
+
+    if (!queue_front(l->queue, lane, &at))
+        return INT64_MAX;
+    if (s->oldest_at != at) {
+        bool read = ledger_read_first(l, at, buf, &r, &first) == RC_OK;
+        s->oldest_ns = read ? ledger_accepted_ns(&r) : INT64_MAX;
+        s->oldest_at = at;
+    }
+    return s->oldest_ns;
+}
+
+void ledger_lane_counts(struct ledger *l, unsigned lane, struct ledger_lane_counts *out)
+{
+    *out = (struct ledger_lane_counts){.oldest_ns = INT64_MAX};
+    if (lane >= l->n_lanes)
+        return;
+    out->files = l->lanes[lane].files;
+    out->bytes = l->lanes[lane].bytes;
+    out->oldest_ns = oldest_queued(l, lane);
+    for (const struct taken *t = l->window; t; t = t->next)
+        if (t->pub.lane == lane && !t->pub.delivered && t->pub.accepted_ns < out->oldest_ns)
+            out->oldest_ns = t->pub.accepted_ns;
+}
+
+uint64_t ledger_count(const struct ledger *l, enum ledger_state state)
+{
+    uint64_t in_window[LEDGER_STATE_COUNT_] = {0};
+
+    for (const struct taken *t = l->window; t; t = t->next)
+        in_window[t->pub.state]++;
+    switch (state) {
+    case LEDGER_ACCEPTED:
+        return index_count(l->index, INDEX_QUEUED);
+    case LEDGER_HELD:
+        return index_count(l->index, INDEX_HELD);
+    case LEDGER_DELIVERED: /* those that a restart left, too */
+        return index_count(l->index, INDEX_KEPT) + index_count(l->index, INDEX_TAKEN) -
+               in_window[LEDGER_SENDING] - in_window[LEDGER_DEFERRED];
+    default:
+        return in_window[state];
+    }
+}
+
+size_t ledger_memory(const struct ledger *l)
+{
+    size_t bytes = sizeof(*l) + index_memory(l->index) + queue_memory(l->queue) +
+                   queue_memory(l->held) + places_memory(l->delivered) +
+                   l->n_lanes * sizeof(*l->lanes) + ledger_segments_memory(l) +
+                   l->motion_buckets * sizeof(struct motion *) +
+                   l->n_motions * sizeof(struct motion) + l->ops * sizeof(struct op);
+
+    for (const struct taken *t = l->window; t; t = t->next)
+        bytes += sizeof(*t) + t->pub.path_len + t->pub.n_parts * sizeof(struct ledger_part);
+    return bytes;
+}

@@ -1,0 +1,302 @@
+/* Replay: from the journal's records, oldest first, to the state that they left (ledger_int.h,
+ * schemes 3 to 5).
+ *
+ * Nothing can be read from the journal while it is being opened, and most records do not say what
+ * lane and size their file had. So what a record does not tell is written down in a few bytes and
+ * settled at the end, in the order of the records. P4: whatever the records say, replay ends with a
+ * usable ledger; what does not fit together is left out, and the next scan finds the file.
+ *
+ * KNOWN: settling reads two records for each file that waits behind an ATTEMPT, PART or RELEASED,
+ * and holds 40 bytes for it meanwhile. A million files that were all released just before a restart
+ * cost it some seconds and 40 MB.
+ */
+#include "base/mem.h"
+#include "spool/ledger_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct replay {
+    uint32_t oldest;         /* segment of the first record; 0: none yet */
+    struct places *unplaced; /* queued files whose latest record does not say the lane */
+    struct deque *doubts;    /* records whose prev is not known */
+    struct deque *owed;      /* firsts of files that left their lane, not yet counted */
+    struct deque *refunds;   /* firsts of files that came back into it */
+};
+
+void ledger_replay_begin(struct ledger *l)
+{
+    struct replay *p = mem_alloc(sizeof(*p));
+
+    p->unplaced = places_new();
+    p->doubts = deque_new();
+    p->owed = deque_new();
+    p->refunds = deque_new();
+    l->replay = p;
+}
+
+void ledger_replay_end(struct ledger *l)
+{
+    struct replay *p = l->replay;
+
+    places_free(p->unplaced);
+    deque_free(p->doubts);
+    deque_free(p->owed);
+    deque_free(p->refunds);
+    free(p);
+    l->replay = NULL;
+}
+
+/* The entry in this state no longer lies at this place. */
+static void leave_place(struct ledger *l, enum index_state s, record_place at)
+{
+    if (s == INDEX_QUEUED && !places_remove(l->replay->unplaced, at))
+        queue_drop(l->queue, at);
+    else if (s == INDEX_HELD)
+        queue_drop(l->held, at);
+    else if (s == INDEX_TAKEN)
+        (void)places_remove(l->delivered, at);
+}
+
+static void end_entry(struct ledger *l, enum index_state s, record_place at, record_place first)
+{
+    leave_place(l, s, at);
+    if (s == INDEX_QUEUED)
+        deque_push_back(l->replay->owed, first);
+    ledger_segment_leave(l, first);
+}
+
+/* Is this place one that an earlier record of what was replayed could have? Numbers from disk. */
+static bool is_replayed(const struct replay *p, record_place place, record_place at)
+{
+    return place < at && (place & 7) == 0 && PLACE_SEGMENT(place) >= p->oldest;
+}
+
+static void accepted(struct ledger *l, record_place at, const struct record *r)
+{
+    struct replay *p = l->replay;
+    bool carried = r->accepted_ns != 0 && r->accepted_ns != r->at_ns;
+    enum index_state old, s = r->flags & RECORD_CARRIED_HELD ? INDEX_HELD
+                              : r->flags & RECORD_KEPT       ? INDEX_KEPT
+                                                             : INDEX_QUEUED;
+
+    if (r->prev && is_replayed(p, r->first, at) && index_get(l->index, r->hash, r->prev, &old)) {
+        end_entry(l, old, r->prev, r->first);
+        BUG_ON(!index_move(l->index, r->hash, r->prev, at, s));
+    } else {
+        index_add(l->index, r->hash, at, s);
+        if (r->prev && is_replayed(p, r->prev, at))
+            deque_push_back(p->doubts, at);
+    }
+    ledger_segment_enter(l, at);
+    /* Those carried over are written from the newest to the oldest: ledger_compact. */
+    if (s == INDEX_QUEUED) {
+        unsigned lane = queue_lane(l->queue, r->event_type.p, r->event_type.n);
+        ledger_lane_enter(l, lane, r->id.size);
+        (carried ? queue_push_again : queue_push)(l->queue, lane, at);
+    } else if (s == INDEX_HELD) {
+        queue_push_again(l->held, 0, at);
+    }
+}
+
+/* What a record makes of an entry; false: its end. */
+static bool state_after(const struct record *r, enum index_state *s)
+{
+    switch (r->type) {
+    case RECORD_HELD:
+        *s = INDEX_HELD;
+        return true;
+    case RECORD_RELEASED:
+        *s = INDEX_QUEUED;
+        return true;
+    case RECORD_DELIVERED:
+        *s = INDEX_TAKEN;
+        return true;
+    case RECORD_RETIRED:
+        *s = INDEX_KEPT;
+        return r->flags & RECORD_KEPT;
+    case RECORD_FORGOTTEN:
+        return false;
+    default:
+        return true; /* ATTEMPT, PART: as it was */
+    }
+}
+
+static void move_entry(struct ledger *l, record_place at, const struct record *r, record_place from,
+                       enum index_state old)
+{
+    struct replay *p = l->replay;
+    enum index_state s = old;
+
+    if (!state_after(r, &s)) {
+        end_entry(l, old, from, r->first);
+        BUG_ON(!index_remove(l->index, r->hash, from));
+        return;
+    }
+    leave_place(l, old, from);
+    if (old == INDEX_QUEUED && s != INDEX_QUEUED) {
+        if (r->type == RECORD_DELIVERED)
+            ledger_lane_leave(l, queue_lane(l->queue, r->event_type.p, r->event_type.n),
+                              r->id.size);
+        else
+            deque_push_back(p->owed, r->first);
+    }
+    if (old != INDEX_QUEUED && s == INDEX_QUEUED)
+        deque_push_back(p->refunds, r->first);
+    BUG_ON(!index_move(l->index, r->hash, from, at, s));
+    if (s == INDEX_QUEUED)
+        places_add(p->unplaced, at);
+    else if (s == INDEX_TAKEN)
+        places_add(l->delivered, at);
+    else
+        ledger_segment_stray(l, r->first, at);
+    if (s == INDEX_HELD)
+        queue_push(l->held, 0, at);
+}
+
+enum rc ledger_replay_record(void *ledger, record_place at, const struct record *r)
+{
+    struct ledger *l = ledger;
+    struct replay *p = l->replay;
+    enum index_state old;
+
+    if (p->oldest == 0)
+        p->oldest = PLACE_SEGMENT(at);
+    if (r->type == RECORD_ACCEPTED)
+        accepted(l, at, r);
+    else if (r->type == RECORD_REJECTED || !is_replayed(p, r->first, at))
+        return RC_OK;
+    else if (index_get(l->index, r->hash, r->prev, &old))
+        move_entry(l, at, r, r->prev, old);
+    else
+        deque_push_back(p->doubts, at);
+    return RC_OK;
+}
+
+/* ---- settling ---- */
+
+/* Entries of the path of this ACCEPTED that are older than it were replaced by it, or by what
+ * replaced it. */
+static void settle_accepted(struct ledger *l, record_place at, const struct record *r)
+{
+    char buf[RECORD_MAX];
+    uint64_t cursor = 0;
+    record_place candidate, first;
+    enum index_state s;
+    struct record other;
+
+    while (index_find(l->index, r->hash, &cursor, &candidate, &s)) {
+        if (ledger_read_first(l, candidate, buf, &other, &first) != RC_OK || first >= at ||
+            other.hash != r->hash || other.path.n != r->path.n ||
+            memcmp(other.path.p, r->path.p, r->path.n) != 0)
+            continue;
+        end_entry(l, s, candidate, first);
+        BUG_ON(!index_remove(l->index, r->hash, candidate));
+        cursor = 0;
+    }
+}
+
+static void settle_change(struct ledger *l, record_place at, const struct record *r)
+{
+    char buf[RECORD_MAX];
+    uint64_t cursor = 0;
+    record_place candidate, first;
+    enum index_state s;
+    struct record other;
+
+    while (index_find(l->index, r->hash, &cursor, &candidate, &s)) {
+        if (candidate < at && ledger_read_first(l, candidate, buf, &other, &first) == RC_OK &&
+            first == r->first && other.hash == r->hash) {
+            move_entry(l, at, r, candidate, s);
+            return;
+        }
+    }
+}
+
+static void settle_doubts(struct ledger *l)
+{
+    char buf[RECORD_MAX];
+    record_place at;
+    struct record r;
+
+    while (deque_pop_front(l->replay->doubts, &at)) {
+        if (journal_read(l->journal, at, buf, &r, NULL) != RC_OK)
+            continue;
+        if (r.type == RECORD_ACCEPTED)
+            settle_accepted(l, at, &r);
+        else
+            settle_change(l, at, &r);
+    }
+}
+
+struct unplaced {
+    record_place at, first;
+    unsigned lane;
+};
+
+static int by_place(const void *a, const void *b)
+{
+    const struct unplaced *x = a, *y = b;
+
+    return (x->at > y->at) - (x->at < y->at);
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct unplaced *x = a, *y = b;
+
+    return (x->first < y->first) - (x->first > y->first);
+}
+
+/* They had their turn already, so they are older than what still waits: to the front, in order. */
+static void settle_unplaced(struct ledger *l)
+{
+    struct places *set = l->replay->unplaced;
+    size_t count = places_count(set), n = 0, kept = 0;
+    char buf[RECORD_MAX];
+    struct record r;
+
+    if (count == 0)
+        return;
+    struct unplaced *all = mem_alloc(count * sizeof(*all));
+    while (places_pop(set, &all[n].at))
+        if (++n == count)
+            break;
+    qsort(all, n, sizeof(*all), by_place); /* read in the order in which they lie */
+    for (size_t i = 0; i < n; i++) {
+        struct unplaced *u = &all[i];
+        enum rc rc = ledger_read_first(l, u->at, buf, &r, &u->first);
+        if (rc != RC_OK) {
+            ledger_lose(l, u->at, rc);
+            continue;
+        }
+        u->lane = queue_lane(l->queue, r.event_type.p, r.event_type.n);
+        all[kept++] = *u;
+    }
+    qsort(all, kept, sizeof(*all), newest_first);
+    for (size_t i = 0; i < kept; i++) {
+        queue_push_again(l->queue, all[i].lane, all[i].at);
+        ledger_segment_stray(l, all[i].first, all[i].at);
+    }
+    free(all);
+}
+
+static void settle_counts(struct ledger *l, struct deque *firsts,
+                          void (*count)(struct ledger *l, unsigned lane, uint64_t bytes))
+{
+    char buf[RECORD_MAX];
+    record_place first;
+    struct record r;
+
+    while (deque_pop_front(firsts, &first))
+        if (journal_read(l->journal, first, buf, &r, NULL) == RC_OK && r.type == RECORD_ACCEPTED)
+            count(l, queue_lane(l->queue, r.event_type.p, r.event_type.n), r.id.size);
+}
+
+void ledger_replay_settle(struct ledger *l)
+{
+    settle_doubts(l);
+    settle_unplaced(l);
+    settle_counts(l, l->replay->refunds, ledger_lane_enter);
+    settle_counts(l, l->replay->owed, ledger_lane_leave);
+}

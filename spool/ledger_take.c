@@ -1,0 +1,260 @@
+/* Taking: from a place in the queue to a file that can be sent, read back from its records.
+ *
+ * Invariant: a taken file is in the window and in its hash's motion, and its entry is TAKEN. What
+ * cannot be read leaves our care with a line in the log (P6: the next scan finds the file).
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "spool/ledger_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PART_NUMBER_MAX 10000 /* S3: parts are numbered 1 to 10 000 */
+
+void ledger_taken_free(struct ledger *l, struct taken *t)
+{
+    *(t->prev ? &t->prev->next : &l->window) = t->next;
+    *(t->next ? &t->next->prev : &l->window_last) = t->prev;
+    t->m->file = NULL;
+    ledger_motion_settle(l, t->m);
+    free(t->pub.path);
+    free(t->pub.parts);
+    free(t->event_type);
+    free(t);
+}
+
+void ledger_queue_again(struct ledger *l, struct taken *t)
+{
+    record_place at = t->pub.last;
+
+    BUG_ON(!index_move(l->index, t->pub.hash, at, at, INDEX_QUEUED));
+    queue_push_again(l->queue, t->pub.lane, at);
+    ledger_segment_stray(l, t->pub.first, at);
+    ledger_taken_free(l, t);
+}
+
+static void taken_enter(struct ledger *l, struct taken *t)
+{
+    struct motion *m = ledger_motion_make(l, t->pub.hash);
+
+    m->file = t;
+    t->m = m;
+    t->number = ++l->taken_number;
+    t->prev = l->window_last;
+    *(t->prev ? &t->prev->next : &l->window) = t;
+    l->window_last = t;
+}
+
+/* A part that was sent again: the later record counts, and is met first. */
+static void take_part(struct ledger_file *f, const struct record *r, uint8_t *seen)
+{
+    if (r->part_number > PART_NUMBER_MAX || seen[r->part_number])
+        return;
+    seen[r->part_number] = 1;
+    if ((f->n_parts & (f->n_parts - 1)) == 0)
+        f->parts = mem_resize(f->parts, f->n_parts ? f->n_parts * 2 : 1, sizeof(*f->parts));
+    struct ledger_part *p = &f->parts[f->n_parts++];
+    *p = (struct ledger_part){.number = r->part_number};
+    ledger_copy_text(p->etag, sizeof(p->etag), r->etag);
+    memcpy(p->sha256, r->sha256, SHA256_SIZE);
+}
+
+static void take_attempt(struct ledger_file *f, const struct record *r)
+{
+    f->last_class = r->answer_class;
+    f->attempts = r->attempts;
+    f->why.http_status = r->http_status;
+    ledger_copy_text(f->why.code, sizeof(f->why.code), r->code);
+    ledger_copy_text(f->why.text, sizeof(f->why.text), r->text);
+}
+
+static void take_accepted(struct taken *t, const struct record *r, record_place at)
+{
+    struct ledger_file *f = &t->pub;
+
+    f->first = at;
+    f->id = r->id;
+    f->accepted_ns = ledger_accepted_ns(r);
+    f->path = mem_strndup(r->path.p, r->path.n);
+    f->path_len = r->path.n;
+    t->event_type = mem_strndup(r->event_type.p, r->event_type.n);
+}
+
+static int part_order(const void *a, const void *b)
+{
+    const struct ledger_part *x = a, *y = b;
+
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+/* Follow the records from the newest to ACCEPTED. Where the chain is broken (a segment between was
+ * lost) its first still tells all that must be known. */
+static enum rc take_chain(struct ledger *l, struct taken *t)
+{
+    struct ledger_file *f = &t->pub;
+    uint8_t seen[PART_NUMBER_MAX + 1] = {0};
+    char buf[RECORD_MAX];
+    record_place at = f->last, first = 0;
+    bool upload = false; /* its beginning was met: older parts are another upload's */
+    struct record r;
+
+    for (;;) {
+        enum rc rc = journal_read(l->journal, at, buf, &r, NULL);
+        if (rc == RC_OK && first && r.hash != f->hash)
+            rc = RC_CORRUPT;
+        if (rc != RC_OK && first && at != first) {
+            at = first;
+            continue;
+        }
+        if (rc != RC_OK)
+            return rc;
+        f->hash = r.hash;
+        if (r.type == RECORD_ACCEPTED)
+            break;
+        first = r.first;
+        if (r.type == RECORD_ATTEMPT && f->last_class < 0)
+            take_attempt(f, &r);
+        if (r.type == RECORD_PART && !upload) {
+            if (r.part_number == 0) {
+                upload = true;
+                f->part_bytes = r.part_bytes;
+                ledger_copy_text(f->upload_id, sizeof(f->upload_id), r.upload_id);
+            } else {
+                take_part(f, &r, seen);
+            }
+        }
+        record_place next = r.prev >= r.first ? r.prev : r.first;
+        if (next == 0 || next >= at)
+            return RC_CORRUPT;
+        at = next;
+    }
+    if (first && at != first)
+        return RC_CORRUPT;
+    take_accepted(t, &r, at);
+    if (f->upload_id[0] == '\0')
+        f->n_parts = 0;
+    if (f->n_parts)
+        qsort(f->parts, f->n_parts, sizeof(*f->parts), part_order);
+    return RC_OK;
+}
+
+static void taken_discard(struct taken *t)
+{
+    free(t->pub.path);
+    free(t->pub.parts);
+    free(t->event_type);
+    free(t);
+}
+
+/* RC_OK: *out is taken, or NULL: the place is out of date. RC_AGAIN: not now. */
+static enum rc take_at(struct ledger *l, unsigned lane, record_place at, struct ledger_file **out)
+{
+    struct taken *t = mem_alloc(sizeof(*t));
+    enum index_state s;
+
+    *out = NULL;
+    t->pub.last = at;
+    t->pub.lane = lane;
+    t->pub.last_class = -1;
+    t->pub.state = LEDGER_SENDING;
+    enum rc rc = take_chain(l, t);
+    if (rc == RC_OK && ledger_motion(l, t->pub.hash))
+        rc = RC_AGAIN; /* another path with the same hash is in motion */
+    if (rc == RC_OK && index_get(l->index, t->pub.hash, at, &s) && s == INDEX_QUEUED) {
+        BUG_ON(!index_move(l->index, t->pub.hash, at, at, INDEX_TAKEN));
+        taken_enter(l, t);
+        *out = &t->pub;
+    } else {
+        taken_discard(t);
+    }
+    return rc;
+}
+
+void ledger_lose(struct ledger *l, record_place at, enum rc rc)
+{
+    log_error("record_unreadable", F_U64("segment", PLACE_SEGMENT(at)),
+              F_U64("offset", at & ((1u << RECORD_OFFSET_BITS) - 1)), F_STR("why", rc_name(rc)));
+    (void)index_remove_place(l->index, at);
+}
+
+/* false: stop taking. */
+static bool take_popped(struct ledger *l, unsigned lane, record_place at, struct ledger_file **out)
+{
+    enum rc rc = take_at(l, lane, at, out);
+
+    switch (rc) {
+    case RC_OK:
+        return !*out;
+    case RC_ABSENT:
+    case RC_CORRUPT:
+        ledger_lose(l, at, rc);
+        ledger_lane_leave(l, lane, 0);
+        return true;
+    default:
+        queue_push_again(l->queue, lane, at);
+        return false;
+    }
+}
+
+struct ledger_file *ledger_take(struct ledger *l)
+{
+    struct ledger_file *f = NULL;
+    record_place at;
+    unsigned lane;
+
+    while (queue_take(l->queue, &lane, &at) && take_popped(l, lane, at, &f))
+        ;
+    return f;
+}
+
+struct ledger_file *ledger_take_from(struct ledger *l, unsigned lane)
+{
+    struct ledger_file *f = NULL;
+    record_place at;
+
+    while (queue_take_from(l->queue, lane, &at) && take_popped(l, lane, at, &f))
+        ;
+    return f;
+}
+
+struct ledger_file *ledger_take_delivered(struct ledger *l)
+{
+    char buf[RECORD_MAX];
+    enum index_state s;
+    record_place at;
+    struct record r;
+
+    while (places_pop(l->delivered, &at)) {
+        enum rc rc = journal_read(l->journal, at, buf, &r, NULL);
+        if (rc == RC_OK && r.type != RECORD_DELIVERED)
+            rc = RC_CORRUPT;
+        if (rc != RC_OK) {
+            ledger_lose(l, at, rc);
+            continue;
+        }
+        if (!index_get(l->index, r.hash, at, &s))
+            continue;
+        if (ledger_motion(l, r.hash)) { /* another path with the same hash */
+            places_add(l->delivered, at);
+            return NULL;
+        }
+        struct taken *t = mem_alloc(sizeof(*t));
+        take_accepted(t, &r, r.first);
+        struct ledger_file *f = &t->pub;
+        f->accepted_ns = r.accepted_ns;
+        f->first_try_ns = r.first_try_ns;
+        f->hash = r.hash;
+        f->last = at;
+        f->lane = queue_lane(l->queue, r.event_type.p, r.event_type.n);
+        f->state = LEDGER_DELIVERED;
+        f->attempts = r.attempts;
+        f->last_class = -1;
+        f->delivered = true;
+        f->delivered_ns = r.at_ns;
+        memcpy(f->sha256, r.sha256, SHA256_SIZE);
+        taken_enter(l, t);
+        return f;
+    }
+    return NULL;
+}
