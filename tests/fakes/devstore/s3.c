@@ -168,6 +168,10 @@ static bool check_policy(struct exchange *x)
     bool writes = x->op == OP_PUT_OBJECT || x->op == OP_CREATE_MULTIPART;
     bool full_control = acl != NULL && strcmp(acl, "bucket-owner-full-control") == 0;
 
+    if (writes)
+        stats_add(full_control ? &x->service->stats.puts_with_acl
+                               : &x->service->stats.puts_without_acl,
+                  1);
     for (size_t i = 0; i < c->n_deny_prefixes; i++)
         if (x->key.len > 0 &&
             strncmp(x->key.data, c->deny_prefixes[i], strlen(c->deny_prefixes[i])) == 0)
@@ -182,8 +186,6 @@ static bool check_policy(struct exchange *x)
                            "Access Denied: multipart uploads are refused (--deny-multipart)");
     if (!writes)
         return true;
-    stats_add(full_control ? &x->service->stats.puts_with_acl : &x->service->stats.puts_without_acl,
-              1);
     if (c->require_acl && !full_control)
         return failure_set(&x->failure, "AccessDenied",
                            "Access Denied: the bucket policy demands x-amz-acl: "
