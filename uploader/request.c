@@ -90,8 +90,6 @@ struct builder {
     bool control; /* a value has a control character */
 };
 
-/* Headers that are signed come first and in the order of their names, which spares the signer the
- * sorting. */
 static void header(struct builder *b, const char *name, const char *value)
 {
     struct buf *arena = &b->r->arena_;
@@ -102,8 +100,7 @@ static void header(struct builder *b, const char *name, const char *value)
     b->lines[b->n++] = arena->len;
     buf_adds(arena, name);
     buf_adds(arena, ": ");
-    buf_add(arena, value,
-            strlen(value) + 1); /* with its NUL: the texts stand one after the other */
+    buf_add(arena, value, strlen(value) + 1); /* with its NUL: text stands behind text */
 }
 
 static char *decimal(char out[24], uint64_t v)
@@ -166,7 +163,7 @@ static void add_url(struct builder *b, const struct endpoint *ep, const struct o
     buf_add(arena, copy->data, copy->len + 1);
 }
 
-/* In the order of their names. */
+/* What is signed, in the order of the names, which spares the signer the sorting. */
 static void add_headers(struct builder *b, const struct request_context *ctx,
                         const struct operation *op, const struct request_spec *spec,
                         const char *payload_hash, const char *amz_date)

@@ -4,98 +4,96 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+static const struct {
+    struct endpoint_cfg cfg;
+    const char *origin, *host, *base;
+} places[] = {
+    {{.bucket = "customer-siem", .region = "eu-central-1"},
+     "https://customer-siem.s3.eu-central-1.amazonaws.com",
+     "customer-siem.s3.eu-central-1.amazonaws.com",
+     ""},
+    /* a dot in the name: the wildcard certificate would not match */
+    {{.bucket = "a.b.c", .region = "us-east-1"},
+     "https://s3.us-east-1.amazonaws.com",
+     "s3.us-east-1.amazonaws.com",
+     "/a.b.c"},
+    {{.bucket = "bucket", .region = "cn-north-1"},
+     "https://bucket.s3.cn-north-1.amazonaws.com.cn",
+     "bucket.s3.cn-north-1.amazonaws.com.cn",
+     ""},
+    {{.bucket = "bucket", .region = "us-gov-west-1", .fips = true},
+     "https://bucket.s3-fips.us-gov-west-1.amazonaws.com",
+     "bucket.s3-fips.us-gov-west-1.amazonaws.com",
+     ""},
+    {{.bucket = "bucket", .region = "us-isob-east-1"},
+     "https://bucket.s3.us-isob-east-1.sc2s.sgov.gov",
+     "bucket.s3.us-isob-east-1.sc2s.sgov.gov",
+     ""},
+    {{.bucket = "bucket", .region = "us-west-2", .dual_stack = true},
+     "https://bucket.s3.dualstack.us-west-2.amazonaws.com",
+     "bucket.s3.dualstack.us-west-2.amazonaws.com",
+     ""},
+    {{.bucket = "bucket", .region = "us-west-2", .dual_stack = true, .fips = true},
+     "https://bucket.s3-fips.dualstack.us-west-2.amazonaws.com",
+     "bucket.s3-fips.dualstack.us-west-2.amazonaws.com",
+     ""},
+    {{.bucket = "bucket", .region = "r1", .url = "https://store.example:9000/"},
+     "https://bucket.store.example:9000",
+     "bucket.store.example:9000",
+     ""},
+    {{.bucket = "bucket", .region = "r1", .url = "HTTPS://Store.Example:443", .path_style = true},
+     "https://store.example",
+     "store.example",
+     "/bucket"},
+    {{.bucket = "bucket",
+      .region = "r1",
+      .url = "https://store.example/s3/v1//",
+      .path_style = true},
+     "https://store.example",
+     "store.example",
+     "/s3/v1/bucket"},
+    {{.bucket = "bucket", .region = "r1", .url = "https://store.example/s3"},
+     "https://bucket.store.example",
+     "bucket.store.example",
+     "/s3"},
+    {{.bucket = "a.b", .region = "r1", .url = "https://store.example"},
+     "https://store.example",
+     "store.example",
+     "/a.b"},
+    /* an address has no subdomains */
+    {{.bucket = "bucket", .url = "http://127.0.0.1:9000"},
+     "http://127.0.0.1:9000",
+     "127.0.0.1:9000",
+     "/bucket"},
+    {{.bucket = "bucket", .url = "http://[::1]:9000"},
+     "http://[::1]:9000",
+     "[::1]:9000",
+     "/bucket"},
+    {{.bucket = "bucket", .url = "http://localhost:80", .path_style = true},
+     "http://localhost",
+     "localhost",
+     "/bucket"},
+    {{.bucket = "bucket", .url = "http://store.lan", .allow_http = true},
+     "http://bucket.store.lan",
+     "bucket.store.lan",
+     ""},
+    {{.bucket = "bucket", .url = "https://127.0.0.1.example.com"},
+     "https://bucket.127.0.0.1.example.com",
+     "bucket.127.0.0.1.example.com",
+     ""},
+};
+
 Test(endpoint, a_bucket_is_found_where_its_store_has_it)
 {
-    static const struct {
-        struct endpoint_cfg cfg;
-        const char *origin, *host, *base;
-    } cases[] = {
-        {{.bucket = "customer-siem", .region = "eu-central-1"},
-         "https://customer-siem.s3.eu-central-1.amazonaws.com",
-         "customer-siem.s3.eu-central-1.amazonaws.com",
-         ""},
-        /* a dot in the name: the wildcard certificate would not match */
-        {{.bucket = "a.b.c", .region = "us-east-1"},
-         "https://s3.us-east-1.amazonaws.com",
-         "s3.us-east-1.amazonaws.com",
-         "/a.b.c"},
-        {{.bucket = "bucket", .region = "cn-north-1"},
-         "https://bucket.s3.cn-north-1.amazonaws.com.cn",
-         "bucket.s3.cn-north-1.amazonaws.com.cn",
-         ""},
-        {{.bucket = "bucket", .region = "us-gov-west-1", .fips = true},
-         "https://bucket.s3-fips.us-gov-west-1.amazonaws.com",
-         "bucket.s3-fips.us-gov-west-1.amazonaws.com",
-         ""},
-        {{.bucket = "bucket", .region = "us-isob-east-1"},
-         "https://bucket.s3.us-isob-east-1.sc2s.sgov.gov",
-         "bucket.s3.us-isob-east-1.sc2s.sgov.gov",
-         ""},
-        {{.bucket = "bucket", .region = "us-west-2", .dual_stack = true},
-         "https://bucket.s3.dualstack.us-west-2.amazonaws.com",
-         "bucket.s3.dualstack.us-west-2.amazonaws.com",
-         ""},
-        {{.bucket = "bucket", .region = "us-west-2", .dual_stack = true, .fips = true},
-         "https://bucket.s3-fips.dualstack.us-west-2.amazonaws.com",
-         "bucket.s3-fips.dualstack.us-west-2.amazonaws.com",
-         ""},
-        {{.bucket = "bucket", .region = "r1", .url = "https://store.example:9000/"},
-         "https://bucket.store.example:9000",
-         "bucket.store.example:9000",
-         ""},
-        {{.bucket = "bucket",
-          .region = "r1",
-          .url = "HTTPS://Store.Example:443",
-          .path_style = true},
-         "https://store.example",
-         "store.example",
-         "/bucket"},
-        {{.bucket = "bucket",
-          .region = "r1",
-          .url = "https://store.example/s3/v1//",
-          .path_style = true},
-         "https://store.example",
-         "store.example",
-         "/s3/v1/bucket"},
-        {{.bucket = "bucket", .region = "r1", .url = "https://store.example/s3"},
-         "https://bucket.store.example",
-         "bucket.store.example",
-         "/s3"},
-        {{.bucket = "a.b", .region = "r1", .url = "https://store.example"},
-         "https://store.example",
-         "store.example",
-         "/a.b"},
-        /* an address has no subdomains */
-        {{.bucket = "bucket", .url = "http://127.0.0.1:9000"},
-         "http://127.0.0.1:9000",
-         "127.0.0.1:9000",
-         "/bucket"},
-        {{.bucket = "bucket", .url = "http://[::1]:9000"},
-         "http://[::1]:9000",
-         "[::1]:9000",
-         "/bucket"},
-        {{.bucket = "bucket", .url = "http://localhost:80", .path_style = true},
-         "http://localhost",
-         "localhost",
-         "/bucket"},
-        {{.bucket = "bucket", .url = "http://store.lan", .allow_http = true},
-         "http://bucket.store.lan",
-         "bucket.store.lan",
-         ""},
-        {{.bucket = "bucket", .url = "https://127.0.0.1.example.com"},
-         "https://bucket.127.0.0.1.example.com",
-         "bucket.127.0.0.1.example.com",
-         ""},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         struct endpoint ep;
         struct err e = {0};
-        cr_assert_eq(endpoint_resolve(&cases[i].cfg, &ep, &e), RC_OK, "%zu: %s", i, e.text);
-        cr_expect_str_eq(ep.origin, cases[i].origin);
-        cr_expect_str_eq(ep.host, cases[i].host);
-        cr_expect_str_eq(ep.base, cases[i].base);
-        cr_expect_str_eq(ep.bucket, cases[i].cfg.bucket);
-        cr_expect_str_eq(ep.region, cases[i].cfg.region ? cases[i].cfg.region : "us-east-1");
+        cr_assert_eq(endpoint_resolve(&places[i].cfg, &ep, &e), RC_OK, "%zu: %s", i, e.text);
+        cr_expect_str_eq(ep.origin, places[i].origin);
+        cr_expect_str_eq(ep.host, places[i].host);
+        cr_expect_str_eq(ep.base, places[i].base);
+        cr_expect_str_eq(ep.bucket, places[i].cfg.bucket);
+        cr_expect_str_eq(ep.region, places[i].cfg.region ? places[i].cfg.region : "us-east-1");
     }
 }
 
