@@ -39,15 +39,17 @@ struct journal_reader {
  * *lost is set when something was quarantined: the spool must be walked. */
 enum rc journal_open(const struct journal_cfg *cfg, const struct journal_reader *reader, bool *lost,
                      struct journal **out, struct err *e) MUST_CHECK;
-/* Waits for the commit under way; what is not committed then fails with RC_CANCELLED. */
+/* Waits for the commit under way (the loop turns meanwhile: not from one of its callbacks); what is
+ * not committed then fails with RC_CANCELLED. NULL allowed. */
 void journal_close(struct journal *j);
 
 /* The key of the keyed hash of paths: made with the first segment, the same in every later one. */
 const uint8_t *journal_hash_key(const struct journal *j);
 
 /* Queue a record; r and its texts are copied. done is called from the loop (or journal_flush), in
- * order: RC_OK and where it lies, after it is durable; RC_FULL, RC_IO, RC_CANCELLED: it is not in the
- * journal. done may be NULL. */
+ * order: RC_OK and where it lies, after it is durable. RC_FULL, RC_LIMIT (over RECORD_MAX),
+ * RC_CANCELLED: it is not in the journal. RC_IO: nothing may be built on it; should the process die
+ * before the journal has been reopened, it may be found there. done may be NULL, and may append. */
 typedef void journal_done(void *arg, enum rc rc, record_place at);
 void journal_append(struct journal *j, const struct record *r, journal_done *done, void *arg);
 /* Without a loop: commit what is queued, now. With one: start the commit now rather than when the
@@ -68,7 +70,8 @@ enum rc journal_oldest(const struct journal *j, uint32_t *segment, int64_t *newe
 enum rc journal_drop_oldest(struct journal *j, struct err *e) MUST_CHECK;
 
 struct journal_stats {
-    uint64_t records, commits, bytes, commit_us_last, commit_us_max;
+    uint64_t records, commits, bytes, commit_us_last, commit_us_max; /* since it was opened */
+    uint64_t waiting; /* records queued or under way: it is the caller who bounds them */
     uint32_t segments, newest_segment;
     uint64_t disk_bytes;
     uint32_t quarantined;

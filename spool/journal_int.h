@@ -1,7 +1,8 @@
 /* The journal's inside, shared by its files and their tests.
  *
- * journal_scan: what the segments of a directory say together. journal.c: open, append, commit,
- * poison. journal_read: a window over what was written. journal_verify: offline.
+ * journal_scan: what the segments of a directory say together. journal_commit: the pool thread's
+ * part. journal_read: windows over what was written. journal.c joins them; journal_verify works
+ * offline.
  */
 #ifndef SPOOL_JOURNAL_INT_H
 #define SPOOL_JOURNAL_INT_H
@@ -69,6 +70,40 @@ enum rc journal_quarantine_move(const struct fsio *fs, int dirfd, uint32_t numbe
 /* The same with a copy of its n bytes; the segment stays. */
 enum rc journal_quarantine_copy(const struct fsio *fs, int dirfd, uint32_t number, const char *data,
                                 size_t n, const struct err *why, struct err *e) MUST_CHECK;
+
+/* ---- journal_commit.c ---- */
+
+struct journal_entry {
+    journal_done *done;
+    void *arg;
+    int64_t at_ns;
+    uint32_t offset, len; /* in the batch's data; no bytes: too long to be written */
+};
+
+/* What the pool thread works on. While it is under way, nobody else looks at it. */
+struct journal_job {
+    const struct fsio *fs;
+    int dirfd, fd;
+    bool create;                  /* begin a new segment first */
+    struct segment_header header; /* of the segment to create */
+    uint64_t offset, seq;         /* of the first record */
+    char *data;
+    const struct journal_entry *entries;
+    size_t n, len;
+    /* reopening: the durable part of the last segment, to be read again; number 0: none */
+    uint32_t check_number;
+    uint64_t check_end, check_seq;
+    /* results */
+    bool created, poison;
+    enum rc rc;
+    struct err err;
+    int64_t ns;
+};
+
+/* Begin a segment if asked, write the records, sync. */
+void journal_job_commit(struct journal_job *b);
+/* Check the durable part of the last segment and begin another. */
+void journal_job_reopen(struct journal_job *b);
 
 /* ---- journal_read.c ---- */
 

@@ -98,7 +98,7 @@ static enum rc load(struct journal_window *w, int i, uint32_t segment, uint64_t 
     return RC_OK;
 }
 
-/* Decode the record at the place if window i holds all of it. */
+/* Decode the record at the place. RC_AGAIN: window i does not hold all of it; RC_CORRUPT. */
 static enum rc look(struct journal_window *w, int i, uint32_t segment, uint64_t offset, char *buf,
                     struct record *r, struct err *e)
 {
@@ -110,7 +110,7 @@ static enum rc look(struct journal_window *w, int i, uint32_t segment, uint64_t 
         n = RECORD_MAX;
     enum rc rc = record_decode(data, n, segment, r, &len, e);
     if (rc != RC_OK)
-        return rc;
+        return rc == RC_AGAIN ? RC_AGAIN : RC_CORRUPT;
     w->w[i].used = ++w->clock;
     memcpy(buf, data, len);
     return record_decode(buf, len, segment, r, &len, e); /* again: its texts point into buf */
@@ -121,18 +121,20 @@ enum rc journal_window_read(struct journal_window *w, record_place at, uint64_t 
 {
     uint32_t segment = (uint32_t)(at >> RECORD_OFFSET_BITS);
     uint64_t offset = at & (SEGMENT_BYTES_MAX - 1);
-    int oldest = 0;
-    for (int i = 0; i < WINDOWS; i++) {
-        enum rc rc = look(w, i, segment, offset, buf, r, e);
-        if (rc != RC_AGAIN)
-            return rc;
-        if (w->w[i].used < w->w[oldest].used)
-            oldest = i;
+    enum rc rc = RC_AGAIN;
+    int slot = 0; /* the least recently used so far */
+    for (int i = 0; i < WINDOWS && rc == RC_AGAIN; i++) {
+        rc = look(w, i, segment, offset, buf, r, e);
+        if (w->w[i].used < w->w[slot].used)
+            slot = i;
     }
-    enum rc rc = load(w, oldest, segment, offset, end, e);
-    if (rc == RC_OK)
-        rc = look(w, oldest, segment, offset, buf, r, e);
-    if (rc == RC_AGAIN || rc == RC_CORRUPT || (rc == RC_ABSENT && w->w[oldest].segment == segment))
+    if (rc == RC_AGAIN) {
+        rc = load(w, slot, segment, offset, end, e);
+        if (rc != RC_OK)
+            return rc;
+        rc = look(w, slot, segment, offset, buf, r, e);
+    }
+    if (rc == RC_AGAIN || rc == RC_CORRUPT)
         return err_set(e, RC_CORRUPT,
                        "there is no whole record at offset %llu of the journal's segment %u",
                        (unsigned long long)offset, segment);
