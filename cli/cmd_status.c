@@ -1,0 +1,148 @@
+/* spoolgate status: is everything delivered, and if not, why. */
+#include "cli/cli.h"
+
+#include "base/units.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static json_int_t number(const json_t *v, const char *group, const char *key)
+{
+    return json_integer_value(json_object_get(json_object_get(v, group), key));
+}
+
+static const char *text(const json_t *v, const char *group, const char *key)
+{
+    return json_string_value(json_object_get(json_object_get(v, group), key));
+}
+
+static void print_event_types(const json_t *v)
+{
+    size_t i;
+    const json_t *t;
+    json_array_foreach(json_object_get(v, "event_types"), i, t)
+    {
+        char size[UNITS_TEXT_SIZE];
+        const char *name = json_string_value(json_object_get(t, "event_type"));
+        const char *held = json_string_value(json_object_get(t, "held"));
+        if (i == 0)
+            printf("\n%-24s %10s %10s %12s\n", "event type", "waiting", "size", "delivered");
+        printf("%-24s %10lld %10s %12lld%s%s\n", name && name[0] ? name : "(none)",
+               (long long)json_integer_value(json_object_get(t, "files")),
+               units_format_size(size, (uint64_t)json_integer_value(json_object_get(t, "bytes"))),
+               (long long)json_integer_value(json_object_get(t, "delivered_files")),
+               held ? "  held: " : "", held ? held : "");
+    }
+}
+
+static void print_status(const json_t *v)
+{
+    const char *sentence = json_string_value(json_object_get(v, "sentence"));
+    const char *why = text(v, "destination", "why");
+    const char *last = text(v, "since_start", "last_delivered");
+    char age[UNITS_TEXT_SIZE];
+    puts(sentence ? sentence : "");
+    printf("\nfiles       %lld settling, %lld accepted, %lld sending, %lld deferred, %lld held, "
+           "%lld rejected\n",
+           (long long)number(v, "files", "settling"), (long long)number(v, "files", "accepted"),
+           (long long)number(v, "files", "sending"), (long long)number(v, "files", "deferred"),
+           (long long)number(v, "files", "held"), (long long)number(v, "files", "rejected"));
+    if (json_is_integer(json_object_get(json_object_get(v, "backlog"), "oldest_age_ms")))
+        printf("oldest      %s\n",
+               units_format_duration(age, (uint64_t)number(v, "backlog", "oldest_age_ms")));
+    printf("delivered   %lld since the start%s%s\n",
+           (long long)number(v, "since_start", "delivered_files"), last ? ", last at " : "",
+           last ? last : "");
+    printf("bucket      s3://%s at %s: %s%s%s\n", text(v, "destination", "bucket"),
+           text(v, "destination", "endpoint"), text(v, "destination", "state"), why ? ", " : "",
+           why ? why : "");
+    printf("watching    %lld directories, %lld files that events had missed\n",
+           (long long)number(v, "watcher", "directories"),
+           (long long)number(v, "watcher", "drift"));
+    static const char *const notes[][2] = {
+        {"watcher", "trouble"}, {"journal", "why"}, {"spool", "why"}, {"spool", "denied"}};
+    for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++) {
+        const char *note = text(v, notes[i][0], notes[i][1]);
+        if (note)
+            printf("note        %s\n", note);
+    }
+    print_event_types(v);
+}
+
+/* The age of what waits longest against the limit. */
+static enum cli_status judge(const json_t *v, uint64_t max_age_ms)
+{
+    const json_t *oldest = json_object_get(json_object_get(v, "backlog"), "oldest_age_ms");
+    char age[UNITS_TEXT_SIZE];
+    if (!json_is_integer(oldest) || (uint64_t)json_integer_value(oldest) <= max_age_ms)
+        return CLI_YES;
+    return cli_fail(CLI_NO, "the oldest file waits for %s",
+                    units_format_duration(age, (uint64_t)json_integer_value(oldest)));
+}
+
+static enum cli_status show(const struct cli_common *o, const struct config *c, bool clear,
+                            uint64_t max_age_ms)
+{
+    struct err e = {0};
+    json_t *v = NULL;
+    enum cli_status status = cli_ask(c, "GET", "/v1/status", NULL, &v, &e);
+    if (status != CLI_YES)
+        return status == CLI_NO ? cli_fail(CLI_ENVIRONMENT, "%s", e.text) : status;
+    if (clear)
+        fputs("\033[H\033[2J", stdout);
+    if (o->json)
+        cli_print_json(v);
+    else
+        print_status(v);
+    (void)fflush(stdout); /* a closed pipe is noticed at the next write */
+    if (max_age_ms != UINT64_MAX)
+        status = judge(v, max_age_ms);
+    json_decref(v);
+    return status;
+}
+
+static enum cli_status run(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"watch", no_argument, NULL, 'w'}, {"max-age", required_argument, NULL, 'm'}, {0}};
+    struct cli_common o;
+    struct config *c = NULL;
+    bool watch = false;
+    uint64_t max_age_ms = UINT64_MAX;
+    int opt;
+    enum cli_status status = cli_common_options(&cmd_status, &argc, argv, &o);
+    if (status != CLI_YES || o.done)
+        return status;
+    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (opt == 'w')
+            watch = true;
+        else if (opt != 'm' || units_parse_duration(optarg, &max_age_ms) != RC_OK)
+            return cli_fail(CLI_USAGE,
+                            "usage: spoolgate status [--json] [--watch] [--max-age 60s]");
+    }
+    if (optind < argc)
+        return cli_fail(CLI_USAGE, "status takes no arguments, found \"%s\"", argv[optind]);
+    if ((status = cli_load_config(&o, &c)) != CLI_YES)
+        return status;
+    do {
+        status = show(&o, c, watch && cli_is_terminal(STDOUT_FILENO), max_age_ms);
+    } while (watch && status != CLI_ENVIRONMENT && sleep(1) == 0);
+    config_free(c);
+    return status;
+}
+
+const struct cli_command cmd_status = {
+    .name = "status",
+    .summary = "is everything delivered, and if not, why",
+    .help =
+        "Usage: spoolgate status [--json] [--watch] [--max-age DURATION] [-c FILE]\n\n"
+        "      --watch              again each second\n"
+        "      --max-age DURATION   exit 1 if a file has waited longer (for probes and alerts)\n\n"
+        "Example:\n  spoolgate status --max-age 60s\n\n"
+        "Exit status: 0 yes; 1 --max-age is exceeded; 111 no gateway answers.\n",
+    .run = run,
+};
