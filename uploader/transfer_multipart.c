@@ -164,6 +164,17 @@ bool multipart_composite(const struct transfer *t, char out[64])
     return true;
 }
 
+/* Without the quotes that stand around it in XML. */
+static void take_etag(char out[72], const char *etag)
+{
+    size_t n = strlen(etag);
+
+    if (n >= 2 && etag[0] == '"' && etag[n - 1] == '"')
+        snprintf(out, 72, "%.*s", (int)n - 2, etag + 1);
+    else
+        snprintf(out, 72, "%s", etag);
+}
+
 static void complete_answered(struct exchange *x, const struct http_answer *a,
                               const struct verdict *v)
 {
@@ -181,7 +192,7 @@ static void complete_answered(struct exchange *x, const struct http_answer *a,
     }
     switch (v->class) {
     case ANSWER_OK:
-        snprintf(t->out.etag, sizeof(t->out.etag), "%s", v->xml->etag[0] ? v->xml->etag : a->etag);
+        take_etag(t->out.etag, v->xml->etag[0] ? v->xml->etag : a->etag);
         snprintf(t->out.version_id, sizeof(t->out.version_id), "%s", a->version_id);
         transfer_end(t, TRANSFER_STORED);
         return;

@@ -1,0 +1,52 @@
+/* A small object store for a scripted server: enough of S3 for a transfer, and a say for the test
+ * in every answer. */
+#ifndef TESTS_UNIT_UPLOADER_MINI_STORE_H
+#define TESTS_UNIT_UPLOADER_MINI_STORE_H
+
+#include "scripted.h"
+#include "uploader/request.h"
+
+#include <pthread.h>
+#include <stdint.h>
+
+#define MINI_OBJECTS 600
+#define MINI_PARTS   64
+
+struct mini_object {
+    char key[256]; /* with its leading slash, as on the wire */
+    char *data;
+    size_t n;
+};
+
+struct mini_store;
+/* May fill rp and return true: that is the answer. seq: how often this operation was asked, from 1.
+ */
+typedef bool mini_fault(struct mini_store *m, enum request_op op, unsigned seq,
+                        const struct scripted_request *rq, struct scripted_reply *rp);
+
+struct mini_store {
+    pthread_mutex_t lock;
+    struct mini_object objects[MINI_OBJECTS];
+    unsigned n;
+    unsigned asked[REQUEST_OP_COUNT_];
+    bool head_checksum, head_composite; /* what HEAD shows beside the ETag */
+    bool etag_is_md5;
+    /* One multipart upload at a time. */
+    char upload_key[256], upload_id[32];
+    unsigned uploads;
+    char *part[MINI_PARTS];
+    size_t part_n[MINI_PARTS];
+    unsigned parts_now, parts_at_once; /* the most parts seen within the store together */
+    mini_fault *fault;
+    void *arg;
+    struct scripted *server;
+};
+
+void mini_store_init(struct mini_store *m);
+void mini_store_fini(struct mini_store *m);
+void mini_store_put(struct mini_store *m, const char *key, const char *data, size_t n);
+const struct mini_object *mini_store_find(const struct mini_store *m, const char *key);
+/* An error with S3's XML. */
+bool mini_error(struct scripted_reply *rp, int status, const char *code);
+
+#endif
