@@ -307,7 +307,7 @@ static void set_up_commit(struct journal *j)
     size_t n = 0, len = 0, left = b->n - j->current_at;
     while (n < left && offset + len + from[n].len <= j->cfg.segment_bytes)
         len += from[n++].len;
-    j->job = (struct job){
+    j->job = (struct journal_job){
         .fs = j->cfg.fs,
         .dirfd = j->cfg.dirfd,
         .fd = j->fd,
@@ -432,7 +432,7 @@ static void finish_reopen(void *arg)
 
 static void set_up_reopen(struct journal *j)
 {
-    j->job = (struct job){.fs = j->cfg.fs, .dirfd = j->cfg.dirfd, .fd = -1};
+    j->job = (struct journal_job){.fs = j->cfg.fs, .dirfd = j->cfg.dirfd, .fd = -1};
     j->job.header = next_header(j);
     if (j->n_segments > 0) {
         j->job.check_number = j->segments[j->n_segments - 1].number;

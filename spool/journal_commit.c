@@ -33,9 +33,8 @@ static enum rc begin_segment(struct journal_job *b)
     return rc;
 }
 
-/* A write failed. Without space nothing is in doubt, if the part that was
- * written is taken back: left there, it could be read as records by whoever finds the segment's
- * end. */
+/* A write failed. Without space nothing is in doubt, if the part that was written is taken back:
+ * left there, it could be read as records by whoever looks for the segment's end. */
 static enum rc take_back(struct journal_job *b, enum rc rc)
 {
     if (rc == RC_FULL && b->fs->ops->truncate(b->fs->ctx, b->fd, b->offset) == 0 &&
