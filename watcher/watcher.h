@@ -24,35 +24,36 @@ enum watcher_source { WATCHER_EVENT, WATCHER_STARTUP_SCAN, WATCHER_RESCAN };
 
 struct watcher_cfg {
     struct loop *loop;
-    int root_fd;        /* borrowed */
-    const char *root;   /* its path, for messages and for inotify */
+    int root_fd;      /* borrowed */
+    const char *root; /* its path, for messages and for inotify */
     uint64_t settle_ms;
     uint64_t rescan_ms; /* the slow rescan; 0: none */
     uint64_t canary_ms; /* 60 000; 0: none. The canary is .spoolgate/canary/<n> */
-    size_t window;      /* candidates unanswered at most; scans wait, events are kept in the table */
-    size_t table_max;   /* files in the settle table at most (65 536); past it their directory is marked
-                           for a rescan instead */
+    size_t window;    /* candidates unanswered at most; scans wait, events are kept in the table */
+    size_t table_max; /* files in the settle table at most (65 536); past it their directory is
+                         marked for a rescan instead */
     /* Names that are not looked at (the last component). */
     bool (*ignored)(void *arg, const char *name);
     /* Is it in someone's care already? Asked for each file of a scan. */
     bool (*known)(void *arg, const char *path, size_t n);
-    /* Look at this file and answer with watcher_answer, soon, once. path is valid during the call. */
+    /* Look at this file and answer with watcher_answer, soon, once. path is valid during the call.
+     */
     void (*candidate)(void *arg, const char *path, size_t n, enum watcher_trust trust,
                       enum watcher_source source);
-    /* A state of the whole changed: overflow, watches used up, root gone, canary silent. For the log and
-     * for status. */
+    /* A state of the whole changed: overflow, watches used up, root gone, canary silent. For the
+     * log and for status. */
     void (*trouble)(void *arg, const char *code, const char *text);
     void *arg;
 };
 
 enum watcher_verdict {
-    WATCHER_DONE,  /* taken care of: accepted, rejected, gone */
-    WATCHER_AGAIN  /* not finished: look again after wait_ms, or when it is closed */
+    WATCHER_DONE, /* taken care of: accepted, rejected, gone */
+    WATCHER_AGAIN /* not finished: look again after wait_ms, or when it is closed */
 };
 
 struct watcher_stats {
     uint64_t events, overflows, rescans, scans_running, directories, watches;
-    uint64_t drift;      /* files that a rescan found and no event had told of */
+    uint64_t drift; /* files that a rescan found and no event had told of */
     uint64_t settling, outstanding, polled_directories;
     uint64_t canary_last_ms; /* loop time of the last canary that came back; 0: none yet */
     bool canary_late;        /* two minutes without */
