@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 
 #include "base/clock.h"
+#include "base/fsio.h"
 #include "base/random.h"
 #include "gateway/destination.h"
 #include "spool/layout.h"

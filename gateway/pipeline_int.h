@@ -9,6 +9,7 @@
 #include "gateway/batch.h"
 #include "gateway/pipeline.h"
 #include "spool/admit.h"
+#include "spool/archive.h"
 #include "spool/layout.h"
 #include "spool/retire.h"
 
