@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "tests/fakes/devstore/answer.h"
 
 #include <errno.h>
@@ -43,6 +44,7 @@ struct conn {
     bool counted;     /* a request is under way as far as stats know */
     bool early;       /* the answer goes out before the body has come */
     bool paused;      /* --fault slow: until the timer */
+    bool abrupt;      /* a reset, not an end */
     char *in;
     size_t in_len, in_cap;
     uint64_t body_left, linger_left;
@@ -135,7 +137,7 @@ void conn_free(struct conn *c)
         c->next->prev = c->prev;
     pthread_mutex_unlock(&w->lock);
     atomic_fetch_sub(&w->service->stats.connections_now, 1);
-    tls_conn_free(c->tls);
+    tls_conn_free(c->tls, !c->abrupt);
     (void)close(c->fd);
     answer_fini(&c->answer);
     exchange_fini(&c->x);
@@ -210,6 +212,7 @@ static enum step refuse_head(struct conn *c, const char *why)
     (void)snprintf(c->x.request_id, sizeof c->x.request_id, "0");
     c->x.fault = (struct fault_effect){.reset_after = -1, .truncate = -1};
     c->x.op = OP_UNKNOWN;
+    buf_reset(&c->x.key);
     c->x.now_ns = clock_wall_now_ns();
     c->x.request.method = c->x.request.path = nothing;
     s3_error_response(&c->x);
@@ -332,13 +335,25 @@ static enum step step_answer_made(struct conn *c)
     return STEP_ON;
 }
 
+/* One line, whatever bytes the key has. */
+static void say(struct exchange *x)
+{
+    struct buf line;
+
+    buf_init(&line, HTTP_HEAD_MAX);
+    buf_addf(&line, "%s %d %s ", operation_name(x->op), x->response.status,
+             x->failure.code[0] != '\0' ? x->failure.code : "-");
+    utf8_escape(&line, x->key.data, x->key.len);
+    (void)fprintf(stderr, "%s\n", line.data);
+    buf_fini(&line);
+}
+
 static enum step answer_sent(struct conn *c)
 {
     const struct config *config = c->worker->service->config;
 
     if (config->verbose)
-        (void)fprintf(stderr, "%s %s %d %s %llu\n", c->x.request_id, operation_name(c->x.op),
-                      c->x.response.status, c->x.failure.code, (unsigned long long)c->x.body.size);
+        say(&c->x);
     request_ends(c, c->answer.cut ? 0 : c->x.response.status);
     if (c->answer.end == ANSWER_RESET)
         return STEP_RESET;
@@ -454,7 +469,8 @@ static void run(struct conn *c)
         watch_for(c);
         return;
     }
-    if (step == STEP_RESET)
+    c->abrupt = step == STEP_RESET;
+    if (c->abrupt) /* cannot fail on a socket of ours */
         (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     conn_free(c);
 }

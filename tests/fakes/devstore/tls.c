@@ -70,11 +70,11 @@ struct tls_conn *tls_conn_new(struct tls *t, int fd)
     return c;
 }
 
-void tls_conn_free(struct tls_conn *c)
+void tls_conn_free(struct tls_conn *c, bool goodbye)
 {
     if (c == NULL)
         return;
-    if (!c->broken)
+    if (goodbye && !c->broken)
         (void)SSL_shutdown(c->ssl); /* one way; nobody waits for the other's goodbye */
     SSL_free(c->ssl);
     free(c);

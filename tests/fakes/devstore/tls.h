@@ -14,7 +14,8 @@ void tls_free(struct tls *t);
 
 struct tls_conn;
 struct tls_conn *tls_conn_new(struct tls *t, int fd);
-void tls_conn_free(struct tls_conn *c); /* says goodbye if it can; does not close fd */
+/* goodbye: end the session as the protocol wants, if it still can. Does not close fd. */
+void tls_conn_free(struct tls_conn *c, bool goodbye);
 /* Bytes; 0 at the end; -EAGAIN, and *wants_write says for which event to wait; else -errno. The
  * handshake is made on the way. */
 ssize_t tls_conn_read(struct tls_conn *c, void *data, size_t n, bool *wants_write);
