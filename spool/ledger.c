@@ -138,7 +138,7 @@ enum rc ledger_read_first(struct ledger *l, record_place at, char *buf, struct r
         return rc;
     uint64_t hash = r->hash;
     *first = r->first;
-    if (r->first == 0 || r->first >= at)
+    if (r->first == 0 || r->first >= at || (r->first & 7))
         return RC_CORRUPT;
     rc = journal_read(l->journal, *first, buf, r, NULL);
     if (rc == RC_OK && (r->type != RECORD_ACCEPTED || r->hash != hash))
