@@ -2,6 +2,7 @@
 #include "tests/fakes/devstore/s3.h"
 
 #include "base/hex.h"
+#include "base/mem.h"
 #include "tests/fakes/devstore/xmlout.h"
 #include "uploader/sigv4.h"
 
@@ -86,9 +87,8 @@ static bool read_token(struct exchange *x, struct buf *after)
 
 static void add_token(struct buf *out, const struct buf *last)
 {
-    char *hex = calloc(1, 2 * last->len + 1);
+    char *hex = mem_alloc(2 * last->len + 1);
 
-    BUG_ON(hex == NULL);
     hex_encode(hex, last->data, last->len);
     xmlout_element(out, "NextContinuationToken", hex);
     free(hex);
