@@ -535,7 +535,7 @@ Test(http, the_bandwidth_limit_holds_over_many_small_bodies_and_within_a_large_o
 Test(http, one_call_by_itself_over_tcp_or_a_unix_socket_or_to_nobody)
 {
     struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .reply = {.body = "hi", .body_len = 2}};
-    char path[] = "/tmp/http-once-XXXXXX", name[64], *body = NULL;
+    char path[] = "/tmp/http-once-XXXXXX", name[64], gone[64], *body = NULL;
     struct scripted *server = scripted_new(see, &seen), *local;
     struct http_cfg cfg = {.no_proxy = true};
     struct http_call call = {.method = "GET", .url = scripted_origin(server)};
@@ -547,6 +547,8 @@ Test(http, one_call_by_itself_over_tcp_or_a_unix_socket_or_to_nobody)
     cr_expect_eq(http_once(&cfg, &call, &a, &body), RC_OK, "%s", a.text);
     cr_expect_str_eq(body, "hi");
     free(body);
+    snprintf(gone, sizeof(gone), "%s", scripted_origin(server));
+    call.url = gone;
     scripted_free(server);
     cr_expect_eq(http_once(&cfg, &call, &a, NULL), RC_NET);
     cr_expect_neq(a.text[0], '\0');
