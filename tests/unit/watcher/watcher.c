@@ -48,3 +48,221 @@ Test(watcher, moved_in_is_ready_at_once_and_written_in_place_when_it_was_quiet)
     cr_assert_eq(r.told_n, 2);
     rig_fini(&r);
 }
+
+/* A file made without a name, as programs do that want it to appear whole. */
+static int open_nameless(const struct rig *r, const char *dir)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/%s", r->root, dir);
+    int fd = open(path, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644);
+    if (fd < 0)
+        cr_skip_test("no O_TMPFILE here");
+    cr_assert_eq(write(fd, "{}\n", 3), 3);
+    return fd;
+}
+
+static void link_in(const struct rig *r, int fd, const char *to)
+{
+    char self[32];
+    (void)snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    cr_assert_eq(linkat(AT_FDCWD, self, r->root_fd, to, AT_SYMLINK_FOLLOW), 0);
+}
+
+Test(watcher, a_linked_nameless_file_is_told_when_it_is_closed_and_not_before)
+{
+    struct rig r;
+    rig_init(&r);
+    r.cfg.settle_ms = 5000; /* nothing here waits for it */
+    rig_mkdirs(&r, "d");
+    rig_mkdirs(&r, "e");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    int fd = open_nameless(&r, "d");
+    link_in(&r, fd, "d/at-once");
+    cr_assert_eq(close(fd), 0);
+    cr_assert(rig_told(&r, "d/at-once", 500));
+    cr_assert_eq(rig_last(&r, "d/at-once")->trust, WATCHER_MOVED);
+
+    static const char *const names[] = {"d/later", "e/elsewhere"};
+    for (size_t i = 0; i < 2; i++) {
+        fd = open_nameless(&r, "d");
+        link_in(&r, fd, names[i]);
+        rig_turn(&r, 60);
+        cr_assert_eq(rig_count(&r, names[i]), 0, "%s has a writer", names[i]);
+        struct watcher_row row;
+        cr_assert(watcher_find(r.w, names[i], strlen(names[i]), &row));
+        cr_assert_str_eq(row.why, "being written");
+        cr_assert_eq(close(fd), 0);
+        cr_assert(rig_told(&r, names[i], 500), "%s", names[i]);
+        cr_assert_eq(rig_last(&r, names[i])->trust, WATCHER_MOVED);
+    }
+    fd = open_nameless(&r, "d"); /* and one that never gets a name */
+    cr_assert_eq(close(fd), 0);
+    rig_turn(&r, 60);
+    cr_assert_eq(r.told_n, 3);
+    struct watcher_stats st;
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.settling + st.outstanding, 0);
+    rig_fini(&r);
+}
+
+Test(watcher, many_nameless_files_at_a_time_are_all_told_at_once)
+{
+    enum { N = 200 };
+    struct rig r;
+    char name[32];
+    rig_init(&r);
+    r.cfg.settle_ms = 60000;
+    rig_mkdirs(&r, "d");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    for (int i = 0; i < N; i++) {
+        int fd = open_nameless(&r, "d");
+        (void)snprintf(name, sizeof name, "d/%d", i);
+        link_in(&r, fd, name);
+        if (i % 3 == 0)
+            loop_step(r.loop, false); /* the probe meets the writer */
+        cr_assert_eq(close(fd), 0);
+        if (i % 5 == 0)
+            loop_step(r.loop, false);
+    }
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(name, sizeof name, "d/%d", i);
+        cr_assert(rig_told(&r, name, 2000), "%s", name);
+        cr_assert_eq(rig_last(&r, name)->trust, WATCHER_MOVED);
+    }
+    cr_assert_eq(r.told_n, N);
+    rig_fini(&r);
+}
+
+Test(watcher, a_file_called_like_an_inode_is_a_file)
+{
+    struct rig r;
+    rig_init(&r);
+    rig_mkdirs(&r, "d");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    rig_write(&r, "d/#123", "{}\n");
+    cr_assert(rig_told(&r, "d/#123", 1000));
+    rig_turn(&r, 20);
+    rig_write(&r, "d/#123", "{}\n{}\n"); /* no CREATE this time */
+    rig_turn(&r, 400);
+    cr_assert_eq(rig_count(&r, "d/#123"), 2);
+    cr_assert_eq(rig_last(&r, "d/#123")->trust, WATCHER_QUIET);
+    rig_fini(&r);
+}
+
+Test(watcher, what_is_no_regular_file_is_told_too_and_so_is_a_hard_link)
+{
+    struct rig r;
+    rig_init(&r);
+    rig_mkdirs(&r, "d");
+    rig_write(&r, "d/old", "{}\n");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    cr_assert_eq(symlinkat("/etc/passwd", r.root_fd, "d/symlink"), 0);
+    cr_assert_eq(mkfifoat(r.root_fd, "d/fifo", 0600), 0);
+    cr_assert_eq(linkat(r.root_fd, "d/old", r.root_fd, "d/hard", 0), 0);
+    cr_assert(rig_told(&r, "d/symlink", 500));
+    cr_assert(rig_told(&r, "d/fifo", 500));
+    cr_assert(rig_told(&r, "d/hard", 500));
+    rig_fini(&r);
+}
+
+Test(watcher, a_file_is_looked_at_again_after_again_and_after_a_change_while_it_was_out)
+{
+    struct rig r;
+    rig_init(&r);
+    rig_mkdirs(&r, "d");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    r.again_first = 2;
+    r.again_ms = 30;
+    rig_arrive(&r, "d/busy");
+    cr_assert(rig_told(&r, "d/busy", 500));
+    rig_turn(&r, 200);
+    cr_assert_eq(rig_count(&r, "d/busy"), 3);
+
+    r.again_first = 0;
+    r.hold = true;
+    rig_arrive(&r, "d/twice");
+    cr_assert(rig_told(&r, "d/twice", 500));
+    rig_arrive(&r, "d/twice");
+    rig_turn(&r, 100);
+    cr_assert_eq(rig_count(&r, "d/twice"), 1, "it is out: not told again");
+    rig_answer(&r, "d/twice", WATCHER_DONE, 0);
+    rig_turn(&r, 50);
+    cr_assert_eq(rig_count(&r, "d/twice"), 2);
+    rig_answer(&r, "d/twice", WATCHER_DONE, 0);
+    rig_turn(&r, 200);
+    cr_assert_eq(rig_count(&r, "d/twice"), 2);
+    cr_assert_eq(r.twice, 0);
+
+    watcher_look(r.w, "d/twice", 7, 10);
+    rig_turn(&r, 60);
+    cr_assert_eq(rig_count(&r, "d/twice"), 3);
+    cr_assert_eq(rig_last(&r, "d/twice")->trust, WATCHER_QUIET);
+    rig_answer(&r, "d/twice", WATCHER_DONE, 0);
+    rig_fini(&r);
+}
+
+Test(watcher, no_more_than_the_window_is_out_whether_found_by_scans_or_told_by_events)
+{
+    struct rig r;
+    char name[32];
+    rig_init(&r);
+    r.cfg.window = 7;
+    r.hold = true;
+    r.known_after = true;
+    rig_mkdirs(&r, "d");
+    for (int i = 0; i < 3000; i++) { /* more than one turn of a reader */
+        (void)snprintf(name, sizeof name, "d/scanned-%d", i);
+        rig_write(&r, name, "{}\n");
+    }
+    rig_start(&r);
+    rig_turn(&r, 60);
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(name, sizeof name, "d/moved-%d", i);
+        rig_arrive(&r, name);
+    }
+    for (size_t i = 0; i < r.told_n || i < 3100; i++) {
+        while (i >= r.told_n) {
+            size_t before = r.told_n;
+            rig_turn(&r, 10);
+            cr_assert_gt(r.told_n, before, "nothing comes after %zu", before);
+        }
+        rig_answer(&r, r.told[i].path, WATCHER_DONE, 0);
+        if (i % 3 == 0)
+            loop_step(r.loop, false);
+    }
+    cr_assert(rig_scanned(&r));
+    cr_assert_eq(r.told_n, 3100);
+    cr_assert_eq(r.most_outstanding, 7);
+    cr_assert_eq(r.twice, 0);
+    rig_fini(&r);
+}
+
+Test(watcher, a_full_table_leads_to_another_scan_of_the_directory)
+{
+    struct rig r;
+    char name[32];
+    rig_init(&r);
+    r.cfg.table_max = 5;
+    r.cfg.window = 3;
+    r.known_after = true;
+    rig_mkdirs(&r, "d");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    for (int i = 0; i < 50; i++) {
+        (void)snprintf(name, sizeof name, "d/%d", i);
+        rig_write(&r, name, "{}\n");
+    }
+    for (int i = 0; i < 50; i++) {
+        (void)snprintf(name, sizeof name, "d/%d", i);
+        cr_assert(rig_told(&r, name, 3000), "%s", name);
+    }
+    struct watcher_stats st;
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.drift, 0);
+    rig_fini(&r);
+}

@@ -1,0 +1,428 @@
+/* Directories that come and go, at any speed. */
+#include "rig.h"
+
+#include "watcher/watcher_int.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BURST = 3000 };
+
+static void burst_name(char *out, size_t cap, int i)
+{
+    (void)snprintf(out, cap, "P/type%d/2026-01-%02d/acc%d/f%d", i % 7, i % 28 + 1, i, i);
+}
+
+static void *burst(void *arg)
+{
+    const struct rig *r = arg;
+    for (int i = 0; i < BURST; i++) {
+        char name[128];
+        burst_name(name, sizeof name, i);
+        char *slash = strrchr(name, '/');
+        *slash = '\0';
+        rig_mkdirs(r, name);
+        *slash = '/';
+        if (i % 2)
+            rig_arrive(r, name);
+        else
+            rig_write(r, name, "{}\n");
+    }
+    return NULL;
+}
+
+static bool all_told(struct rig *r, const void *arg)
+{
+    (void)arg;
+    return r->told_n >= BURST;
+}
+
+Test(directories, of_a_burst_of_new_directories_no_file_is_missed, .timeout = 60)
+{
+    struct rig r;
+    pthread_t producer;
+    char name[128];
+    rig_init(&r);
+    r.known_after = true;
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    cr_assert_eq(pthread_create(&producer, NULL, burst, &r), 0);
+    (void)rig_until(&r, all_told, NULL, 10000);
+    cr_assert_eq(pthread_join(producer, NULL), 0);
+    cr_assert(rig_scanned(&r));
+    rig_turn(&r, 300);
+    for (int i = 0; i < BURST; i++) {
+        burst_name(name, sizeof name, i);
+        cr_assert_geq(rig_count(&r, name), 1, "%s was missed", name);
+    }
+    struct watcher_stats st;
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.directories, st.watches);
+    cr_assert_eq(r.twice, 0);
+    cr_assert_eq(st.overflows, 0);
+    cr_assert_eq(st.drift, 0);
+    rig_fini(&r);
+}
+
+Test(directories, a_tree_that_is_moved_in_is_told_and_watched_and_one_moved_out_is_forgotten)
+{
+    struct rig r;
+    struct watcher_stats before, st;
+    rig_init(&r);
+    rig_mkdirs(&r, ".outside/t/u");
+    rig_write(&r, ".outside/t/one", "{}\n");
+    rig_write(&r, ".outside/t/u/two", "{}\n");
+    rig_mkdirs(&r, "in");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    watcher_stats(r.w, &before);
+    rig_rename(&r, ".outside/t", "in/t");
+    cr_assert(rig_told(&r, "in/t/one", 1000));
+    cr_assert(rig_told(&r, "in/t/u/two", 1000));
+    rig_arrive(&r, "in/t/u/three");
+    cr_assert(rig_told(&r, "in/t/u/three", 500));
+
+    rig_rename(&r, "in/t", "in/s"); /* and on, within */
+    cr_assert(rig_told(&r, "in/s/u/three", 1000));
+    rig_arrive(&r, "in/s/u/four");
+    cr_assert(rig_told(&r, "in/s/u/four", 500));
+
+    rig_write(&r, "in/s/u/unfinished", "{}\n");
+    loop_step(r.loop, true);
+    rig_rename(&r, "in/s", ".outside/gone");
+    rig_turn(&r, 30);
+    rig_arrive(&r, ".outside/gone/u/five");
+    rig_turn(&r, 300);
+    cr_assert_eq(rig_count(&r, "in/s/u/five"), 0);
+    cr_assert_eq(rig_count(&r, "in/s/u/unfinished"), 0);
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.directories, before.directories);
+    cr_assert_eq(st.watches, before.watches);
+    cr_assert_eq(st.settling, 0);
+    rig_fini(&r);
+}
+
+Test(directories, removed_and_made_again_they_are_watched_again)
+{
+    struct rig r;
+    struct watcher_stats st;
+    rig_init(&r);
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    for (int i = 0; i < 300; i++) {
+        rig_mkdirs(&r, "d/e");
+        if (i % 3 == 0)
+            loop_step(r.loop, false);
+        cr_assert_eq(unlinkat(r.root_fd, "d/e", AT_REMOVEDIR), 0);
+        if (i % 7 == 0)
+            loop_step(r.loop, false);
+        cr_assert_eq(unlinkat(r.root_fd, "d", AT_REMOVEDIR), 0);
+    }
+    rig_turn(&r, 50);
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.directories, 1);
+    cr_assert_eq(st.watches, 1);
+    rig_mkdirs(&r, "d/e");
+    rig_turn(&r, 30);
+    rig_mkdirs(&r, "x");
+    rig_rename(&r, "x", "d/e"); /* over an empty one */
+    rig_turn(&r, 30);
+    rig_arrive(&r, "d/e/f");
+    cr_assert(rig_told(&r, "d/e/f", 500));
+    cr_assert_eq(rig_last(&r, "d/e/f")->trust, WATCHER_MOVED);
+    rig_fini(&r);
+}
+
+Test(directories, a_link_put_in_the_place_of_a_directory_leads_nowhere)
+{
+    struct rig r;
+    char outside[128];
+    rig_init(&r);
+    rig_mkdirs(&r, ".outside");
+    rig_write(&r, ".outside/secret", "{}\n");
+    (void)snprintf(outside, sizeof outside, "%s/.outside", r.root);
+    rig_mkdirs(&r, "d");
+    cr_assert_eq(symlinkat(outside, r.root_fd, "at-start"), 0);
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    for (int i = 0; i < 200; i++) {
+        rig_mkdirs(&r, "swap");
+        if (i % 2)
+            loop_step(r.loop, false);
+        cr_assert_eq(unlinkat(r.root_fd, "swap", AT_REMOVEDIR), 0);
+        cr_assert_eq(symlinkat(outside, r.root_fd, "swap"), 0);
+        loop_step(r.loop, false);
+        cr_assert_eq(unlinkat(r.root_fd, "swap", 0), 0);
+    }
+    watcher_rescan(r.w);
+    cr_assert(rig_scanned(&r));
+    rig_write(&r, ".outside/later", "{}\n");
+    rig_turn(&r, 200);
+    for (size_t i = 0; i < r.told_n; i++)
+        cr_assert(strcmp(r.told[i].path, "at-start") == 0 || strcmp(r.told[i].path, "swap") == 0,
+                  "%s", r.told[i].path);
+    rig_fini(&r);
+}
+
+Test(directories, after_an_overflow_everything_is_found, .timeout = 60)
+{
+    enum { N = 9000 }; /* three events each, of a queue of 16384 */
+    struct rig r;
+    char name[64];
+    struct watcher_stats st;
+    rig_init(&r);
+    r.known_after = false;
+    r.cfg.settle_ms = 200;
+    rig_mkdirs(&r, "old");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    uint64_t queue = inotify_limit("max_queued_events");
+    if (queue > N * 2)
+        cr_skip_test("the queue is longer here");
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(name, sizeof name, "old/%d", i);
+        rig_write(&r, name, "{}\n");
+    }
+    rig_mkdirs(&r, "new/deep"); /* lost */
+    rig_write(&r, "new/deep/f", "{}\n");
+    cr_assert_eq(unlinkat(r.root_fd, "old/0", 0), 0);
+    cr_assert(rig_told(&r, "new/deep/f", 10000));
+    cr_assert(rig_scanned(&r));
+    rig_turn(&r, 500);
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.overflows, 1);
+    cr_assert_geq(st.rescans, 1);
+    cr_assert_eq(st.drift, 0);
+    cr_assert_eq(st.settling, 0);
+    cr_assert_not_null(strstr(r.trouble, "overflow: "));
+    bool told[N] = {0};
+    for (size_t i = 0; i < r.told_n; i++) {
+        if (strncmp(r.told[i].path, "old/", 4) == 0)
+            told[strtoul(r.told[i].path + 4, NULL, 10)] = true;
+    }
+    for (int i = 1; i < N; i++)
+        cr_assert(told[i], "old/%d", i);
+    rig_arrive(&r, "new/deep/live");
+    cr_assert(rig_told(&r, "new/deep/live", 500));
+    rig_fini(&r);
+}
+
+/* As if the kernel had lost it. */
+static void lose_watch(struct rig *r, const char *name)
+{
+    struct tree_node *node = tree_child(&r->w->tree, r->w->tree.root, name, strlen(name));
+    cr_assert_not_null(node);
+    inotify_unwatch(r->w->inotify, node->wd);
+    tree_set_wd(&r->w->tree, node, -1);
+}
+
+Test(directories, a_rescan_finds_what_events_had_missed_counts_it_and_watches_again)
+{
+    struct rig r;
+    struct watcher_stats st;
+    rig_init(&r);
+    r.known_after = true;
+    r.cfg.settle_ms = 50;
+    rig_mkdirs(&r, "d");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    lose_watch(&r, "d");
+    rig_arrive(&r, "d/missed");
+    rig_age(&r, "d/missed", 60);
+    rig_arrive(&r, "d/young");
+    rig_turn(&r, 2100); /* ctime cannot be set back */
+    rig_arrive(&r, "d/younger");
+    cr_assert_eq(r.told_n, 0);
+    watcher_rescan(r.w);
+    rig_arrive(&r, "told"); /* its event is under way */
+    cr_assert(rig_scanned(&r));
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.rescans, 1);
+    cr_assert_eq(rig_count(&r, "d/missed"), 1);
+    cr_assert_eq(rig_last(&r, "d/missed")->source, WATCHER_RESCAN);
+    cr_assert_eq(rig_count(&r, "d/younger"), 1);
+    cr_assert_eq(st.drift, 2, "missed and young, not younger: %d", (int)st.drift);
+    rig_arrive(&r, "d/live");
+    cr_assert(rig_told(&r, "d/live", 500));
+    watcher_rescan(r.w);
+    watcher_rescan(r.w);
+    cr_assert(rig_scanned(&r));
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.rescans, 2, "two at a time are one");
+    cr_assert_eq(st.drift, 2);
+    rig_fini(&r);
+}
+
+Test(directories, the_slow_rescan_comes_by_itself)
+{
+    struct rig r;
+    struct watcher_stats st;
+    rig_init(&r);
+    r.cfg.rescan_ms = 100;
+    r.known_after = true;
+    rig_mkdirs(&r, "d/e/f");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    lose_watch(&r, "d");
+    rig_mkdirs(&r, "d/new");
+    rig_arrive(&r, "d/new/file");
+    cr_assert(rig_told(&r, "d/new/file", 2000));
+    rig_turn(&r, 300);
+    watcher_stats(r.w, &st);
+    cr_assert_geq(st.rescans, 2);
+    cr_assert_eq(st.watches, st.directories);
+    rig_fini(&r);
+}
+
+/* Limits of a user namespace are its own, so nobody else on this machine feels them. */
+static bool limit_watches(unsigned n)
+{
+    unsigned uid = getuid();
+    char text[64];
+    if (unshare(CLONE_NEWUSER) != 0)
+        return false;
+    static const char *const files[] = {"/proc/self/setgroups", "/proc/self/uid_map",
+                                        "/proc/sys/user/max_inotify_watches"};
+    for (size_t i = 0; i < 3; i++) {
+        int fd = open(files[i], O_WRONLY | O_CLOEXEC);
+        if (i == 0)
+            (void)snprintf(text, sizeof text, "deny");
+        else if (i == 1)
+            (void)snprintf(text, sizeof text, "0 %u 1", uid);
+        else
+            (void)snprintf(text, sizeof text, "%u", n);
+        if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+            return false;
+        (void)close(fd);
+    }
+    return true;
+}
+
+Test(directories, without_watches_they_are_polled_and_that_is_said_with_the_remedy)
+{
+    struct rig r;
+    struct watcher_stats st;
+    if (!limit_watches(5))
+        cr_skip_test("no user namespaces here");
+    rig_init(&r);
+    r.known_after = true;
+    for (int i = 0; i < 10; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "d%d", i);
+        rig_mkdirs(&r, name);
+    }
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.watches, 5);
+    cr_assert_eq(st.polled_directories, 6);
+    for (int i = 0; i < 10; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "d%d/f", i);
+        rig_arrive(&r, name);
+    }
+    for (int i = 0; i < 10; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "d%d/f", i);
+        cr_assert(rig_told(&r, name, 3000), "%s", name);
+    }
+    const char *said = strstr(r.trouble, "watches: fs.inotify.max_user_watches is ");
+    cr_assert_not_null(said, "%s", r.trouble);
+    cr_assert_not_null(strstr(said, "12 are needed"), "%s", r.trouble);
+    cr_assert_null(strstr(said + 1, "watches: fs."), "said once: %s", r.trouble);
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.drift, 0);
+    for (int i = 0; i < 10; i++) { /* room again */
+        char name[16];
+        (void)snprintf(name, sizeof name, "d%d", i);
+        if (i >= 4) {
+            char file[16];
+            (void)snprintf(file, sizeof file, "d%d/f", i);
+            cr_assert_eq(unlinkat(r.root_fd, file, 0), 0);
+            cr_assert_eq(unlinkat(r.root_fd, name, AT_REMOVEDIR), 0);
+        }
+    }
+    rig_turn(&r, 1200);
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.polled_directories, 0);
+    cr_assert_not_null(strstr(r.trouble, "are watched again"), "%s", r.trouble);
+    rig_fini(&r);
+}
+
+Test(directories, one_that_cannot_be_read_is_said_once_and_found_when_it_can)
+{
+    struct rig r;
+    struct watcher_stats st;
+    rig_init(&r);
+    rig_mkdirs(&r, "shut");
+    rig_write(&r, "shut/f", "{}\n");
+    cr_assert_eq(fchmod(r.root_fd, 0777), 0);
+    cr_assert_eq(fchmodat(r.root_fd, "shut", 0700, 0), 0);
+    if (geteuid() == 0)
+        cr_assert_eq(seteuid(65534), 0);
+    else
+        cr_assert_eq(fchmodat(r.root_fd, "shut", 0, 0), 0);
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    watcher_rescan(r.w);
+    cr_assert(rig_scanned(&r));
+    cr_assert_eq(r.told_n, 0);
+    const char *said = strstr(r.trouble, "denied: the directory shut (owner ");
+    cr_assert_not_null(said, "%s", r.trouble);
+    cr_assert_null(strstr(said + 1, "\ndenied: "), "%s", r.trouble);
+    if (getuid() == 0)
+        cr_assert_eq(seteuid(0), 0);
+    cr_assert_eq(fchmodat(r.root_fd, "shut", 0755, 0), 0);
+    watcher_rescan(r.w);
+    cr_assert(rig_scanned(&r));
+    cr_assert_eq(rig_count(&r, "shut/f"), 1);
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.drift, 0);
+    cr_assert_eq(st.watches, st.directories);
+    rig_fini(&r);
+}
+
+Test(directories, a_root_that_goes_away_is_said)
+{
+    struct rig r;
+    char away[80];
+    rig_init(&r);
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    (void)snprintf(away, sizeof away, "%s-away", r.root);
+    cr_assert_eq(rename(r.root, away), 0);
+    rig_turn(&r, 50);
+    const char *said = strstr(r.trouble, "root: ");
+    cr_assert_not_null(said);
+    watcher_rescan(r.w);
+    rig_turn(&r, 50);
+    cr_assert_null(strstr(said + 1, "root: "), "once: %s", r.trouble);
+    cr_assert_eq(rename(away, r.root), 0);
+    rig_fini(&r);
+}
+
+Test(directories, a_root_that_is_not_there_or_cannot_be_read_is_an_error_with_its_name)
+{
+    struct rig r;
+    struct err e;
+    rig_init(&r);
+    cr_assert_eq(fchmod(r.root_fd, 0), 0);
+    if (geteuid() == 0)
+        cr_assert_eq(seteuid(65534), 0);
+    cr_assert_eq(watcher_new(&r.cfg, &r.w, &e), RC_DENIED);
+    cr_assert_not_null(strstr(e.text, r.root), "%s", e.text);
+    if (getuid() == 0)
+        cr_assert_eq(seteuid(0), 0);
+    cr_assert_eq(fchmod(r.root_fd, 0700), 0);
+    r.w = NULL;
+    rig_fini(&r);
+}
