@@ -210,7 +210,9 @@ void intake_reject(struct pipeline *p, const char *path, const struct identity *
     size_t n = strlen(path);
     struct recording *r = recording_new(p, path, n);
     r->why = *why;
-    ledger_reject(p->ledger, path, n, id, why->code, why->text, rejection_recorded, r);
+    /* A path may be too long to be a key, which is why it is here; its record has the beginning. */
+    size_t told = n < RECORD_PATH_MAX ? n : RECORD_PATH_MAX;
+    ledger_reject(p->ledger, path, told, id, why->code, why->text, rejection_recorded, r);
 }
 
 /* ---- what was seen ---- */
