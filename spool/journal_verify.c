@@ -5,7 +5,6 @@
  */
 #include "spool/journal_int.h"
 
-#include "base/log.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -110,24 +109,21 @@ static enum rc write_mended(struct verify *v, const struct scan_entry *x, char *
     return fsio_replace(v->cfg->fs, v->cfg->dirfd, name, data, end, 0640, e);
 }
 
-static enum rc mend(struct verify *v, size_t i, struct journal_fault *f)
+static enum rc mend(struct verify *v, size_t i, struct journal_fault *f, struct err *e)
 {
     const struct scan_entry *x = &v->scan.entries[i];
     char *data = NULL;
     size_t n = 0;
-    struct err e;
     enum rc rc = RC_OK;
     if (x->refused) { /* whole, but not ours to change */
-        rc = journal_quarantine_move(v->cfg->fs, v->cfg->dirfd, x->number, x->bad, &e);
+        rc = journal_quarantine_move(v->cfg->fs, v->cfg->dirfd, x->number, x->bad, e);
     } else {
-        rc = read_file(v, x->number, &data, &n, &e);
+        rc = read_file(v, x->number, &data, &n, e);
         if (rc == RC_OK)
-            rc = write_mended(v, x, data, n, scan_limit(&v->scan, i), &e);
+            rc = write_mended(v, x, data, n, scan_limit(&v->scan, i), e);
     }
     free(data);
     f->mended = rc == RC_OK;
-    if (rc != RC_OK)
-        log_error("journal_mend", F_U64("segment", x->number), F_STR("error", e.text));
     return rc;
 }
 
@@ -168,9 +164,7 @@ static enum rc verify_segment(struct verify *v, size_t i, struct err *e)
     }
     enum rc rc = RC_OK;
     if (v->cfg->fix && !f.legal)
-        rc = mend(v, i, &f);
-    if (rc != RC_OK)
-        (void)err_set(e, rc, "segment %u could not be mended", x->number);
+        rc = mend(v, i, &f, e);
     tell(v, &f);
     return rc;
 }
