@@ -6,10 +6,11 @@
 
 #include "base/fsio.h"
 
-/* Copies from from_fd until its end to root/path. Directories are made (02775 less the umask) and
- * synced. RC_EXISTS: the name is taken (nothing is overwritten); RC_LIMIT: over size_max; RC_FULL,
- * RC_DENIED, RC_IO. After an error nothing is there. *size: bytes written. `check` sees every piece as
- * it goes by and may refuse (its result is returned). */
+/* Copies from from_fd until its end to root/path. Directories are made (0775 less the umask; the
+ * kernel hands setgid down from the directory above) and synced; the file has 0644 less the umask.
+ * RC_EXISTS: the name is taken (nothing is overwritten); RC_LIMIT: over size_max; RC_FULL,
+ * RC_DENIED, RC_IO. After an error nothing is there. *size: bytes written. `check` sees every piece
+ * as it goes by and may refuse (its result is returned). */
 struct put_cfg {
     const struct fsio *fs;
     int root_fd;

@@ -10,12 +10,11 @@
 
 #include "base/checksum.h"
 #include "base/fsio.h"
+#include "spool/reject.h"
 
 #include <stdbool.h>
 
-#define RETIRE_DIR  ".spoolgate/retiring"
-#define ARCHIVE_DIR ".spoolgate/archive"
-#define STRAYS_DIR  ".spoolgate/rejected/strays"
+#define RETIRE_DIR ".spoolgate/retiring"
 
 enum retire_action { RETIRE_DELETE, RETIRE_ARCHIVE, RETIRE_KEEP };
 
@@ -23,39 +22,42 @@ struct retire_file {
     const char *path;
     struct identity id; /* as recorded in DELIVERED */
     uint8_t sha256[SHA256_SIZE];
-    bool racy;          /* identity_is_racy when it was read: the bytes are hashed again aside */
-    uint64_t place;     /* of its ACCEPTED record: unique */
+    bool racy;      /* identity_is_racy when it was read: the bytes are hashed again aside */
+    uint64_t place; /* of its ACCEPTED record: unique */
     int64_t delivered_ns;
 };
 enum retire_result {
-    RETIRE_DONE,     /* removed, archived, or left where it is (keep) */
-    RETIRE_GONE,     /* it was not there any more */
-    RETIRE_CHANGED,  /* other bytes, or a writer: it is back under its name (or under name~<hex8> when
-                        that was taken): a new file */
-    RETIRE_FAILED    /* err; where it was; try again later */
+    RETIRE_DONE,    /* removed, archived, or left where it is (keep) */
+    RETIRE_GONE,    /* it was not there any more */
+    RETIRE_CHANGED, /* other bytes, or a writer: it is under its name (or under name~<hex8> when
+                       that was taken, or among the strays when its directory is shut): a new file
+                     */
+    RETIRE_FAILED   /* err; where it was; try again later */
 };
-/* Archived files go to .spoolgate/archive/<YYYY-MM-DD of delivered_ns>/<path>, "~2" … on a clash. */
+/* Many files in a row, by one thread: descriptors of the directories are kept from one to the next.
+ * Of a file whose ctime alone is not as recorded (it was put back by us, or its mode changed) the
+ * bytes are hashed again; any other difference is RETIRE_CHANGED. RETIRE_KEEP only looks: any
+ * difference is. Archived files go to .spoolgate/archive/<YYYY-MM-DD of delivered_ns>/<path>, "~2"
+ * … on a clash, and are durable there once retire_end has returned RC_OK: record them after it. */
+struct retire_batch;
+enum rc retire_begin(const struct fsio *fs, int root_fd, enum retire_action action,
+                     struct retire_batch **out, struct err *e) MUST_CHECK;
+enum retire_result retire_next(struct retire_batch *b, const struct retire_file *f, struct err *e);
+/* The batch is gone whatever the result. */
+enum rc retire_end(struct retire_batch *b, struct err *e) MUST_CHECK;
+/* A batch of one. */
 enum retire_result retire_file(const struct fsio *fs, int root_fd, enum retire_action action,
                                const struct retire_file *f, struct err *e);
-/* Make .spoolgate and its directories (0750; rejected, archive, retiring, canary). */
+/* Make .spoolgate and its directories (0750; rejected, archive, retiring, canary). RC_DENIED too if
+ * one of them is there and belongs to somebody who is neither us nor root. */
 enum rc retire_prepare(const struct fsio *fs, int root_fd, struct err *e) MUST_CHECK;
 /* At start: every file left in retiring/. `find` tells the path of a place from the journal (true),
  * or that it does not know. Known: it goes back under its path (the pipeline retires it again).
- * Unknown: hashed; the bytes of its name: they were delivered: `action` is done; other bytes: moved to
- * STRAYS_DIR with a reason. */
+ * Unknown: hashed; the bytes of its name, and no writer: they were delivered: `action` is done,
+ * "keep" as if it were "archive" below <date>/recovered/; other bytes: moved to STRAYS_DIR with a
+ * reason. One that cannot be dealt with stays, and is the result after all others. */
 enum rc retire_recover(const struct fsio *fs, int root_fd, enum retire_action action,
                        bool (*find)(void *arg, uint64_t place, char path[1025]), void *arg,
                        unsigned *recovered, struct err *e) MUST_CHECK;
-
-/* Keep the archive within days and bytes: the oldest dates go first, then the oldest files of the
- * oldest date. 0: no limit. */
-struct archive_limits {
-    uint64_t keep_ms, bytes;
-};
-struct archive_usage {
-    uint64_t files, bytes, removed_files, removed_bytes;
-};
-enum rc archive_sweep(const struct fsio *fs, int root_fd, const struct archive_limits *limits,
-                      int64_t now_ns, struct archive_usage *usage, struct err *e) MUST_CHECK;
 
 #endif

@@ -1,0 +1,196 @@
+/* Directories in sorted pages, and a walk over a tree of them. The memory is bounded by a page a
+ * level. Only descriptors opened beneath the one that was given are read. */
+#include "spool/dirpage.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "spool/beneath.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int by_name(const void *a, const void *b)
+{
+    const struct dirpage_entry *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+/* Keep the smallest names only. */
+static void shrink(struct dirpage *page)
+{
+    qsort(page->entries, page->n, sizeof *page->entries, by_name);
+    while (page->n > DIRPAGE_MAX) {
+        free(page->entries[--page->n].name);
+        page->more = true;
+    }
+}
+
+static bool is_directory(const struct fsio *fs, int fd, const struct dirent *d)
+{
+    struct file_stat st;
+    if (d->d_type != DT_UNKNOWN)
+        return d->d_type == DT_DIR;
+    return fs->ops->stat(fs->ctx, fd, d->d_name, &st) == 0 && S_ISDIR(st.mode);
+}
+
+static void take(struct dirpage *page, const char *name, bool is_dir)
+{
+    if (page->dirs_only && !is_dir)
+        return;
+    char *own = mem_alloc(strlen(name) + 2);
+    memcpy(own, name, strlen(name));
+    if (is_dir)
+        own[strlen(name)] = '/';
+    if (strcmp(own, page->after) <= 0) {
+        free(own);
+        return;
+    }
+    page->entries[page->n++] = (struct dirpage_entry){.name = own, .is_dir = is_dir};
+    if (page->n == (size_t)2 * DIRPAGE_MAX)
+        shrink(page);
+}
+
+enum rc dirpage_read(const struct fsio *fs, int dirfd, const char *path, struct dirpage *page,
+                     struct err *e)
+{
+    char shown[BENEATH_SHOWN_SIZE];
+    page->entries = NULL;
+    page->n = 0;
+    page->more = false;
+    int fd = fs->ops->open_beneath(fs->ctx, dirfd, path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return err_sys(e, fd, "cannot open the directory %s",
+                       beneath_show(shown, path, strlen(path)));
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        enum rc rc = err_sys(e, errno, "cannot read the directory %s",
+                             beneath_show(shown, path, strlen(path)));
+        (void)fs->ops->close(fs->ctx, fd); /* only read from: nothing can be lost */
+        return rc;
+    }
+    page->entries = mem_alloc(sizeof *page->entries * 2 * DIRPAGE_MAX);
+    struct dirent *d;
+    while (errno = 0, (d = readdir(dir)) != NULL)
+        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+            take(page, d->d_name, is_directory(fs, fd, d));
+    enum rc rc = errno == 0 ? RC_OK
+                            : err_sys(e, errno, "cannot read the directory %s",
+                                      beneath_show(shown, path, strlen(path)));
+    (void)closedir(dir); /* only read from: nothing can be lost */
+    shrink(page);
+    return rc;
+}
+
+bool dirpage_next(const struct dirpage *page, char after[DIRPAGE_NAME_SIZE])
+{
+    if (page->more)
+        (void)snprintf(after, DIRPAGE_NAME_SIZE, "%s", page->entries[page->n - 1].name);
+    return page->more;
+}
+
+void dirpage_fini(struct dirpage *page)
+{
+    for (size_t i = 0; i < page->n; i++)
+        free(page->entries[i].name);
+    free(page->entries);
+    page->entries = NULL;
+    page->n = 0;
+}
+
+/* A walk under way. */
+struct walk {
+    const struct dirwalk *w;
+    struct buf path; /* from where the walk began; ends with a slash, or is empty */
+    bool stopped;
+    enum rc rc;
+    struct err *e;
+};
+
+static void note(struct walk *k, enum rc rc, const struct err *why)
+{
+    if (k->rc != RC_OK || rc == RC_OK || rc == RC_ABSENT)
+        return;
+    k->rc = rc;
+    if (k->e)
+        *k->e = *why;
+}
+
+/* Of a directory: may there be something behind `after` in it? Its own entry comes last, and is
+ * that which stays when all in it is not greater. */
+static bool is_wanted(const struct walk *k)
+{
+    const char *after = k->w->after;
+    size_t n = strlen(after) < k->path.len ? strlen(after) : k->path.len;
+    return memcmp(k->path.data, after, n) >= 0;
+}
+
+static void visit(struct walk *k, int dirfd, const char *name, bool is_dir)
+{
+    const struct dirwalk_entry entry = {
+        .dirfd = dirfd, .name = name, .path = k->path.data, .is_dir = is_dir};
+    if (!k->w->visit(k->w->arg, &entry))
+        k->stopped = true;
+}
+
+static void walk_level(struct walk *k, int dirfd, unsigned depth);
+
+static void walk_entry(struct walk *k, int dirfd, const struct dirpage_entry *entry, unsigned depth)
+{
+    const struct fsio *fs = k->w->fs;
+    size_t outer = k->path.len;
+    buf_adds(&k->path, entry->name);
+    if (!entry->is_dir) {
+        if (strcmp(k->path.data, k->w->after) > 0)
+            visit(k, dirfd, entry->name, false);
+    } else if (is_wanted(k) && depth < DIRWALK_DEPTH_MAX) {
+        char name[BENEATH_NAME_SIZE];
+        size_t n = strlen(entry->name) - 1;
+        memcpy(name, entry->name, n);
+        name[n] = '\0';
+        int fd = fs->ops->open_beneath(fs->ctx, dirfd, name, O_PATH | O_DIRECTORY, 0);
+        if (fd < 0) {
+            struct err why;
+            note(k, err_sys(&why, fd, "cannot enter a directory"), &why);
+        } else {
+            walk_level(k, fd, depth + 1);
+            (void)fs->ops->close(fs->ctx, fd); /* O_PATH: there is nothing to lose */
+        }
+        buf_cut(&k->path, k->path.len - 1);
+        if (!k->stopped)
+            visit(k, dirfd, name, true);
+    }
+    buf_cut(&k->path, outer);
+}
+
+static void walk_level(struct walk *k, int dirfd, unsigned depth)
+{
+    char after[DIRPAGE_NAME_SIZE] = "";
+    bool more = true;
+    while (more && !k->stopped) {
+        struct dirpage page = {.after = after};
+        struct err why;
+        note(k, dirpage_read(k->w->fs, dirfd, ".", &page, &why), &why);
+        for (size_t i = 0; i < page.n && !k->stopped; i++)
+            walk_entry(k, dirfd, &page.entries[i], depth);
+        more = dirpage_next(&page, after);
+        dirpage_fini(&page);
+    }
+}
+
+enum rc dirwalk(const struct dirwalk *w, int dirfd, const char *path, struct err *e)
+{
+    struct walk k = {.w = w, .e = e};
+    int fd = w->fs->ops->open_beneath(w->fs->ctx, dirfd, path, O_PATH | O_DIRECTORY, 0);
+    if (fd < 0)
+        return err_sys(e, fd, "cannot enter the directory %s", path);
+    buf_init(&k.path, DIRWALK_DEPTH_MAX * (size_t)(BENEATH_NAME_SIZE + 1));
+    walk_level(&k, fd, 0);
+    buf_fini(&k.path);
+    (void)w->fs->ops->close(w->fs->ctx, fd); /* O_PATH: there is nothing to lose */
+    return k.rc;
+}
