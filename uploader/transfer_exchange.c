@@ -21,19 +21,26 @@ struct request_spec exchange_spec(const struct transfer *t, enum request_op op)
     };
 }
 
+static size_t space_before(const struct http_answer *a)
+{
+    return strspn(a->body, " \t\r\n");
+}
+
 /* A 200 does not mean success where S3 begins its answer before it knows (CompleteMultipartUpload
- * in the S3 API Reference), and an upload without an id is none. */
-static bool body_is_wrong(enum request_op op, bool parsed, const struct xml_answer *xml)
+ * in the S3 API Reference), an upload without an id is none, and a page with no ETag, or with one
+ * and a text, is from somebody who stands between us and the store. */
+static bool body_is_wrong(enum request_op op, const struct http_answer *a,
+                          const struct xml_answer *xml)
 {
     switch (op) {
     case REQUEST_CREATE_MULTIPART:
-        return !parsed || strcmp(xml->root, "InitiateMultipartUploadResult") != 0 ||
+        return xml == NULL || strcmp(xml->root, "InitiateMultipartUploadResult") != 0 ||
                xml->upload_id[0] == '\0';
     case REQUEST_COMPLETE_MULTIPART:
-        return !parsed || strcmp(xml->root, "CompleteMultipartUploadResult") != 0;
+        return xml == NULL || strcmp(xml->root, "CompleteMultipartUploadResult") != 0;
     case REQUEST_PUT_OBJECT:
     case REQUEST_UPLOAD_PART:
-        return parsed && strcmp(xml->root, "Error") == 0;
+        return a->etag[0] == '\0' || a->body_len > space_before(a);
     default:
         return false;
     }
@@ -42,7 +49,7 @@ static bool body_is_wrong(enum request_op op, bool parsed, const struct xml_answ
 /* S3 sends spaces ahead of the XML while it is still at work. */
 static bool parse_body(const struct http_answer *a, struct xml_answer *xml)
 {
-    size_t skip = strspn(a->body, " \t\r\n");
+    size_t skip = space_before(a);
     struct err e;
 
     return a->body_len > skip && xml_parse(a->body + skip, a->body_len - skip, xml, &e) == RC_OK;
@@ -58,7 +65,7 @@ static struct answer_facts facts_of(const struct exchange *x, const struct http_
         .transport = a->rc,
         .status = a->rc == RC_OK ? a->status : 0,
         .code = xml != NULL ? xml->code : "",
-        .body_is_error = ok && body_is_wrong(x->op, xml != NULL, xml),
+        .body_is_error = ok && body_is_wrong(x->op, a, xml),
         .temporary_credentials = x->transfer->env->credentials != NULL &&
                                  credentials_are_temporary(x->transfer->env->credentials),
         .has_region = a->region[0] != '\0' || (xml != NULL && xml->region[0] != '\0'),

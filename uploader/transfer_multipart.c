@@ -319,16 +319,13 @@ static void part_answered(struct exchange *x, const struct http_answer *a, const
 {
     struct slot *s = (struct slot *)x;
     struct transfer *t = x->transfer;
-    struct verdict own = *v;
     enum transfer_result why;
 
-    if (v->class == ANSWER_OK && a->etag[0] != '\0') {
+    if (v->class == ANSWER_OK) {
         part_stored(s, a->etag);
         return;
     }
-    if (v->class == ANSWER_OK)
-        own.class = ANSWER_RETRY; /* a part without an ETag cannot be completed */
-    if ((a->rc == RC_IO || own.class == ANSWER_DIGEST) && !file_same(t, &why)) {
+    if ((a->rc == RC_IO || v->class == ANSWER_DIGEST) && !file_same(t, &why)) {
         transfer_end(t, why);
         return;
     }
@@ -337,10 +334,10 @@ static void part_answered(struct exchange *x, const struct http_answer *a, const
         transfer_end(t, TRANSFER_LOCAL);
         return;
     }
-    if (part_again(s, a, &own))
+    if (part_again(s, a, v))
         return;
-    exchange_decides(x, a, &own);
-    if (own.class == ANSWER_DIGEST)
+    exchange_decides(x, a, v);
+    if (v->class == ANSWER_DIGEST)
         t->out.class = ANSWER_HOLD;
     if (v->xml != NULL && strcmp(v->xml->code, "NoSuchUpload") == 0)
         t->mp->upload_id[0] = '\0'; /* nothing to abort */

@@ -319,6 +319,7 @@ Test(transfer, an_answer_that_decides_is_handed_back_at_once_with_its_class)
          ANSWER_HOLD,
          0,
          ""},
+        {{REQUEST_PUT_OBJECT, 1, 9, 200, "InternalError", "ETag: \"x\"\r\n"}, ANSWER_RETRY, 0, ""},
         {{REQUEST_PUT_OBJECT, 1, 9, 400, "EntityTooLarge", NULL}, ANSWER_CONDEMN, 0, ""},
         {{REQUEST_PUT_OBJECT, 1, 9, 200, "InternalError", NULL}, ANSWER_RETRY, 0, ""},
     };
