@@ -162,7 +162,7 @@ Test(settle, each_rule_tells_a_file_when_it_should_and_not_before)
 Test(settle, the_earliest_is_taken_first_and_the_table_has_an_end)
 {
     struct settle s;
-    char name[8];
+    char name[16];
     bool full;
     uint64_t last = 0;
     settle_init(&s, SETTLE, 500);

@@ -51,7 +51,7 @@ Test(tree, walking_meets_every_node_once)
     size_t met = 0;
     tree_init(&t);
     for (int i = 0; i < 100; i++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof name, "%d", i);
         struct tree_node *node = tree_add(&t, t.root, name, strlen(name));
         tree_set_wd(&t, node, i);
