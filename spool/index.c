@@ -233,18 +233,23 @@ bool index_remove(struct index *x, uint64_t hash, record_place at)
     return slot != NULL;
 }
 
-bool index_remove_place(struct index *x, record_place at)
+void index_filter(struct index *x, bool (*keep)(void *arg, record_place at, enum index_state s),
+                  void *arg)
 {
     for (size_t n = 0; n < TABLES; n++) {
         struct table *t = &x->tables[n];
+        uint32_t before = t->count;
         for (uint32_t i = 0; i < t->size; i++) {
-            if (t->slots[i] && slot_place(t->slots[i]) == at) {
-                slot_remove(x, t, &t->slots[i]);
-                return true;
-            }
+            uint64_t slot = t->slots[i];
+            if (!slot || keep(arg, slot_place(slot), slot_state(slot)))
+                continue;
+            x->counts[slot_state(slot)]--;
+            t->slots[i] = 0;
+            t->count--;
         }
+        if (t->count < before) /* close the gaps */
+            resize(x, t, (uint32_t)(t->size / PAGE_SLOTS));
     }
-    return false;
 }
 
 bool index_find(const struct index *x, uint64_t hash, uint64_t *cursor, record_place *at,

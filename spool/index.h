@@ -23,9 +23,10 @@ bool index_find(const struct index *x, uint64_t hash, uint64_t *cursor, record_p
                 enum index_state *s);
 /* The entry of exactly this hash and place. */
 bool index_get(const struct index *x, uint64_t hash, record_place at, enum index_state *s);
-/* Remove the entry of this place whatever its hash: when its record can no longer be read. Looks at
- * all entries. */
-bool index_remove_place(struct index *x, record_place at);
+/* Keep only those for which keep says so: when records can no longer be read, and with them the
+ * hash that index_remove wants. Looks at all entries. */
+void index_filter(struct index *x, bool (*keep)(void *arg, record_place at, enum index_state s),
+                  void *arg);
 /* All entries, in the order of their hash; cursor 0 at first; a page of at most n; returns how
  * many, 0: no more. Entries that are added or removed between pages may or may not be seen; every
  * other one is seen once. */

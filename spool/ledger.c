@@ -38,7 +38,7 @@ static void free_all(struct ledger *l)
     free(l->motions);
     free(l->carry.places);
     free(l->lanes);
-    ledger_segments_free(l);
+    ledger_segments_clear(l);
     places_free(l->delivered);
     queue_free(l->held);
     queue_free(l->queue);
@@ -58,9 +58,10 @@ enum rc ledger_open(const struct ledger_cfg *cfg, bool *lost, struct ledger **ou
     (void)queue_lane(l->held, "", 0); /* its only lane, number 0 */
     l->delivered = places_new();
     ledger_replay_begin(l);
+    *lost = false;
     enum rc rc = journal_open(&cfg->journal, &reader, lost, &l->journal, e);
     if (rc == RC_OK) {
-        ledger_replay_settle(l);
+        ledger_replay_settle(l, *lost);
         *out = l;
     }
     ledger_replay_end(l);

@@ -91,11 +91,13 @@ void ledger_segment_stray(struct ledger *l, record_place first, record_place at)
         deque_filter(s->strays, is_current, l);
 }
 
-void ledger_segments_free(struct ledger *l)
+void ledger_segments_clear(struct ledger *l)
 {
     for (size_t i = 0; i < l->n_segments; i++)
         deque_free(l->segments[i].strays);
     free(l->segments);
+    l->segments = NULL;
+    l->n_segments = 0;
 }
 
 size_t ledger_segments_memory(const struct ledger *l)

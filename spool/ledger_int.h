@@ -17,7 +17,9 @@
  * from the lane when it begins (nobody may take it meanwhile) and restores it if it fails.
  * 5. Replay is tolerant. A record whose prev is not in the index (a segment was lost between) goes
  * to `doubts` and is settled when the journal can be read: by `first`, or for ACCEPTED by the path.
- *    A record whose first lies before the oldest segment is about a file that ended long ago.
+ *    A record whose first lies before the oldest segment is about a file that ended long ago. After
+ *    a loss every entry is read once: the records of a damaged segment were told before it was set
+ *    aside.
  *
  * States in the index: QUEUED; TAKEN (in the window, or delivered and not retired); HELD; KEPT. A
  * restart makes TAKEN files QUEUED again unless they were delivered.
@@ -164,7 +166,8 @@ void ledger_op_append_alone(struct op *op, const struct record *r); /* of no pat
 /* ledger_replay.c */
 void ledger_replay_begin(struct ledger *l);
 enum rc ledger_replay_record(void *ledger, record_place at, const struct record *r);
-void ledger_replay_settle(struct ledger *l); /* what had to wait until the journal can be read */
+/* What had to wait until the journal can be read. lost: some of what was replayed may be gone. */
+void ledger_replay_settle(struct ledger *l, bool lost);
 void ledger_replay_end(struct ledger *l);
 
 /* ledger_compact.c: live entries by segment of their first */
@@ -172,7 +175,7 @@ void ledger_segment_enter(struct ledger *l, record_place first);
 void ledger_segment_leave(struct ledger *l, record_place first);
 /* The entry rests at a place that may be in another segment than its first. */
 void ledger_segment_stray(struct ledger *l, record_place first, record_place at);
-void ledger_segments_free(struct ledger *l);
+void ledger_segments_clear(struct ledger *l);
 size_t ledger_segments_memory(const struct ledger *l);
 
 #endif

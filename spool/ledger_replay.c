@@ -293,10 +293,40 @@ static void settle_counts(struct ledger *l, struct deque *firsts,
             count(l, queue_lane(l->queue, r.event_type.p, r.event_type.n), r.id.size);
 }
 
-void ledger_replay_settle(struct ledger *l)
+/* Whether the entry's records are there; then it is counted anew. */
+static bool keep_readable(void *arg, record_place at, enum index_state s)
+{
+    struct ledger *l = arg;
+    char buf[RECORD_MAX];
+    record_place first;
+    struct record r;
+
+    if (ledger_read_first(l, at, buf, &r, &first) != RC_OK) {
+        leave_place(l, s, at);
+        return false;
+    }
+    ledger_segment_enter(l, first);
+    if (s == INDEX_QUEUED)
+        ledger_lane_enter(l, queue_lane(l->queue, r.event_type.p, r.event_type.n), r.id.size);
+    else if (s != INDEX_TAKEN)
+        ledger_segment_stray(l, first, at);
+    return true;
+}
+
+static void settle_loss(struct ledger *l)
+{
+    if (l->n_lanes)
+        memset(l->lanes, 0, l->n_lanes * sizeof(*l->lanes));
+    ledger_segments_clear(l);
+    index_filter(l->index, keep_readable, l);
+}
+
+void ledger_replay_settle(struct ledger *l, bool lost)
 {
     settle_doubts(l);
-    settle_unplaced(l);
     settle_counts(l, l->replay->refunds, ledger_lane_enter);
     settle_counts(l, l->replay->owed, ledger_lane_leave);
+    if (lost)
+        settle_loss(l);
+    settle_unplaced(l);
 }

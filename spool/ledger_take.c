@@ -171,11 +171,17 @@ static enum rc take_at(struct ledger *l, unsigned lane, record_place at, struct 
     return rc;
 }
 
+static bool is_other(void *arg, record_place at, enum index_state s)
+{
+    (void)s;
+    return at != *(const record_place *)arg;
+}
+
 void ledger_lose(struct ledger *l, record_place at, enum rc rc)
 {
     log_error("record_unreadable", F_U64("segment", PLACE_SEGMENT(at)),
               F_U64("offset", at & ((1u << RECORD_OFFSET_BITS) - 1)), F_STR("why", rc_name(rc)));
-    (void)index_remove_place(l->index, at);
+    index_filter(l->index, is_other, &at);
 }
 
 /* false: stop taking. */

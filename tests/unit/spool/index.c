@@ -67,12 +67,35 @@ Test(index, moving_and_removing_take_the_entry_of_exactly_this_place)
     cr_assert_not(index_get(x, 42, 16, &s));
     cr_assert(index_remove(x, 42, 8));
     cr_assert_not(index_remove(x, 42, 8));
-    cr_assert(index_remove_place(x, 24));
-    cr_assert_not(index_remove_place(x, 24));
+    cr_assert(index_remove(x, 42, 24));
     cr_assert(index_find(x, 42, &cursor, &at, &s) && at == 88);
     cr_assert_not(index_find(x, 42, &cursor, &at, &s));
     cr_assert_eq(index_count(x, INDEX_QUEUED), 0);
     cr_assert_eq(index_count(x, INDEX_HELD), 1);
+    index_free(x);
+}
+
+static bool keep_thirds(void *arg, record_place at, enum index_state s)
+{
+    (*(size_t *)arg)++;
+    return at / 8 % 3 == 0 && s == INDEX_QUEUED;
+}
+
+Test(index, filtering_leaves_the_rest_where_it_can_be_found)
+{
+    enum { N = 300000 };
+    struct index *x = index_new();
+    enum index_state s;
+    size_t asked = 0;
+    for (uint64_t i = 1; i <= N; i++)
+        index_add(x, mix(i), i * 8, i % 2 ? INDEX_QUEUED : INDEX_HELD);
+    index_filter(x, keep_thirds, &asked);
+    cr_assert_eq(asked, N);
+    for (uint64_t i = 1; i <= N; i++)
+        cr_assert_eq(index_get(x, mix(i), i * 8, &s), i % 6 == 3);
+    cr_assert(index_count(x, INDEX_QUEUED) == N / 6 && index_count(x, INDEX_HELD) == 0);
+    for (uint64_t i = 3; i <= N; i += 6)
+        cr_assert(index_remove(x, mix(i), i * 8));
     index_free(x);
 }
 

@@ -1,0 +1,466 @@
+/* spool/ledger: each verb, what a restart and a failing disk make of it, and the order of records.
+ */
+#include "tests/unit/spool/ledger_fix.h"
+
+static struct ledger_file *take(struct fix *f, const char *path)
+{
+    struct ledger_file *file = ledger_take(f->l);
+    cr_assert_not_null(file);
+    cr_assert_str_eq(file->path, path);
+    return file;
+}
+
+Test(ledger, an_accepted_file_is_ours_when_durable_and_after_a_restart)
+{
+    struct fix f;
+    struct ledger_view v;
+    struct identity id = id_of(300), other = id_of(301);
+    int ok = 0;
+    fix_new(&f);
+    ledger_accept(f.l, "a/b", 3, &id, "audit", count_ok, &ok);
+    cr_assert_not(ledger_knows(f.l, "a/b", 3, NULL));
+    flush(&f);
+    cr_assert_eq(ok, 1);
+    for (int i = 0; i < 3; i++) {
+        cr_assert(ledger_knows(f.l, "a/b", 3, &id));
+        cr_assert_not(ledger_knows(f.l, "a/b", 3, &other));
+        cr_assert_not(ledger_knows(f.l, "a/", 2, NULL));
+        cr_assert_eq(ledger_find(f.l, "a/b", 3, &v), RC_OK);
+        cr_assert(v.state == LEDGER_ACCEPTED && v.id.size == 300 && !v.file);
+        cr_assert_str_eq(v.event_type, "audit");
+        struct ledger_lane_counts c = lane_counts(&f, "audit");
+        cr_assert(c.files == 1 && c.bytes == 300 && c.oldest_ns == v.accepted_ns);
+        cr_assert_eq(ledger_count(f.l, LEDGER_ACCEPTED), 1);
+        restart(&f);
+    }
+    fix_free(&f);
+}
+
+Test(ledger, accepting_again_replaces_however_soon)
+{
+    struct fix f;
+    struct ledger_view v;
+    fix_new(&f);
+    accept(&f, "p", "audit", 1);
+    accept(&f, "p", "audit", 2); /* before the first is durable */
+    flush(&f);
+    accept(&f, "p", "findings", 3);
+    accept(&f, "q", "audit", 10);
+    flush(&f);
+    for (int i = 0; i < 2; i++) {
+        cr_assert(ledger_find(f.l, "p", 1, &v) == RC_OK && v.id.size == 3);
+        cr_assert_str_eq(v.event_type, "findings");
+        cr_assert_eq(ledger_count(f.l, LEDGER_ACCEPTED), 2);
+        cr_assert_eq(lane_counts(&f, "audit").bytes, 10);
+        cr_assert_eq(lane_counts(&f, "findings").bytes, 3);
+        restart(&f);
+    }
+    cr_assert_str_eq(take(&f, "p")->path, "p");
+    cr_assert_str_eq(take(&f, "q")->path, "q");
+    cr_assert_null(ledger_take(f.l));
+    fix_free(&f);
+}
+
+static void delivered_and_retire(void *arg, enum rc rc)
+{
+    struct fix *f = arg;
+    struct ledger_view v;
+    cr_assert_eq(rc, RC_OK);
+    cr_assert(ledger_find(f->l, "p", 1, &v) == RC_OK && v.file && v.file->delivered);
+    ledger_retire(f->l, v.file, RECORD_KEPT);
+    cr_assert(ledger_find(f->l, "p", 1, &v) == RC_OK && !v.file, "its taker has given it up");
+    accept(f, "p", "audit", 50); /* stands behind RETIRED */
+}
+
+Test(ledger, records_of_one_file_follow_each_other_though_none_was_waited_for)
+{
+    static const enum record_type want[] = {RECORD_ACCEPTED, RECORD_RETIRED, RECORD_DELIVERED,
+                                            RECORD_PART,     RECORD_PART,    RECORD_ATTEMPT,
+                                            RECORD_ACCEPTED};
+    struct ledger_part part = {.number = 1, .etag = "x"};
+    struct err why = {.http_status = 503, .code = "SlowDown", .text = "Please reduce"};
+    struct ledger_history rows[10];
+    struct ledger_view v;
+    struct fix f;
+    fix_new(&f);
+    accept(&f, "p", "audit", 40);
+    flush(&f);
+    struct ledger_file *file = take(&f, "p");
+    file->attempts = 4;
+    ledger_attempt(f.l, file, 2, &why);
+    ledger_attempt(f.l, file, 2, &why); /* the same class: no record */
+    ledger_upload_created(f.l, file, "upload", 1000);
+    ledger_part_stored(f.l, file, &part);
+    ledger_deliver(f.l, file, receipt(), delivered_and_retire, &f);
+    flush(&f);
+    for (int i = 0; i < 2; i++) {
+        cr_assert(ledger_find(f.l, "p", 1, &v) == RC_OK && v.id.size == 50);
+        cr_assert_eq(ledger_history(f.l, v.last, rows, 10), 7);
+        for (int k = 0; k < 7; k++)
+            cr_assert_eq(rows[k].type, want[k]);
+        cr_assert(rows[5].http_status == 503 && rows[5].attempts == 4 && rows[5].answer_class == 2);
+        cr_assert_str_eq(rows[5].code, "SlowDown");
+        cr_assert_str_eq(rows[5].text, "Please reduce");
+        cr_assert_eq(ledger_history(f.l, v.last, rows, 2), 2);
+        restart(&f);
+    }
+    fix_free(&f);
+}
+
+Test(ledger, what_was_taken_is_queued_again_after_a_restart_with_what_was_learnt)
+{
+    struct ledger_part part = {.number = 2, .etag = "two", .sha256 = {9}};
+    struct err why = {.http_status = 500, .code = "InternalError"};
+    struct fix f;
+    fix_new(&f);
+    accept(&f, "p", "audit", 40);
+    accept(&f, "later", "audit", 41);
+    flush(&f);
+    struct ledger_file *file = take(&f, "p");
+    ledger_upload_created(f.l, file, "old", 500);
+    ledger_part_stored(f.l, file, &part);
+    ledger_upload_forgotten(f.l, file);
+    ledger_upload_created(f.l, file, "new", 1000);
+    ledger_part_stored(f.l, file, &part);
+    part.number = 1;
+    ledger_part_stored(f.l, file, &part);
+    (void)snprintf(part.etag, sizeof part.etag, "again");
+    ledger_part_stored(f.l, file, &part);
+    file->attempts = 3;
+    ledger_attempt(f.l, file, 1, &why);
+    cr_assert_eq(file->n_parts, 2);
+    flush(&f);
+    restart(&f);
+    cr_assert_str_eq(state(&f, "p"), "accepted");
+    file = take(&f, "p");
+    cr_assert(file->attempts == 3 && file->last_class == 1 && file->why.http_status == 500);
+    cr_assert_str_eq(file->upload_id, "new");
+    cr_assert(file->part_bytes == 1000 && file->n_parts == 2);
+    cr_assert(file->parts[0].number == 1 && file->parts[1].number == 2);
+    cr_assert_str_eq(file->parts[0].etag, "again");
+    cr_assert_eq(file->parts[1].sha256[0], 9);
+    ledger_upload_forgotten(f.l, file);
+    flush(&f);
+    restart(&f);
+    file = take(&f, "p");
+    cr_assert(file->upload_id[0] == '\0' && file->n_parts == 0);
+    cr_assert_eq(lane_counts(&f, "audit").files, 2, "taken ones count");
+    fix_free(&f);
+}
+
+Test(ledger, what_was_delivered_and_not_retired_comes_back_to_be_retired)
+{
+    struct fix f;
+    int ok = 0;
+    fix_new(&f);
+    accept(&f, "p", "audit", 40);
+    flush(&f);
+    struct ledger_file *file = take(&f, "p");
+    file->first_try_ns = 5;
+    file->attempts = 7;
+    ledger_deliver(f.l, file, receipt(), count_ok, &ok);
+    cr_assert_not(file->delivered);
+    flush(&f);
+    cr_assert(ok == 1 && file->delivered && file->state == LEDGER_DELIVERED);
+    cr_assert_eq(lane_counts(&f, "audit").files, 0);
+    restart(&f);
+    cr_assert_eq(lane_counts(&f, "audit").files, 0);
+    cr_assert_eq(ledger_count(f.l, LEDGER_DELIVERED), 1);
+    cr_assert_str_eq(state(&f, "p"), "delivered");
+    cr_assert_null(ledger_take(f.l));
+    file = ledger_take_delivered(f.l);
+    cr_assert_null(ledger_take_delivered(f.l));
+    cr_assert(file->delivered && file->id.size == 40 && file->attempts == 7);
+    cr_assert(file->sha256[1] == 2 && file->delivered_ns == 77 && file->first_try_ns == 5);
+    cr_assert_str_eq(file->path, "p");
+    ledger_retire(f.l, file, 0);
+    flush(&f);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_str_eq(state(&f, "p"), "");
+        cr_assert_null(ledger_take_delivered(f.l));
+        restart(&f);
+    }
+    fix_free(&f);
+}
+
+Test(ledger, held_files_wait_with_their_reason_until_released)
+{
+    struct fix f;
+    struct ledger_view v;
+    int ok = 0;
+    fix_new(&f);
+    accept(&f, "p", "audit", 40);
+    accept(&f, "q", "audit", 50);
+    flush(&f);
+    cr_assert_eq(ledger_hold_path(f.l, "none", 4, "x", "y"), RC_ABSENT);
+    cr_assert_eq(ledger_hold_path(f.l, "q", 1, "by-hand", "q is held"), RC_OK);
+    cr_assert_eq(ledger_hold_path(f.l, "q", 1, "by-hand", "q is held"), RC_AGAIN, "on its way");
+    struct ledger_file *file = take(&f, "p");
+    cr_assert_null(ledger_take(f.l), "what is being held is not handed out");
+    cr_assert_eq(ledger_hold_path(f.l, "p", 1, "x", "y"), RC_AGAIN);
+    ledger_hold(f.l, file, "shrunk", "it is shorter now", count_ok, &ok);
+    flush(&f);
+    cr_assert_eq(ok, 1);
+    for (int i = 0; i < 2; i++) {
+        cr_assert(ledger_find(f.l, "p", 1, &v) == RC_OK && v.state == LEDGER_HELD);
+        cr_assert_str_eq(v.code, "shrunk");
+        cr_assert_str_eq(v.text, "it is shorter now");
+        cr_assert_str_eq(state(&f, "q"), "held");
+        cr_assert_eq(lane_counts(&f, "audit").files, 0);
+        cr_assert_eq(ledger_count(f.l, LEDGER_HELD), 2);
+        cr_assert_null(ledger_take(f.l));
+        restart(&f);
+    }
+    cr_assert_eq(ledger_release_path(f.l, "p", 1), RC_OK);
+    cr_assert_eq(ledger_forget_path(f.l, "q", 1, "by-hand"), RC_OK);
+    flush(&f);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_str_eq(state(&f, "p"), "accepted");
+        cr_assert_str_eq(state(&f, "q"), "");
+        cr_assert_eq(lane_counts(&f, "audit").bytes, 40);
+        cr_assert_eq(ledger_count(f.l, LEDGER_HELD), 0);
+        restart(&f);
+    }
+    take(&f, "p");
+    fix_free(&f);
+}
+
+Test(ledger, a_failing_disk_changes_nothing)
+{
+    struct fix f;
+    struct err why = {.code = "x"};
+    int told = 0;
+    fix_new(&f);
+    accept(&f, "p", "audit", 40);
+    accept(&f, "h", "audit", 7);
+    flush(&f);
+    cr_assert_eq(ledger_hold_path(f.l, "h", 1, "by-hand", "x"), RC_OK);
+    flush(&f);
+    for (int verb = 0; verb < 9; verb++) {
+        struct ledger_file *file = verb < 5 ? take(&f, "p") : NULL;
+        struct identity id = id_of(41);
+        f.broken = true;
+        told = 0;
+        switch (verb) {
+        case 0:
+            ledger_deliver(f.l, file, receipt(), count_ok, &told);
+            break;
+        case 1:
+            ledger_hold(f.l, file, "code", "text", count_ok, &told);
+            break;
+        case 2:
+            ledger_forget(f.l, file, "code", "text");
+            break;
+        case 3:
+            ledger_attempt(f.l, file, 3, &why);
+            break;
+        case 4:
+            ledger_upload_created(f.l, file, "id", 5);
+            break;
+        case 5:
+            ledger_accept(f.l, "p", 1, &id, "findings", count_ok, &told);
+            break;
+        case 6:
+            cr_assert_eq(ledger_hold_path(f.l, "p", 1, "c", "t"), RC_OK);
+            break;
+        case 7:
+            cr_assert_eq(ledger_forget_path(f.l, "p", 1, "c"), RC_OK);
+            break;
+        default:
+            cr_assert_eq(ledger_release_path(f.l, "h", 1), RC_OK);
+        }
+        flush(&f);
+        cr_assert_eq(told, verb == 0 || verb == 1 || verb == 5 ? 1000 : 0);
+        f.broken = false;
+        if (verb == 0)
+            cr_assert(!file->delivered && file->state == LEDGER_SENDING);
+        if (verb == 0 || verb == 3 || verb == 4)
+            ledger_put_back(f.l, file);
+        for (int i = 0; i < 2; i++) {
+            cr_assert_str_eq(state(&f, "p"), "accepted", "verb %d", verb);
+            cr_assert_str_eq(state(&f, "h"), "held");
+            cr_assert_eq(queue_total(ledger_queue(f.l)), 1);
+            struct ledger_lane_counts c = lane_counts(&f, "audit");
+            cr_assert(c.files == 1 && c.bytes == 40);
+            restart(&f);
+        }
+    }
+    fix_free(&f);
+}
+
+Test(ledger, what_is_in_flight_when_it_closes_is_told_as_cancelled)
+{
+    struct fix f;
+    struct identity id = id_of(1);
+    int told = 0;
+    fix_new(&f);
+    for (int i = 0; i < 3; i++)
+        ledger_accept(f.l, "p", 1, &id, "audit", count_ok, &told);
+    restart(&f);
+    cr_assert_eq(told, 3000);
+    cr_assert_str_eq(state(&f, "p"), "");
+    fix_free(&f);
+}
+
+Test(ledger, a_rejection_is_a_record_and_nothing_more)
+{
+    struct fix f;
+    struct identity id = id_of(1);
+    int ok = 0;
+    fix_new(&f);
+    accept(&f, "p", "audit", 1);
+    ledger_reject(f.l, "p", 1, &id, "line", "line 3, column 1: not an object", count_ok, &ok);
+    ledger_reject(f.l, "r", 1, &id, "line", "x", count_ok, &ok);
+    flush(&f);
+    cr_assert_eq(ok, 2);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_str_eq(state(&f, "p"), "accepted");
+        cr_assert_str_eq(state(&f, "r"), "");
+        restart(&f);
+    }
+    fix_free(&f);
+}
+
+/* ---- pages ---- */
+
+enum { MANY = 10000 };
+
+static void accept_many(struct fix *f)
+{
+    char path[32];
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(path, sizeof path, "f/%d", i);
+        accept(f, path, i % 3 ? "audit" : "findings", (uint64_t)i);
+    }
+    flush(f);
+}
+
+static size_t page_all(struct fix *f, enum ledger_state s, uint8_t *seen, bool busy)
+{
+    static struct ledger_row rows[100];
+    char cursor[64] = "";
+    size_t all = 0;
+    memset(seen, 0, MANY);
+    do {
+        size_t n = ledger_page(f->l, s, cursor, rows, 100);
+        for (size_t i = 0; i < n; i++) {
+            cr_assert_eq(rows[i].state, s);
+            cr_assert_eq(strncmp(rows[i].path, "f/", 2), 0);
+            seen[strtoul(rows[i].path + 2, NULL, 10)]++;
+        }
+        all += n;
+        for (int i = 0; busy && i < 7; i++) {
+            struct ledger_file *file = ledger_take(f->l);
+            if (file && i % 2)
+                ledger_put_back(f->l, file);
+        }
+    } while (cursor[0]);
+    return all;
+}
+
+Test(ledger, pages_show_ten_thousand_files_once_in_each_state)
+{
+    static uint8_t seen[MANY];
+    char path[32];
+    struct fix f;
+    fix_new(&f);
+    accept_many(&f);
+    cr_assert_eq(page_all(&f, LEDGER_ACCEPTED, seen, false), MANY);
+    for (int i = 0; i < MANY; i++)
+        cr_assert_eq(seen[i], 1);
+    for (int i = 0; i < MANY; i += 2) {
+        (void)snprintf(path, sizeof path, "f/%d", i);
+        cr_assert_eq(ledger_hold_path(f.l, path, strlen(path), "by-hand", "why"), RC_OK);
+    }
+    flush(&f);
+    for (int round = 0; round < 2; round++) {
+        cr_assert_eq(page_all(&f, LEDGER_HELD, seen, false), MANY / 2);
+        for (int i = 0; i < MANY; i++)
+            cr_assert_eq(seen[i], i % 2 == 0);
+        cr_assert_eq(page_all(&f, LEDGER_ACCEPTED, seen, false), MANY / 2);
+        restart(&f);
+    }
+    page_all(&f, LEDGER_ACCEPTED, seen, true); /* while files are taken and put back */
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(path, sizeof path, "f/%d", i);
+        cr_assert_leq(seen[i], 2);
+        if (i % 2 && strcmp(state(&f, path), "accepted") == 0)
+            cr_assert_geq(seen[i], 1, "%s stayed and was not shown", path);
+    }
+    size_t sending = page_all(&f, LEDGER_SENDING, seen, false);
+    cr_assert(sending > 150 && sending == ledger_count(f.l, LEDGER_SENDING));
+    cr_assert_eq(page_all(&f, LEDGER_DEFERRED, seen, false), 0);
+    struct ledger_file *file;
+    while ((file = ledger_take(f.l)) != NULL) {
+        ledger_deliver(f.l, file, receipt(), NULL, NULL);
+        flush(&f);
+        ledger_retire(f.l, file, RECORD_KEPT);
+    }
+    flush(&f);
+    size_t kept = page_all(&f, LEDGER_DELIVERED, seen, false);
+    cr_assert_eq(kept, MANY / 2 - sending);
+    cr_assert_eq(kept, ledger_count(f.l, LEDGER_DELIVERED));
+    fix_free(&f);
+}
+
+Test(ledger, any_text_is_a_cursor_that_ends)
+{
+    static const char *const texts[] = {"x",   "0.0.0",  "ffffffffffffffff.ffffffffffffffff.1",
+                                        "1.1", "0.1.8.", "0.fffffffffffffffe.ffffffffffffffff"};
+    static struct ledger_row rows[10];
+    struct fix f;
+    fix_new(&f);
+    accept(&f, "p", "audit", 1);
+    accept(&f, "q", "audit", 1);
+    flush(&f);
+    cr_assert_eq(ledger_hold_path(f.l, "q", 1, "a", "b"), RC_OK);
+    flush(&f);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        for (int s = 0; s < LEDGER_STATE_COUNT_; s++) {
+            char cursor[64] = "";
+            memcpy(cursor, texts[i], strlen(texts[i]));
+            cr_assert_leq(ledger_page(f.l, (enum ledger_state)s, cursor, rows, 10), 1);
+            cr_assert_str_empty(cursor);
+        }
+    fix_free(&f);
+}
+
+/* ---- cost ---- */
+
+static size_t resident(void)
+{
+    unsigned long pages = 0, all = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    cr_assert(file && fscanf(file, "%lu %lu", &all, &pages) == 2);
+    cr_assert_eq(fclose(file), 0);
+    return (size_t)pages * 4096;
+}
+
+Test(ledger, a_million_files_cost_less_than_eighteen_megabytes_and_two_seconds_to_replay)
+{
+    enum { N = 1000000 };
+    char path[128];
+    struct fix f;
+    fix_new(&f);
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(path, sizeof path, "Panoptica/findings/2026-11-23/prod/event-%08d.ndjson",
+                       i);
+        accept(&f, path, i % 5 ? "findings" : "audit", 300);
+        if (i % 20000 == 0)
+            flush(&f);
+    }
+    flush(&f);
+    cr_assert_eq(ledger_count(f.l, LEDGER_ACCEPTED), N);
+    cr_assert_lt(ledger_memory(f.l), 18u * 1000 * 1000, "%zu bytes", ledger_memory(f.l));
+    ledger_close(f.l);
+    size_t before = resident();
+    int64_t start = clock_mono_now_ns();
+    fix_open(&f);
+    int64_t ms = (clock_mono_now_ns() - start) / CLOCK_NS_PER_MS;
+    cr_log_info("replay of %d: %lld ms, %zu bytes, resident +%zu", N, (long long)ms,
+                ledger_memory(f.l), resident() - before);
+    cr_assert_eq(ledger_count(f.l, LEDGER_ACCEPTED), N);
+    cr_assert_lt(ledger_memory(f.l), 18u * 1000 * 1000, "%zu bytes", ledger_memory(f.l));
+    cr_assert_eq(lane_counts(&f, "findings").files, N / 5 * 4);
+    fix_free(&f);
+}
