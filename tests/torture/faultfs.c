@@ -267,8 +267,8 @@ static struct inode *new_inode(struct faultfs *f, mode_t mode)
 
 /* ---- calls ---- */
 
-/* Every call begins here, with the lock held on return. 0: go on; FAULTFS_SHORT_MARK: do half of
- * it; else what to return. */
+/* Every call begins here, with the lock held on return. 0: go on; HALF: do half of it; else what to
+ * return. */
 enum { HALF = 1 };
 static int begin(struct faultfs *f, enum faultfs_call call)
 {
@@ -280,19 +280,17 @@ static int begin(struct faultfs *f, enum faultfs_call call)
     if (!f->armed || (f->plan.call != FAULTFS_ANY && f->plan.call != call))
         return 0;
     f->counted++;
+    if (f->counted == f->plan.nth + 1 && f->plan.fault == FAULTFS_FILLS)
+        return -ENOSPC;
     if (f->counted < f->plan.nth || (f->counted > f->plan.nth && !f->plan.stays))
         return 0;
     f->fired = true;
-    switch (f->plan.fault) {
-    case FAULTFS_POWER:
-        f->dark = true;
-        return -EIO;
-    case FAULTFS_SHORT:
+    if (f->plan.fault == FAULTFS_ERROR)
+        return -f->plan.error;
+    if (f->plan.fault != FAULTFS_POWER)
         return HALF;
-    case FAULTFS_ERROR:
-        break;
-    }
-    return -f->plan.error;
+    f->dark = true;
+    return -EIO;
 }
 
 static ssize_t end(struct faultfs *f, ssize_t result)

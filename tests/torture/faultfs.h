@@ -33,6 +33,7 @@ enum faultfs_call {
 enum faultfs_fault {
     FAULTFS_ERROR, /* the call does nothing (a sync: loses) and returns -error */
     FAULTFS_SHORT, /* pread and pwrite do half of it; other calls work */
+    FAULTFS_FILLS, /* the same, and the next such call returns -ENOSPC */
     FAULTFS_POWER, /* the power fails before the call: it and all later ones return -EIO */
 };
 

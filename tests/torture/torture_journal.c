@@ -17,13 +17,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SESSIONS = 3, ROUNDS = 9, RECORDS_MAX = 512, SEGMENT_BYTES = 8256 };
+enum { SESSIONS = 4, ROUNDS = 16, RECORDS_MAX = 512, SEGMENT_BYTES = 8256 };
 enum { SEEDS = 6 };
 
 enum state { UNTOLD, PROMISED, REFUSED, DOUBTFUL };
 
+/* How a run ends. */
+enum ending {
+    CUT_AT_THE_END, /* nothing unsynced survives */
+    CUT_AT_ONCE,    /* in the round of the fault; a part of what is unsynced survives */
+    KILL_AT_ONCE,   /* the process dies, the cache survives */
+    ENDINGS,
+};
+
 struct run {
     struct faultfs *fs;
+    enum ending ending;
     int dirfd;
     unsigned appended;
     enum state state[RECORDS_MAX];
@@ -31,6 +40,7 @@ struct run {
     bool excused[RECORDS_MAX]; /* may be missing: dropped, or said to be lost */
     unsigned seen[RECORDS_MAX];
     unsigned last_seen;
+    struct journal *abandoned; /* freed once its file system is another */
     unsigned violations;
     const char *fault; /* what is being tried, for messages */
     uint64_t nth;
@@ -153,6 +163,10 @@ static void workload(struct run *t)
             for (int i = 0; i <= round * 7 % 5; i++)
                 append(t, j);
             journal_flush(j);
+            if (faultfs_fired(t->fs) && t->ending != CUT_AT_THE_END) {
+                t->abandoned = j;
+                return;
+            }
         }
         if (session == 1)
             drop_oldest(t, j);
@@ -225,9 +239,11 @@ static struct journal *recover(struct run *t, bool may_be_lost)
 
 /* One run of the workload under the plan, then the power cut, then twice the check: what is
  * recovered must also be appended to and recovered again. */
-static uint64_t try_plan(struct run *t, const struct faultfs_plan *plan, uint64_t seed)
+static uint64_t try_plan(struct run *t, const char *fault, const struct faultfs_plan *plan,
+                         enum ending ending, uint64_t seed)
 {
-    *t = (struct run){.fs = faultfs_new(), .fault = t->fault, .nth = plan ? plan->nth : 0};
+    *t = (struct run){
+        .fs = faultfs_new(), .ending = ending, .fault = fault, .nth = plan ? plan->nth : 0};
     t->dirfd = faultfs_root(t->fs);
     faultfs_arm(t->fs, plan);
     workload(t);
@@ -235,7 +251,11 @@ static uint64_t try_plan(struct run *t, const struct faultfs_plan *plan, uint64_
     bool any_excused = false;
     for (unsigned i = 0; i < t->appended; i++)
         any_excused = any_excused || t->excused[i];
-    faultfs_restart(t->fs, seed);
+    if (ending == KILL_AT_ONCE)
+        faultfs_kill(t->fs);
+    else
+        faultfs_restart(t->fs, seed);
+    journal_close(t->abandoned);
     struct journal *j = recover(t, any_excused);
     if (j) {
         unsigned id = t->appended;
@@ -263,31 +283,30 @@ int main(void)
         {"ENOSPC", {.fault = FAULTFS_ERROR, .error = ENOSPC}},
         {"ENOSPC from then on", {.fault = FAULTFS_ERROR, .error = ENOSPC, .stays = true}},
         {"short", {.fault = FAULTFS_SHORT}},
+        {"short, then ENOSPC", {.fault = FAULTFS_FILLS}},
     };
     static struct run t;
     uint64_t tried = 0, cuts = 0, failed = 0;
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (null >= 0)
         log_setup(null, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, false);
-    t.fault = "none";
-    uint64_t calls = try_plan(&t, NULL, 0);
+    uint64_t calls = try_plan(&t, "none", NULL, CUT_AT_THE_END, 0);
     unsigned violations = t.violations;
     for (uint64_t nth = 1; nth <= calls; nth++) {
-        for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
-            for (uint64_t seed = 0; seed < 2; seed++) {
-                struct faultfs_plan plan = faults[i].plan;
-                plan.nth = nth;
-                t.fault = faults[i].name;
-                (void)try_plan(&t, &plan, seed * (nth * 0x9e3779b97f4a7c15 + i));
-                tried++;
-                violations += t.violations;
-                failed += t.violations > 0;
-            }
+        for (size_t i = 0; i < sizeof faults / sizeof faults[0] * ENDINGS; i++) {
+            struct faultfs_plan plan = faults[i / ENDINGS].plan;
+            enum ending ending = (enum ending)(i % ENDINGS);
+            plan.nth = nth;
+            (void)try_plan(&t, faults[i / ENDINGS].name, &plan, ending,
+                           ending == CUT_AT_ONCE ? nth * 0x9e3779b97f4a7c15 + i : 0);
+            tried++;
+            violations += t.violations;
+            failed += t.violations > 0;
         }
         for (uint64_t seed = 0; seed < SEEDS; seed++) {
             struct faultfs_plan plan = {.nth = nth, .fault = FAULTFS_POWER};
-            t.fault = "power cut";
-            (void)try_plan(&t, &plan, seed * (nth * 0x9e3779b97f4a7c15 + seed));
+            (void)try_plan(&t, "power cut", &plan, CUT_AT_THE_END,
+                           seed * (nth * 0x9e3779b97f4a7c15 + seed));
             cuts++;
             violations += t.violations;
             failed += t.violations > 0;
