@@ -13,9 +13,6 @@ import ssl
 import urllib.parse
 from datetime import datetime, timezone
 
-import boto3
-from botocore.config import Config
-
 BUCKET = "customer-siem"
 ACL = {"x-amz-acl": "bucket-owner-full-control"}
 
@@ -108,6 +105,9 @@ def put(store, key, body=b"event\n", headers=None, **more):
 
 
 def client(store, **more):
+    """botocore's client. Only this one needs boto3."""
+    import boto3
+    from botocore.config import Config
     options = {"s3": {"addressing_style": "path", "payload_signing_enabled": True},
                "retries": {"max_attempts": 0}}
     try:  # botocore from 1.36 on adds CRC32 trailers unless told otherwise
