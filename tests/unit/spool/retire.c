@@ -1,0 +1,393 @@
+#include "spool/retire.h"
+
+#include "base/clock.h"
+#include "base/hex.h"
+#include "spool/archive.h"
+
+#include "failing.h"
+#include "scratch.h"
+
+#include <errno.h>
+
+#define PATH  "P/audit/2026-11-20/acct/f"
+#define DAY   INT64_C(1795399200) /* 2026-11-23 */
+#define BYTES "{\"a\":1}\n"
+
+/* The file as the pipeline would have recorded it. */
+static struct retire_file record(const struct scratch *s, const char *path, const char *bytes)
+{
+    struct retire_file f = {.path = path, .place = 0x1234, .delivered_ns = DAY * CLOCK_NS_PER_S};
+    struct file_stat st;
+    cr_assert_eq(fsio_system.ops->stat(NULL, s->fd, path, &st), 0);
+    f.id = st.id;
+    sha256(bytes, strlen(bytes), f.sha256);
+    return f;
+}
+
+static struct scratch set_up(struct retire_file *f)
+{
+    struct scratch s = scratch_new();
+    struct err e = {0};
+    cr_assert_eq(retire_prepare(&fsio_system, s.fd, &e), RC_OK, "%s", e.text);
+    scratch_write(&s, PATH, BYTES);
+    *f = record(&s, PATH, BYTES);
+    return s;
+}
+
+static enum retire_result retire(const struct scratch *s, enum retire_action action,
+                                 const struct retire_file *f)
+{
+    struct err e = {0};
+    enum retire_result r = retire_file(&fsio_system, s->fd, action, f, &e);
+    if (r == RETIRE_FAILED)
+        cr_log_warn("%s", e.text);
+    return r;
+}
+
+static void aside_path(char out[160], const struct retire_file *f)
+{
+    char hex[2 * SHA256_SIZE + 1];
+    hex_encode(hex, f->sha256, SHA256_SIZE);
+    (void)snprintf(out, 160, RETIRE_DIR "/%016llx.%s", (unsigned long long)f->place, hex);
+}
+
+Test(retire, a_delivered_file_is_removed_archived_or_kept)
+{
+    struct retire_file f;
+    struct scratch s = set_up(&f);
+    cr_expect_eq(retire(&s, RETIRE_KEEP, &f), RETIRE_DONE);
+    cr_expect(scratch_has(&s, PATH));
+    cr_expect_eq(retire(&s, RETIRE_DELETE, &f), RETIRE_DONE);
+    cr_expect(!scratch_has(&s, PATH));
+    cr_expect_eq(scratch_count(&s, RETIRE_DIR), 0);
+    static const enum retire_action actions[] = {RETIRE_KEEP, RETIRE_DELETE, RETIRE_ARCHIVE};
+    for (size_t i = 0; i < 3; i++)
+        cr_expect_eq(retire(&s, actions[i], &f), RETIRE_GONE);
+    for (int i = 0; i < 2; i++) {
+        scratch_write(&s, PATH, BYTES);
+        f = record(&s, PATH, BYTES);
+        cr_expect_eq(retire(&s, RETIRE_ARCHIVE, &f), RETIRE_DONE);
+        cr_expect(!scratch_has(&s, PATH));
+    }
+    cr_expect_str_eq(scratch_text(&s, ARCHIVE_DIR "/2026-11-23/" PATH), BYTES);
+    cr_expect_str_eq(scratch_text(&s, ARCHIVE_DIR "/2026-11-23/" PATH "~2"), BYTES);
+    /* An archived file where a directory is wanted. */
+    scratch_write(&s, "P/audit/2026-11-20/acct/f/g", BYTES);
+    f = record(&s, PATH "/g", BYTES);
+    cr_expect_eq(retire(&s, RETIRE_ARCHIVE, &f), RETIRE_DONE);
+    cr_expect_str_eq(scratch_text(&s, ARCHIVE_DIR "/2026-11-23/g"), BYTES);
+    scratch_free(&s);
+}
+
+/* What somebody did to the file between its delivery and its retirement. */
+static void overwrite(const struct scratch *s)
+{
+    scratch_write(s, PATH, "{\"b\":2}\n");
+}
+static void append(const struct scratch *s)
+{
+    int fd = openat(s->fd, PATH, O_WRONLY | O_APPEND);
+    cr_assert_eq(write(fd, "{}\n", 3), 3);
+    (void)close(fd);
+}
+static void replace(const struct scratch *s)
+{
+    scratch_write(s, "new", BYTES);
+    cr_assert_eq(renameat(s->fd, "new", s->fd, PATH), 0);
+}
+static void make_link(const struct scratch *s)
+{
+    cr_assert_eq(renameat(s->fd, PATH, s->fd, "kept"), 0);
+    cr_assert_eq(symlinkat("../../../../kept", s->fd, PATH), 0);
+}
+static void make_directory(const struct scratch *s)
+{
+    cr_assert_eq(unlinkat(s->fd, PATH, 0), 0);
+    cr_assert_eq(mkdirat(s->fd, PATH, 0755), 0);
+}
+/* The same size, and the same mtime: only ctime and the bytes tell. */
+static void forge(const struct scratch *s)
+{
+    struct stat st;
+    cr_assert_eq(fstatat(s->fd, PATH, &st, 0), 0);
+    overwrite(s);
+    const struct timespec times[2] = {st.st_atim, st.st_mtim};
+    cr_assert_eq(utimensat(s->fd, PATH, times, 0), 0);
+}
+
+Test(retire, a_file_that_changed_stays_as_a_new_one)
+{
+    static void (*const changes[])(const struct scratch *) = {overwrite,      append, replace,
+                                                              make_directory, forge,  make_link};
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
+        for (int action = RETIRE_DELETE; action <= RETIRE_KEEP; action++) {
+            struct retire_file f;
+            struct scratch s = set_up(&f);
+            (void)usleep(20000); /* so that the clock of the times has moved on */
+            changes[i](&s);
+            cr_expect_eq(retire(&s, (enum retire_action)action, &f), RETIRE_CHANGED, "%zu %d", i,
+                         action);
+            cr_expect(scratch_has(&s, PATH), "%zu %d", i, action);
+            cr_expect_eq(scratch_count(&s, RETIRE_DIR), 0);
+            cr_expect_eq(scratch_count(&s, ARCHIVE_DIR), 0);
+            scratch_free(&s);
+        }
+}
+
+Test(retire, when_only_ctime_differs_the_bytes_decide)
+{
+    struct retire_file f;
+    struct scratch s = set_up(&f);
+    (void)usleep(20000);
+    cr_assert_eq(fchmodat(s.fd, PATH, 0600, 0), 0);
+    cr_expect_eq(retire(&s, RETIRE_KEEP, &f), RETIRE_CHANGED);
+    cr_expect_eq(retire(&s, RETIRE_DELETE, &f), RETIRE_DONE);
+    cr_expect(!scratch_has(&s, PATH));
+    scratch_free(&s);
+}
+
+Test(retire, a_racy_file_is_hashed_again)
+{
+    struct retire_file f;
+    struct scratch s = set_up(&f);
+    f.racy = true;
+    f.sha256[0] ^= 1;
+    cr_expect_eq(retire(&s, RETIRE_DELETE, &f), RETIRE_CHANGED);
+    cr_expect_str_eq(scratch_text(&s, PATH), BYTES);
+    f.sha256[0] ^= 1;
+    cr_expect_eq(retire(&s, RETIRE_DELETE, &f), RETIRE_DONE);
+    cr_expect(!scratch_has(&s, PATH));
+    scratch_free(&s);
+}
+
+Test(retire, a_file_that_somebody_writes_goes_back)
+{
+    struct retire_file f;
+    struct scratch s = set_up(&f);
+    int fd = openat(s.fd, PATH, O_WRONLY | O_APPEND);
+    cr_expect_eq(retire(&s, RETIRE_DELETE, &f), RETIRE_CHANGED);
+    cr_expect_eq(write(fd, "more\n", 5), 5);
+    (void)close(fd);
+    cr_expect_str_eq(scratch_text(&s, PATH), BYTES "more\n");
+    cr_expect_eq(scratch_count(&s, RETIRE_DIR), 0);
+    scratch_free(&s);
+}
+
+/* After the file was taken aside its producer does something; then it is put back. */
+struct meanwhile {
+    const struct scratch *s;
+    void (*act)(const struct scratch *s);
+    bool done;
+};
+
+static bool act_once(void *arg, const char *call)
+{
+    struct meanwhile *m = arg;
+    if (strcmp(call, "open_beneath") != 0 || m->done || scratch_count(m->s, RETIRE_DIR) == 0)
+        return false;
+    m->done = true;
+    m->act(m->s);
+    return true; /* the open of what lies aside */
+}
+static void write_again(const struct scratch *s)
+{
+    scratch_write(s, PATH, "new");
+}
+static void remove_directories(const struct scratch *s)
+{
+    cr_assert_eq(unlinkat(s->fd, "P/audit/2026-11-20/acct", AT_REMOVEDIR), 0);
+    cr_assert_eq(unlinkat(s->fd, "P/audit/2026-11-20", AT_REMOVEDIR), 0);
+}
+static void shut_directory(const struct scratch *s)
+{
+    remove_directories(s);
+    scratch_write(s, "P/audit/2026-11-20", "a file now");
+}
+
+Test(retire, what_goes_back_finds_its_place_whatever_became_of_it)
+{
+    static const struct {
+        void (*act)(const struct scratch *s);
+        unsigned in_place, strays;
+    } cases[] = {{write_again, 2, 0}, {remove_directories, 1, 0}, {shut_directory, 0, 2}};
+    for (size_t i = 0; i < 3; i++) {
+        struct retire_file f;
+        struct scratch s = set_up(&f);
+        struct meanwhile m = {&s, cases[i].act, false};
+        struct failing failing = {.result = -EIO, .before = act_once, .arg = &m};
+        const struct fsio fs = {&failing_ops, &failing};
+        struct err e = {0};
+        cr_expect_eq(retire_file(&fs, s.fd, RETIRE_DELETE, &f, &e), RETIRE_FAILED, "%zu", i);
+        cr_expect(m.done);
+        cr_expect_eq(scratch_count(&s, "P/audit/2026-11-20/acct"), cases[i].in_place, "%zu", i);
+        cr_expect_eq(scratch_count(&s, STRAYS_DIR), cases[i].strays, "%zu", i);
+        cr_expect_eq(scratch_count(&s, RETIRE_DIR), 0);
+        if (i == 0)
+            cr_expect_str_eq(scratch_text(&s, PATH), "new");
+        if (i == 1)
+            cr_expect_str_eq(scratch_text(&s, PATH), BYTES);
+        scratch_free(&s);
+    }
+}
+
+static bool knows_not(void *arg, uint64_t place, char path[1025])
+{
+    (void)arg;
+    (void)place;
+    (void)path;
+    return false;
+}
+
+static bool knows(void *arg, uint64_t place, char path[1025])
+{
+    (void)arg;
+    (void)snprintf(path, 1025, "%s", PATH);
+    return place == 0x1234;
+}
+
+/* How many times the bytes are anywhere: 1, or 0 if they are gone. */
+static unsigned copies(const struct scratch *s, const struct retire_file *f)
+{
+    char aside[160];
+    aside_path(aside, f);
+    return (scratch_has(s, PATH) ? 1U : 0U) + (scratch_has(s, aside) ? 1U : 0U) +
+           (scratch_has(s, ARCHIVE_DIR "/2026-11-23/" PATH) ? 1U : 0U) +
+           (scratch_count(s, STRAYS_DIR) > 0 ? 1U : 0U);
+}
+
+Test(retire, whichever_call_fails_nothing_is_lost_and_recovery_mends_it)
+{
+    for (int action = RETIRE_DELETE; action <= RETIRE_ARCHIVE; action++) {
+        enum retire_result r = RETIRE_FAILED;
+        int at = 1;
+        for (;; at++) {
+            struct retire_file f;
+            struct scratch s = set_up(&f);
+            struct failing failing = {.at = at, .result = -EIO};
+            const struct fsio fs = {&failing_ops, &failing};
+            struct err e = {0};
+            unsigned n;
+            f.racy = true;
+            r = retire_file(&fs, s.fd, (enum retire_action)action, &f, &e);
+            bool was_hit = failing.calls >= at;
+            bool synced_last = action == RETIRE_ARCHIVE && r == RETIRE_FAILED &&
+                               scratch_has(&s, ARCHIVE_DIR "/2026-11-23/" PATH);
+            if (!synced_last)
+                cr_expect_eq(copies(&s, &f), r == RETIRE_DONE && action == RETIRE_DELETE ? 0 : 1,
+                             "action %d, call %d of retire: %d", action, at, r);
+            if (was_hit)
+                cr_expect_eq(r, RETIRE_FAILED, "action %d, call %d", action, at);
+            if (r == RETIRE_FAILED)
+                cr_expect_neq(e.text[0], '\0');
+            cr_expect_eq(
+                retire_recover(&fsio_system, s.fd, (enum retire_action)action, knows, NULL, &n, &e),
+                RC_OK);
+            cr_expect_eq(scratch_count(&s, RETIRE_DIR), 0);
+            if (scratch_has(&s, PATH))
+                cr_expect_eq(retire(&s, (enum retire_action)action, &f), RETIRE_DONE);
+            scratch_free(&s);
+            if (!was_hit)
+                break;
+        }
+        cr_expect_eq(r, RETIRE_DONE);
+        cr_expect_gt(at, 8);
+    }
+}
+
+Test(retire, leftovers_go_back_when_known_and_are_judged_by_their_bytes_when_not)
+{
+    struct retire_file f;
+    struct scratch s = set_up(&f);
+    char aside[160], other[160];
+    unsigned n;
+    struct err e = {0};
+    aside_path(aside, &f);
+    cr_assert_eq(renameat(s.fd, PATH, s.fd, aside), 0);
+    cr_assert_eq(retire_recover(&fsio_system, s.fd, RETIRE_DELETE, knows, NULL, &n, &e), RC_OK);
+    cr_expect_eq(n, 1);
+    cr_expect_str_eq(scratch_text(&s, PATH), BYTES);
+
+    cr_assert_eq(renameat(s.fd, PATH, s.fd, aside), 0);
+    f.place = 0x99;
+    aside_path(other, &f);
+    scratch_write(&s, other, "not those bytes");
+    scratch_write(&s, RETIRE_DIR "/nonsense", "?");
+    cr_assert_eq(mkfifoat(s.fd, RETIRE_DIR "/0000000000000001", 0600), 0);
+    cr_assert_eq(retire_recover(&fsio_system, s.fd, RETIRE_DELETE, knows_not, NULL, &n, &e), RC_OK,
+                 "%s", e.text);
+    cr_expect_eq(n, 4);
+    cr_expect_eq(scratch_count(&s, RETIRE_DIR), 0);
+    cr_expect_eq(scratch_count(&s, STRAYS_DIR), 6, "three files and their reasons");
+    cr_expect(!scratch_has(&s, PATH));
+    cr_expect_str_eq(scratch_text(&s, STRAYS_DIR "/nonsense"), "?");
+
+    for (int action = RETIRE_ARCHIVE; action <= RETIRE_KEEP; action++) {
+        scratch_write(&s, aside, BYTES);
+        cr_assert_eq(
+            retire_recover(&fsio_system, s.fd, (enum retire_action)action, knows_not, NULL, &n, &e),
+            RC_OK, "%s", e.text);
+        cr_expect_eq(n, 1);
+        cr_expect_eq(scratch_count(&s, RETIRE_DIR), 0);
+    }
+    cr_expect_eq(scratch_count(&s, STRAYS_DIR), 6);
+    scratch_free(&s);
+}
+
+Test(retire, a_leftover_in_the_way_is_kept_as_a_stray)
+{
+    struct retire_file f;
+    struct scratch s = set_up(&f);
+    char aside[160];
+    aside_path(aside, &f);
+    scratch_write(&s, aside, "older");
+    cr_expect_eq(retire(&s, RETIRE_DELETE, &f), RETIRE_DONE);
+    cr_expect(!scratch_has(&s, PATH));
+    cr_expect_eq(scratch_count(&s, STRAYS_DIR), 2);
+    scratch_free(&s);
+}
+
+Test(retire, a_batch_over_many_directories_costs_eight_calls_a_file_at_most)
+{
+    struct retire_file f;
+    struct scratch s = set_up(&f);
+    struct failing counting = {0};
+    const struct fsio fs = {&failing_ops, &counting};
+    struct retire_batch *b;
+    struct err e = {0};
+    char path[64];
+    cr_assert_eq(retire_begin(&fs, s.fd, RETIRE_DELETE, &b, &e), RC_OK);
+    int before = 0;
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(path, sizeof path, "P/t%d/2026-11-20/a/f%d", i / 10, i);
+        scratch_write(&s, path, BYTES);
+        f = record(&s, path, BYTES);
+        f.place = (uint64_t)i + 1;
+        cr_expect_eq(retire_next(b, &f, &e), RETIRE_DONE, "%s", e.text);
+        cr_expect(!scratch_has(&s, path));
+        if (i % 10 > 0) /* stat, rename, open, stat, unlink; two for the lease and close are more */
+            cr_expect_leq(counting.calls - before, 5);
+        before = counting.calls;
+    }
+    cr_expect_eq(retire_end(b, &e), RC_OK);
+    scratch_free(&s);
+}
+
+Test(retire, directories_that_are_links_or_others_are_not_ours)
+{
+    struct scratch s = scratch_new();
+    struct err e = {0};
+    cr_assert_eq(symlinkat("/tmp", s.fd, ".spoolgate"), 0);
+    cr_expect_neq(retire_prepare(&fsio_system, s.fd, &e), RC_OK);
+    cr_assert_eq(unlinkat(s.fd, ".spoolgate", 0), 0);
+    if (geteuid() == 0) {
+        scratch_mkdirs(&s, ".spoolgate");
+        cr_assert_eq(fchownat(s.fd, ".spoolgate", 12345, 0, 0), 0);
+        cr_expect_eq(retire_prepare(&fsio_system, s.fd, &e), RC_DENIED);
+        cr_expect(strstr(e.text, "12345"), "%s", e.text);
+        cr_assert_eq(fchownat(s.fd, ".spoolgate", 0, 0, 0), 0);
+    }
+    cr_expect_eq(retire_prepare(&fsio_system, s.fd, &e), RC_OK, "%s", e.text);
+    cr_expect_eq(retire_prepare(&fsio_system, s.fd, &e), RC_OK, "%s", e.text);
+    cr_expect(scratch_has(&s, ".spoolgate/canary"));
+    scratch_free(&s);
+}
