@@ -28,6 +28,26 @@ static void place_of(const char *text, size_t at, size_t *line, size_t *column)
     *column = at - start + 1;
 }
 
+/* The parser's words, and what to do where they do not say it. */
+static void syntax_fault(struct config_faults *faults, const char *text)
+{
+    static const struct {
+        const char *said, *remedy;
+    } known[] = {
+        {"string or '}' expected",
+         ": names stand in double quotes, and no comma before a closing brace"},
+        {"invalid token", ": texts stand in double quotes, and JSON has no comments"},
+        {"duplicate object key", ": each key stands once"},
+        {"JSON_ALLOW_NUL", ": no text here may hold the character 0"},
+    };
+    const char *remedy = "";
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strstr(text, known[i].said))
+            remedy = known[i].remedy;
+    }
+    config_fault(faults, "%s%s", text, remedy);
+}
+
 /* The document, or NULL and one fault: what is said before the JSON parser could only be told in
  * its terms ("'{' expected near …"). */
 static json_t *parse_document(const char *text, size_t n, struct config_faults *faults)
@@ -58,7 +78,7 @@ static json_t *parse_document(const char *text, size_t n, struct config_faults *
         config_fault(faults, "line %zu, column %zu: expected %s, which begins with {", line, column,
                      object);
     } else if (!root) {
-        config_fault(faults, "%s", e.text);
+        syntax_fault(faults, e.text);
     }
     return root;
 }

@@ -26,6 +26,7 @@ struct config_type { /* send.types.NAME */
     enum config_class class;
     unsigned priority; /* 0..100, default 0 */
     enum config_content content;
+    /* What a row does not say is send.unnamed, 0, and the configuration's content. */
 };
 
 struct config {
@@ -92,13 +93,14 @@ struct config {
     } log;
 };
 
-/* What is wrong, in the order of the file: "$.bucket.arn: expected …, found …". */
+/* What is wrong, one line each: "$.bucket.arn: expected …, found …". In the order of the file, then
+ * what does not fit together. Zero at first; lines are added. */
 struct config_faults {
     char **lines;
     size_t n;
 };
-/* Read and check. RC_OK: *out. RC_ABSENT, RC_DENIED: no such file (one line in faults with the
- * remedy). RC_INVALID: faults has every one. */
+/* Read and check. RC_OK: *out. RC_INVALID: faults has every one. Any other result: the file cannot
+ * be read (RC_ABSENT, RC_DENIED, RC_LIMIT over 1 MiB, RC_IO), one line says why and the remedy. */
 enum rc config_load(const char *path, struct config **out, struct config_faults *faults) MUST_CHECK;
 /* The same from text: for tests and for the console. path is for messages only. */
 enum rc config_parse(const char *text, size_t n, const char *path, struct config **out,

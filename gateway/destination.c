@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -152,7 +153,7 @@ static void refresh(struct destination *d, const struct err *why)
     /* The same keys refused again are a refusal; new ones are worth a try at once. */
     char before[132] = "";
     if (d->credentials)
-        strncpy(before, credentials_access_key_id(d->credentials), sizeof before - 1);
+        text_copy(before, sizeof before, credentials_access_key_id(d->credentials));
     if (loop_now_ms(d->cfg.loop) - d->credentials_asked_ms >= CREDENTIALS_REFRESH_MIN_MS)
         ask_credentials(d);
     if (d->credentials && strcmp(before, credentials_access_key_id(d->credentials)) == 0)
@@ -408,10 +409,10 @@ void destination_status(struct destination *d, struct destination_status *out)
     memcpy(out->bucket, d->endpoint.bucket, sizeof out->bucket);
     memcpy(out->region, d->endpoint.region, sizeof out->region);
     if (d->credentials) {
-        strncpy(out->credentials_origin, credentials_origin(d->credentials),
-                sizeof out->credentials_origin - 1);
-        strncpy(out->access_key_id, credentials_access_key_id(d->credentials),
-                sizeof out->access_key_id - 1);
+        text_copy(out->credentials_origin, sizeof out->credentials_origin,
+                  credentials_origin(d->credentials));
+        text_copy(out->access_key_id, sizeof out->access_key_id,
+                  credentials_access_key_id(d->credentials));
         out->credentials_expire = credentials_expires(d->credentials);
     }
 }

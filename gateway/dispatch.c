@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -357,7 +358,7 @@ static void forget_and_look(struct pipeline *p, struct ledger_file *f, const cha
 static void reject_file_of(struct pipeline *p, struct ledger_file *f, const struct err *why)
 {
     char path[RECORD_PATH_MAX + 1] = "";
-    strncpy(path, f->path, sizeof path - 1);
+    text_copy(path, sizeof path, f->path);
     struct identity id = f->id;
     dispatch_drop_taken(f);
     ledger_forget(p->ledger, f, why->code, why->text);

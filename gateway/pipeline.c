@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "spool/reject.h"
 
 #include <stdlib.h>
@@ -43,8 +44,8 @@ static void on_trouble(void *arg, const char *code, const char *text)
     struct pipeline *p = arg;
     log_warning("watcher", F_STR("code", code), F_STR("why", text));
     memset(&p->trouble, 0, sizeof p->trouble);
-    strncpy(p->trouble.code, code, sizeof p->trouble.code - 1);
-    strncpy(p->trouble.text, text, sizeof p->trouble.text - 1);
+    text_copy(p->trouble.code, sizeof p->trouble.code, code);
+    text_copy(p->trouble.text, sizeof p->trouble.text, text);
     p->trouble.at_ms = loop_now_ms(p->cfg.loop);
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/units.h"
 #include "base/utf8.h"
 #include "spool/reject.h"
@@ -270,7 +271,7 @@ static bool rejected_row(void *arg, const struct reject_row *row)
     }
     if (wanted(l, row->path))
         add_row(l, row->path, "rejected", (int64_t)row->size, row->rejected_ns, row->reason);
-    strncpy(l->last, row->path, sizeof l->last - 1);
+    text_copy(l->last, sizeof l->last, row->path);
     return true;
 }
 
@@ -346,7 +347,7 @@ static enum rc list_source(struct listing *l, const struct source *s, const char
         return rc;
     }
     char cursor[64] = "";
-    strncpy(cursor, after, sizeof cursor - 1);
+    text_copy(cursor, sizeof cursor, after);
     list_ledger(l, (enum ledger_state)s->ledger, s->paused, s->flowing, cursor);
     memcpy(next, cursor, sizeof cursor);
     return RC_OK;
