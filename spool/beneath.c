@@ -132,6 +132,24 @@ int beneath_move_aside(const struct fsio *fs, const struct beneath_move *m,
     return result;
 }
 
+enum rc beneath_cannot(const struct fsio *fs, int dirfd, int result, const char *doing,
+                       const char *path, struct err *e)
+{
+    struct file_stat st;
+    char shown[BENEATH_SHOWN_SIZE];
+    beneath_show(shown, path, strlen(path));
+    if (result == -EXDEV)
+        return err_sys(e, result, "cannot %s %s, for the spool must be one file system", doing,
+                       shown);
+    if ((result == -EACCES || result == -EPERM) && fs->ops->stat(fs->ctx, dirfd, "", &st) == 0)
+        return err_set(e, RC_DENIED,
+                       "cannot %s %s: its directory may not be written (owner uid %u, gid %u, mode "
+                       "%04o): make it group-writable (chmod g+rwxs, umask 002 in the producer or "
+                       "a default ACL) and put the gateway's user into that group",
+                       doing, shown, st.uid, st.gid, (unsigned)st.mode & 07777);
+    return err_sys(e, result, "cannot %s %s", doing, shown);
+}
+
 char *beneath_show(char out[BENEATH_SHOWN_SIZE], const char *path, size_t n)
 {
     enum { HEAD = 80 };

@@ -41,6 +41,12 @@ struct beneath_move {
 int beneath_move_aside(const struct fsio *fs, const struct beneath_move *m,
                        char got[BENEATH_NAME_SIZE]);
 
+/* Say why an entry of dirfd could not be moved: result is -errno, `doing` a phrase such as
+ * "reject". A refusal names the directory's owner and mode and the remedy. Returns the result's
+ * class. */
+enum rc beneath_cannot(const struct fsio *fs, int dirfd, int result, const char *doing,
+                       const char *path, struct err *e);
+
 /* Path or name as it may be shown in a sentence: escaped, its middle left out if it is long. */
 #define BENEATH_SHOWN_SIZE 204
 char *beneath_show(char out[BENEATH_SHOWN_SIZE], const char *path, size_t n);

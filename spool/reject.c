@@ -103,7 +103,7 @@ static enum rc write_reason(const struct fsio *fs, int dirfd, const char *name,
 static enum rc move(const struct fsio *fs, int root_fd, const struct reject_source *source,
                     const char *path, const struct buf *reason, struct err *e)
 {
-    char got[BENEATH_NAME_SIZE], shown[BENEATH_SHOWN_SIZE];
+    char got[BENEATH_NAME_SIZE];
     char *to = below_rejected(path);
     int dirfd = -1;
     struct err why = {0};
@@ -123,13 +123,8 @@ static enum rc move(const struct fsio *fs, int root_fd, const struct reject_sour
         .taken = is_reason_name,
     };
     int result = beneath_move_aside(fs, &m, got);
-    if (result == -EXDEV)
-        rc = err_sys(e, result,
-                     "cannot move %s to " REJECT_DIR ": the spool must be one file system",
-                     beneath_show(shown, path, strlen(path)));
-    else if (result < 0)
-        rc = err_sys(e, result, "cannot move %s to " REJECT_DIR,
-                     beneath_show(shown, path, strlen(path)));
+    if (result < 0)
+        rc = beneath_cannot(fs, source->from_dir, result, "reject", path, e);
     else
         rc = write_reason(fs, dirfd, got, reason, e);
 out:

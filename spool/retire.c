@@ -249,15 +249,12 @@ static enum rc dispose(struct retire_batch *b, const char *aside, const char *pa
     return archive_take(b->fs, b->root_fd, &b->archive, &source, e);
 }
 
-static enum retire_result failed(int result, const struct retire_file *f, const char *doing,
-                                 struct err *e)
+static enum retire_result failed(const struct retire_batch *b, int result,
+                                 const struct retire_file *f, const char *doing, struct err *e)
 {
-    char shown[BENEATH_SHOWN_SIZE];
     if (result == -ENOENT || result == -ENOTDIR || result == -ELOOP)
         return RETIRE_GONE; /* what was on the way may be something else now */
-    beneath_show(shown, f->path, strlen(f->path));
-    (void)err_sys(e, result, "cannot %s %s%s", doing, shown,
-                  result == -EXDEV ? ": the spool must be one file system" : "");
+    (void)beneath_cannot(b->fs, b->parent_fd, result, doing, f->path, e);
     return RETIRE_FAILED;
 }
 
@@ -283,7 +280,7 @@ enum retire_result retire_next(struct retire_batch *b, const struct retire_file 
     if (result == 0)
         result = b->fs->ops->stat(b->fs->ctx, b->parent_fd, name, &st);
     if (result < 0)
-        return failed(result, f, "look at", e);
+        return failed(b, result, f, "look at", e);
     bool same = identity_equal(&st.id, &f->id);
     if (!S_ISREG(st.mode) || (!same && b->action == RETIRE_KEEP) ||
         !identity_equal_moved(&st.id, &f->id))
@@ -294,7 +291,7 @@ enum retire_result retire_next(struct retire_batch *b, const struct retire_file 
     aside_name(aside, f->place, f->sha256);
     result = take_aside(b, name, aside);
     if (result < 0)
-        return failed(result, f, "take aside", e);
+        return failed(b, result, f, "take aside", e);
     enum rc rc = examine(b, aside, &f->id, f->sha256, f->racy || !same, &why);
     if (rc == RC_OK)
         rc = dispose(b, aside, f->path, f->delivered_ns, &why);

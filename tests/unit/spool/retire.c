@@ -372,6 +372,24 @@ Test(retire, a_batch_over_many_directories_costs_eight_calls_a_file_at_most)
     scratch_free(&s);
 }
 
+Test(retire, a_directory_that_may_not_be_written_is_named_with_its_owner_and_the_remedy)
+{
+    struct retire_file f;
+    struct scratch s = set_up(&f);
+    struct err e = {0};
+    if (geteuid() != 0)
+        cr_skip_test();
+    cr_assert_eq(fchownat(s.fd, ".spoolgate", 65534, 65534, 0), 0);
+    cr_assert_eq(fchownat(s.fd, RETIRE_DIR, 65534, 65534, 0), 0);
+    cr_assert_eq(seteuid(65534), 0);
+    cr_expect_eq(retire_file(&fsio_system, s.fd, RETIRE_DELETE, &f, &e), RETIRE_FAILED);
+    cr_assert_eq(seteuid(0), 0);
+    cr_expect_eq(e.rc, RC_DENIED);
+    cr_expect(strstr(e.text, PATH) && strstr(e.text, "owner uid 0, gid 0, mode 07"), "%s", e.text);
+    cr_expect(scratch_has(&s, PATH));
+    scratch_free(&s);
+}
+
 Test(retire, directories_that_are_links_or_others_are_not_ours)
 {
     struct scratch s = scratch_new();
