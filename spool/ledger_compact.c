@@ -4,6 +4,10 @@
  * Invariant (crash-safe at each step): the new ACCEPTED names the record it replaces, so before the
  * drop replay finds both and ends the old one, and after it only the new one is left. A segment is
  * dropped only when its count of live files is 0, which a carried-over file leaves when durable.
+ *
+ * KNOWN: what is carried over goes to the front of its lane, segment by segment, so among files
+ * that waited longer than receipts are kept those of the later segment are served first. A
+ * carried-over file's multipart upload begins anew; its older records are no longer shown by `why`.
  */
 #include "base/clock.h"
 #include "base/log.h"

@@ -57,9 +57,15 @@ static inline void fix_open(struct fix *f)
     cr_assert_eq(ledger_open(&cfg, &f->lost, &f->l, &e), RC_OK, "%s", e.text);
 }
 
+/* The log is not what these tests are about. */
+static inline void fix_quiet(void)
+{
+    log_setup(open("/dev/null", O_WRONLY | O_CLOEXEC), LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, false);
+}
+
 static inline void fix_new(struct fix *f)
 {
-    log_setup(2, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, false);
+    fix_quiet();
     *f = (struct fix){
         .dir = scratch_new(), .ops = *fsio_system.ops, .now = INT64_C(1800000000) * CLOCK_NS_PER_S};
     f->ops.datasync = fix_datasync;
@@ -78,6 +84,18 @@ static inline void flush(struct fix *f)
     for (int i = 0; i < 100 && !journal_is_idle(ledger_journal(f->l)); i++)
         journal_flush(ledger_journal(f->l));
     cr_assert(journal_is_idle(ledger_journal(f->l)));
+}
+
+/* Until the journal has been reopened, what failed may still be found after a crash. */
+static inline void mend(struct fix *f)
+{
+    struct identity id = {0};
+    f->broken = false;
+    ledger_reject(f->l, "mend", 4, &id, "", "", NULL, NULL);
+    flush(f);
+    struct journal_stats stats;
+    journal_stats(ledger_journal(f->l), &stats);
+    cr_assert_not(stats.poisoned);
 }
 
 /* As a crash: nothing is told, what is not committed is gone. */
