@@ -286,7 +286,10 @@ static void set_body(struct handle *h, const struct http_call *call)
 
     BUG_ON(call->body.size > INT64_MAX);
     if (mode != h->mode) {
-        EASY_SET(h, CURLOPT_HTTPGET, 1L); /* undoes the other modes */
+        /* Undoes the other modes. Fields left over from a body in memory would keep curl from
+         * rewinding a file when it sends a request again. */
+        EASY_SET(h, CURLOPT_POSTFIELDS, NULL);
+        EASY_SET(h, CURLOPT_HTTPGET, 1L);
         if (mode == MODE_HEAD)
             EASY_SET(h, CURLOPT_NOBODY, 1L);
         else if (mode == MODE_FILE)

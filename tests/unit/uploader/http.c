@@ -364,6 +364,46 @@ Test(http, an_answer_before_the_whole_body_was_sent_is_the_answer)
     free(data);
 }
 
+/* The third request finds its kept connection reset, after the body was read. */
+static void reset_third(void *arg, const struct scripted_request *rq, struct scripted_reply *rp)
+{
+    see(arg, rq, rp);
+    rp->reset = rq->body != NULL && rq->n == 3;
+}
+
+Test(http, a_request_on_a_dead_kept_connection_is_sent_again_from_its_first_byte)
+{
+    struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct scripted *server = scripted_new(reset_third, &seen);
+    struct loop *l = loop_new();
+    struct http_client *c = client(l, &(struct http_cfg){.connections = 1, .stall_ms = 2000});
+    char *data = mem_alloc(500000);
+    int fd;
+
+    for (size_t i = 0; i < 500000; i++)
+        data[i] = (char)(i * 13 + i / 255);
+    fd = file_of(data, 500000);
+    for (int i = 0; i < 3; i++) {
+        struct shot s = {.call.body = {.fd = fd, .size = 500000}};
+
+        if (i == 0)
+            s.call.body.data = data;
+        shoot(&s, c, server, "PUT", "/");
+        await(l, &s);
+        cr_expect_eq(s.answer.rc, RC_OK, "%d: %s", i, s.answer.text);
+        cr_expect_eq(seen.rq.body_len, 500000);
+        cr_expect(memcmp(seen.rq.body, data, 500000) == 0);
+        free(s.body);
+    }
+    cr_expect_eq(seen.n, 4);
+    http_client_free(c);
+    loop_free(l);
+    scripted_free(server);
+    free(seen.rq.body);
+    free(data);
+    close(fd);
+}
+
 Test(http, waiting_has_limits_but_a_slow_answer_that_moves_has_none)
 {
     static char big[8000];
