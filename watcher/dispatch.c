@@ -32,21 +32,11 @@ static void happen(struct watcher *w, struct tree_node *dir, const char *path, s
         prober_add(&w->prober, e->probe, path, n);
 }
 
-static void closed(struct watcher *w, struct tree_node *dir, const struct inotify_seen *seen,
-                   size_t n)
+/* A CLOSE_WRITE named like an inode, that no entry waited for. Most likely there is no such name:
+ * the file was linked in whole and its probe is on the way, or it never got a name. But a file may
+ * be called like that: then the probe finds it. */
+static void tmp_closed(struct watcher *w, struct tree_node *dir, size_t n)
 {
-    uint64_t ino = tmp_inode(seen->name, seen->name_len);
-    if (!ino || settle_find(&w->settle, w->path, n)) {
-        happen(w, dir, w->path, n, SETTLE_CLOSED);
-        return;
-    }
-    if (settle_tmp_closed(&w->settle, ino, watcher_now(w)))
-        return;
-    if (w->tmp_missed_n < TMP_MISSED_MAX)
-        w->tmp_missed[w->tmp_missed_n] = ino;
-    w->tmp_missed_n += w->tmp_missed_n <= TMP_MISSED_MAX;
-    /* Most likely there is no such name: the file was linked in whole, and its probe is on the way;
-     * or it never got a name. But a file may be called like that. */
     happen(w, dir, w->path, n, SETTLE_APPEARED);
     struct settle_entry *e = settle_find(&w->settle, w->path, n);
     if (e)
@@ -56,18 +46,27 @@ static void closed(struct watcher *w, struct tree_node *dir, const struct inotif
 static void file_event(struct watcher *w, struct tree_node *dir, const struct inotify_seen *seen)
 {
     static const enum settle_event events[] = {
-        [INOTIFY_CREATE] = SETTLE_APPEARED,
-        [INOTIFY_MOVED_TO] = SETTLE_ARRIVED,
-        [INOTIFY_MOVED_FROM] = SETTLE_LEFT,
+        [INOTIFY_CREATE] = SETTLE_APPEARED,  [INOTIFY_CLOSE_WRITE] = SETTLE_CLOSED,
+        [INOTIFY_MOVED_TO] = SETTLE_ARRIVED, [INOTIFY_MOVED_FROM] = SETTLE_LEFT,
         [INOTIFY_DELETE] = SETTLE_LEFT,
     };
+    uint64_t ino = 0;
+    if (seen->kind == INOTIFY_CLOSE_WRITE)
+        ino = tmp_inode(seen->name, seen->name_len);
+    if (ino && settle_tmp_closed(&w->settle, ino, watcher_now(w)))
+        return;
+    if (ino) {
+        if (w->tmp_missed_n < TMP_MISSED_MAX)
+            w->tmp_missed[w->tmp_missed_n] = ino;
+        w->tmp_missed_n += w->tmp_missed_n <= TMP_MISSED_MAX;
+    }
     if (w->cfg.ignored(w->cfg.arg, seen->name))
         return;
     size_t n = tree_path(dir, seen->name, seen->name_len, w->path, sizeof w->path);
     if (n == 0)
         return; /* deeper than any path can lead: its directory was told as not readable */
-    if (seen->kind == INOTIFY_CLOSE_WRITE)
-        closed(w, dir, seen, n);
+    if (ino && !settle_find(&w->settle, w->path, n))
+        tmp_closed(w, dir, n);
     else
         happen(w, dir, w->path, n, events[seen->kind]);
 }
@@ -103,7 +102,7 @@ static void tell(void *arg, const struct inotify_seen *seen)
                         "more happened than inotify's queue holds, fs.inotify.max_queued_events is "
                         "%llu: all directories are scanned again",
                         (unsigned long long)inotify_limit("max_queued_events"));
-        walk_rescan(w, false, false);
+        patrol_rescan(w, false, false);
         return;
     }
     if (canary_event(w->canary, seen))
@@ -115,7 +114,7 @@ static void tell(void *arg, const struct inotify_seen *seen)
     case INOTIFY_DELETE_SELF:
     case INOTIFY_IGNORED:
         if (node == w->tree.root)
-            walk_root_gone(w);
+            patrol_root_gone(w);
         if (seen->kind == INOTIFY_IGNORED)
             walk_lost(w, node);
         else
@@ -124,7 +123,7 @@ static void tell(void *arg, const struct inotify_seen *seen)
     case INOTIFY_MOVE_SELF:
         /* Of others their parent's MOVED_FROM told already. */
         if (node == w->tree.root)
-            walk_root_gone(w);
+            patrol_root_gone(w);
         break;
     default:
         if (seen->name_len == 0)

@@ -312,17 +312,26 @@ struct settle_entry *settle_look(struct settle *s, struct tree_node *dir, const 
                                  size_t n, uint64_t wait_ms, uint64_t now_ms)
 {
     struct settle_entry *e = settle_find(s, path, n);
-    if (!e && !(e = add(s, dir, path, n, now_ms)))
-        return NULL;
     uint64_t due_ms = now_ms + wait_ms;
-    if (e->state == SETTLE_OUT) {
+    if (!e) {
+        e = add(s, dir, path, n, now_ms);
+        if (e)
+            wait_until(s, e, WATCHER_QUIET, due_ms);
+    } else if (e->state == SETTLE_OUT) {
         if (!e->renewed || e->due_ms > due_ms)
             renew(e, WATCHER_QUIET, due_ms);
-    } else if (e->state == SETTLE_WAITING && e->heap_at == SETTLE_NOT_DUE) {
-        due_at(s, e, due_ms); /* just added */
     } else if (e->state != SETTLE_CREATED && due_ms < e->due_ms) {
-        due_at(s, e, due_ms); /* a probe is on its way otherwise */
+        due_at(s, e, due_ms); /* CREATED: a probe is on its way */
     }
+    return e;
+}
+
+struct settle_entry *settle_fresh(struct settle *s, struct tree_node *dir, const char *path,
+                                  size_t n, uint64_t wait_ms, uint64_t now_ms)
+{
+    struct settle_entry *e = add(s, dir, path, n, now_ms);
+    if (e)
+        wait_until(s, e, WATCHER_MOVED, now_ms + wait_ms);
     return e;
 }
 

@@ -66,6 +66,10 @@ struct settle_entry *settle_found(struct settle *s, struct tree_node *dir, const
 /* Look at it when wait_ms have gone, if not sooner. NULL: the table is full. */
 struct settle_entry *settle_look(struct settle *s, struct tree_node *dir, const char *path,
                                  size_t n, uint64_t wait_ms, uint64_t now_ms);
+/* The same for one that is not in the table, and is taken to have come whole unless something
+ * happens to it until then. */
+struct settle_entry *settle_fresh(struct settle *s, struct tree_node *dir, const char *path,
+                                  size_t n, uint64_t wait_ms, uint64_t now_ms);
 /* What a probe said of a CREATED entry. */
 void settle_writer(struct settle *s, struct settle_entry *e, uint64_t ino, uint64_t now_ms);
 void settle_quiet(struct settle *s, struct settle_entry *e, uint64_t now_ms);

@@ -13,37 +13,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum {
-    SPOT_MAX = 512,        /* directories read on the spot in one go */
-    DRIFT_GRACE_MS = 2000, /* past `settle`: younger files may have their events under way */
-    TICK_MIN_MS = 250,
-    TICK_MAX_MS = 5000
+    SPOT_MAX = 512,       /* directories read on the spot in one go */
+    DRIFT_GRACE_MS = 2000 /* past `settle`: younger files may have their events under way */
 };
-
-static uint64_t tick_ms(const struct watcher *w)
-{
-    uint64_t ms = w->cfg.settle_ms;
-    return ms < TICK_MIN_MS ? TICK_MIN_MS : ms > TICK_MAX_MS ? TICK_MAX_MS : ms;
-}
-
-static size_t flagged(const struct watcher *w, enum tree_flag flag)
-{
-    return w->tree.flagged[__builtin_ctz(flag)];
-}
-
-static void need_tick(struct watcher *w)
-{
-    if (!w->closing && !loop_timer_is_set(w->walk.tick))
-        loop_timer_set(w->walk.tick, tick_ms(w));
-}
 
 /* ---- queues ---- */
 
-static void enqueue(struct watcher *w, struct tree_queue *q, struct tree_node *node)
+void walk_enqueue(struct watcher *w, struct tree_queue *q, struct tree_node *node)
 {
     if (node->flags & TREE_SCANNING)
         tree_set(&w->tree, node, TREE_AGAIN);
@@ -51,7 +30,7 @@ static void enqueue(struct watcher *w, struct tree_queue *q, struct tree_node *n
         tree_queue_push(&w->tree, q, node);
 }
 
-static struct tree_queue *queue_for(struct watcher *w, const struct tree_node *node)
+struct tree_queue *walk_queue_for(struct watcher *w, const struct tree_node *node)
 {
     bool slow = (node->flags & TREE_RESCAN) && w->walk.is_slow;
     return slow ? &w->walk.slow : &w->walk.prompt;
@@ -62,7 +41,7 @@ void walk_dirty(struct watcher *w, struct tree_node *node)
     if (!node)
         return;
     tree_set(&w->tree, node, TREE_DIRTY);
-    need_tick(w);
+    patrol_need_tick(w);
 }
 
 /* ---- the tree ---- */
@@ -97,27 +76,6 @@ void walk_lost(struct watcher *w, struct tree_node *node)
     }
 }
 
-void walk_root_gone(struct watcher *w)
-{
-    if (w->root_told)
-        return;
-    w->root_told = true;
-    watcher_trouble(w, "root",
-                    "the spool root %s was removed, moved, replaced or unmounted: put it back and "
-                    "restart the gateway",
-                    w->cfg.root);
-}
-
-static void check_root(struct watcher *w)
-{
-    struct stat named, opened;
-    if (fstat(w->cfg.root_fd, &opened) != 0 || stat(w->cfg.root, &named) != 0 ||
-        named.st_dev != opened.st_dev || named.st_ino != opened.st_ino)
-        walk_root_gone(w);
-    else
-        w->root_told = false;
-}
-
 /* Of what a rescan is about to find below here, events are telling just now. */
 static void excuse(struct watcher *w, struct tree_node *top)
 {
@@ -129,7 +87,8 @@ void walk_arrived(struct watcher *w, struct tree_node *parent, const char *name,
                   bool made)
 {
     struct tree_node *node = tree_child(&w->tree, parent, name, name_len);
-    if (node && made && node->wd >= 0) {
+    bool queued = node && (node->flags & TREE_QUEUED) && !(node->flags & TREE_RESCAN);
+    if (node && made && (node->wd >= 0 || queued)) {
         /* A scan was faster. Had that been another directory of this name, its removal would have
          * been told before this. */
         node->seen = parent->scan_id;
@@ -140,36 +99,36 @@ void walk_arrived(struct watcher *w, struct tree_node *parent, const char *name,
     if (node)
         walk_drop(w, node); /* moved over, or never watched */
     node = tree_add(&w->tree, parent, name, name_len);
-    enqueue(w, made ? &w->walk.fresh : &w->walk.prompt, node);
+    walk_enqueue(w, made ? &w->walk.fresh : &w->walk.prompt, node);
 }
 
 /* ---- entering a directory: open it, watch it ---- */
 
 static void tell_denied(struct watcher *w, struct tree_node *node, int error)
 {
-    struct buf shown;
-    struct file_stat st = {0};
     const struct fsio *fs = &fsio_system;
-    char why[128];
+    bool denied = error == EACCES || error == EPERM;
+    const char *remedy = denied
+                             ? ": let the gateway's group read and enter it (chgrp; chmod g+rwx; "
+                               "umask 002 for the producer)"
+                             : "; it is tried again";
+    struct buf shown;
+    struct file_stat st;
+    struct err e;
     if (node->flags & TREE_DENIED)
         return;
     tree_set(&w->tree, node, TREE_DENIED);
+    err_sys(&e, error, "cannot be read");
     buf_init(&shown, 2048);
     size_t n = tree_path(node, "", 0, w->path, sizeof w->path);
-    utf8_escape(&shown, w->path, n);
-    int fd =
-        n ? fs->ops->open_beneath(fs->ctx, w->cfg.root_fd, w->path, O_PATH | O_NOFOLLOW, 0) : -1;
-    struct err e;
-    err_sys(&e, error, "cannot be read");
-    (void)snprintf(why, sizeof why, "%.120s", e.text);
+    utf8_escape(&shown, n ? w->path : w->cfg.root, n ? n : strlen(w->cfg.root));
+    int fd = n ? fs->ops->open_beneath(fs->ctx, w->cfg.root_fd, w->path, O_PATH | O_NOFOLLOW, 0)
+               : fs->ops->open(fs->ctx, w->cfg.root_fd, ".", O_PATH, 0);
     if (fd >= 0 && fs->ops->stat(fs->ctx, fd, "", &st) == 0)
-        watcher_trouble(w, "denied",
-                        "the directory %s (owner %u, group %u, mode %04o) %s: let the gateway's "
-                        "group read and enter it (chgrp, chmod g+rwx; umask 002 for the producer)",
-                        shown.data, st.uid, st.gid, (unsigned)(st.mode & 07777), why);
+        watcher_trouble(w, "denied", "the directory %s (owner %u, group %u, mode %04o) %s%s",
+                        shown.data, st.uid, st.gid, (unsigned)(st.mode & 07777), e.text, remedy);
     else
-        watcher_trouble(w, "denied", "the directory %s %s: let the gateway read and enter it",
-                        n ? shown.data : w->cfg.root, why);
+        watcher_trouble(w, "denied", "the directory %s %s%s", shown.data, e.text, remedy);
     if (fd >= 0)
         (void)fs->ops->close(fs->ctx, fd); /* O_PATH: there is nothing to lose */
     buf_fini(&shown);
@@ -201,7 +160,7 @@ static int watch(struct watcher *w, struct tree_node *node, int fd)
     unwatch(w, node); /* of what was here before */
     if (wd == -ENOSPC || wd == -ENOMEM) {
         tree_set(&w->tree, node, TREE_POLLED | TREE_EXCUSED);
-        need_tick(w);
+        patrol_need_tick(w);
         return 0;
     }
     if (wd < 0)
@@ -211,7 +170,7 @@ static int watch(struct watcher *w, struct tree_node *node, int fd)
     tree_set_wd(&w->tree, node, wd);
     if (node->flags & (TREE_POLLED | TREE_DENIED))
         tree_set(&w->tree, node, TREE_EXCUSED);
-    tree_clear(&w->tree, node, TREE_POLLED | TREE_DENIED);
+    tree_clear(&w->tree, node, TREE_POLLED);
     return 0;
 }
 
@@ -262,19 +221,19 @@ static void scan_end(struct watcher *w, struct tree_node *node, int error)
         goto out;
     tree_clear(&w->tree, node, TREE_SCANNING);
     if (error == 0) {
+        tree_clear(&w->tree, node, TREE_DENIED);
         drop_unseen(w, node);
     } else if (node->parent && (error == ENOENT || error == ENOTDIR || error == ELOOP)) {
         walk_drop(w, node);
         goto out;
-    } else if (error == EACCES || error == EPERM || error == ENAMETOOLONG) {
-        unwatch(w, node);
-        tell_denied(w, node, error);
     } else {
-        walk_dirty(w, node); /* descriptors, memory, the disk: another time */
+        tell_denied(w, node, error);
+        if (error != EACCES && error != EPERM && error != ENAMETOOLONG)
+            walk_dirty(w, node); /* descriptors, memory, the disk: another time, soon */
     }
     if (node->flags & TREE_AGAIN) {
         tree_clear(&w->tree, node, TREE_AGAIN);
-        enqueue(w, queue_for(w, node), node);
+        walk_enqueue(w, walk_queue_for(w, node), node);
         goto out;
     }
     tree_clear(&w->tree, node, TREE_STARTUP | TREE_RESCAN | TREE_EXCUSED);
@@ -292,13 +251,13 @@ static void directory_seen(struct watcher *w, struct tree_node *parent,
         node->seen = parent->scan_id;
         if ((parent->flags & TREE_RESCAN) && !(node->flags & TREE_RESCAN)) {
             tree_set(&w->tree, node, TREE_RESCAN);
-            enqueue(w, queue_for(w, node), node);
+            walk_enqueue(w, walk_queue_for(w, node), node);
         }
         return;
     }
     node = tree_add(&w->tree, parent, found->name, found->len);
     tree_set(&w->tree, node, parent->flags & (TREE_STARTUP | TREE_RESCAN | TREE_EXCUSED));
-    enqueue(w, on_spot ? &w->walk.fresh : queue_for(w, node), node);
+    walk_enqueue(w, on_spot ? &w->walk.fresh : walk_queue_for(w, node), node);
 }
 
 /* Has it been there for so long that an event must have come? */
@@ -318,8 +277,10 @@ static bool is_drift(struct watcher *w, const struct tree_node *dir, const char 
     return result >= 0 && st.id.mtime_ns < before_ns && st.id.ctime_ns < before_ns;
 }
 
-static void file_seen(struct watcher *w, struct tree_node *dir, const struct scan_name *found)
+static void file_seen(struct watcher *w, struct tree_node *dir, const struct scan_name *found,
+                      bool on_spot)
 {
+    bool by_scan = dir->flags & (TREE_STARTUP | TREE_RESCAN | TREE_POLLED | TREE_EXCUSED);
     if (w->cfg.ignored(w->cfg.arg, found->name))
         return;
     size_t n = tree_path(dir, found->name, found->len, w->path, sizeof w->path);
@@ -334,6 +295,11 @@ static void file_seen(struct watcher *w, struct tree_node *dir, const struct sca
     }
     if (w->cfg.known(w->cfg.arg, w->path, n))
         return;
+    if (on_spot && w->cfg.fresh_ms && !by_scan) {
+        if (!settle_fresh(&w->settle, dir, w->path, n, w->cfg.fresh_ms, watcher_now(w)))
+            walk_dirty(w, dir);
+        return;
+    }
     w->drift += is_drift(w, dir, w->path);
     enum watcher_source source = WATCHER_EVENT;
     if (dir->flags & TREE_STARTUP)
@@ -359,7 +325,7 @@ static bool part_seen(struct watcher *w, const struct scan *s, const struct scan
         if (found.kind == SCAN_DIRECTORY)
             directory_seen(w, dir, &found, on_spot);
         else if (watcher_has_room(w))
-            file_seen(w, dir, &found);
+            file_seen(w, dir, &found, on_spot);
         else
             return false;
         *at = next;
@@ -397,7 +363,7 @@ static void spot_read(struct watcher *w, struct tree_node *node)
     if (error == EAGAIN && (node->flags & TREE_AGAIN)) {
         /* More than a new directory holds: the readers begin with it anew. */
         tree_clear(&w->tree, node, TREE_AGAIN | TREE_SCANNING);
-        enqueue(w, &w->walk.prompt, node);
+        walk_enqueue(w, &w->walk.prompt, node);
         tree_unpin(node);
         return;
     }
@@ -411,7 +377,7 @@ static void spot_step(struct watcher *w)
         if (watcher_has_room(w)) {
             spot_read(w, node);
         } else {
-            enqueue(w, &w->walk.prompt, node);
+            walk_enqueue(w, &w->walk.prompt, node);
             tree_unpin(node);
         }
     }
@@ -505,124 +471,20 @@ static void reader_step(struct watcher *w, struct walk_reader *r)
     }
 }
 
-/* ---- rescans ---- */
-
-static void rescan_start(struct watcher *w)
-{
-    struct walk *k = &w->walk;
-    k->wanted = false;
-    k->rescanning = true;
-    k->counts_drift = k->wanted_drift;
-    k->is_slow = k->wanted_slow;
-    w->rescans++;
-    loop_timer_clear(k->next);
-    check_root(w);
-    tree_set(&w->tree, w->tree.root, TREE_RESCAN);
-    enqueue(w, queue_for(w, w->tree.root), w->tree.root);
-}
-
-void walk_rescan(struct watcher *w, bool counts_drift, bool slow)
-{
-    struct walk *k = &w->walk;
-    k->wanted_drift = counts_drift && (!k->wanted || k->wanted_drift);
-    k->wanted_slow = slow && (!k->wanted || k->wanted_slow);
-    k->wanted = true;
-    if (!counts_drift)
-        k->counts_drift = false; /* events were lost: what the running one finds is explained */
-    if (!slow)
-        k->is_slow = false;
-}
-
-static void next_rescan(void *arg)
-{
-    struct watcher *w = arg;
-    walk_rescan(w, true, true);
-    watcher_pump(w);
-}
-
-static void phases(struct watcher *w)
-{
-    struct walk *k = &w->walk;
-    bool was_busy = w->scanning_start || k->rescanning;
-    if (w->scanning_start && flagged(w, TREE_STARTUP) == 0)
-        w->scanning_start = false;
-    if (k->rescanning && flagged(w, TREE_RESCAN) == 0)
-        k->rescanning = false;
-    if (w->scanning_start || k->rescanning)
-        return;
-    if (k->wanted)
-        rescan_start(w);
-    else if (was_busy && w->cfg.rescan_ms)
-        loop_timer_set(k->next, w->cfg.rescan_ms);
-}
-
-/* ---- directories without a watch, and those whose files found no room ---- */
-
-static uint64_t power_of_two_over(uint64_t n)
-{
-    uint64_t power = 8192; /* the kernel's own smallest default */
-    while (power < n)
-        power *= 2;
-    return power;
-}
-
-static void tell_polled(struct watcher *w)
-{
-    struct walk *k = &w->walk;
-    size_t polled = flagged(w, TREE_POLLED);
-    bool changed = (polled == 0) != (k->told_polled == 0) || polled > k->told_polled * 2;
-    if (!changed || w->scanning_start)
-        return;
-    k->told_polled = polled;
-    if (polled == 0) {
-        watcher_trouble(w, "watches", "all %zu directories are watched again", w->tree.nodes);
-        return;
-    }
-    uint64_t limit = inotify_limit("max_user_watches");
-    uint64_t needed = w->tree.watches + polled + 1;
-    watcher_trouble(w, "watches",
-                    "fs.inotify.max_user_watches is %llu, %llu are needed here: sysctl -w "
-                    "fs.inotify.max_user_watches=%llu; until then %zu directories are polled",
-                    (unsigned long long)limit, (unsigned long long)needed,
-                    (unsigned long long)power_of_two_over(limit + needed * 2), polled);
-}
-
-static void tick(void *arg)
-{
-    struct watcher *w = arg;
-    struct tree_node *root = w->tree.root;
-    tell_polled(w);
-    if (flagged(w, TREE_POLLED) + flagged(w, TREE_DIRTY) == 0)
-        return;
-    for (struct tree_node *node = root; node; node = tree_next(root, node)) {
-        if (node->flags & TREE_DIRTY) {
-            if (w->settle.n >= w->settle.max)
-                continue;
-            tree_clear(&w->tree, node, TREE_DIRTY);
-            tree_set(&w->tree, node, TREE_EXCUSED);
-            enqueue(w, &w->walk.slow, node);
-        } else if ((node->flags & TREE_POLLED) && !(node->flags & TREE_SCANNING)) {
-            enqueue(w, &w->walk.slow, node);
-        }
-    }
-    need_tick(w);
-    watcher_pump(w);
-}
+/* ---- as a whole ---- */
 
 static void pace(void *arg)
 {
     watcher_pump(arg);
 }
 
-/* ---- as a whole ---- */
-
 void walk_step(struct watcher *w)
 {
     spot_step(w);
     for (size_t i = 0; i < WATCHER_READERS; i++)
         reader_step(w, &w->walk.readers[i]);
-    phases(w);
-    /* phases may have begun a rescan: its root waits for a reader that is free now. */
+    patrol_step(w);
+    /* That may have begun a rescan: its root waits for a reader that is free now. */
     if (w->walk.prompt.head || w->walk.slow.head) {
         for (size_t i = 0; i < WATCHER_READERS; i++) {
             if (w->walk.readers[i].phase == WALK_IDLE)
@@ -640,8 +502,7 @@ void walk_init(struct watcher *w)
         k->readers[i].scan.arg = &k->readers[i];
     }
     k->pace = loop_timer_new(w->cfg.loop, pace, w);
-    k->tick = loop_timer_new(w->cfg.loop, tick, w);
-    k->next = loop_timer_new(w->cfg.loop, next_rescan, w);
+    patrol_init(w);
 }
 
 enum rc walk_begin(struct watcher *w, struct err *e)
@@ -653,7 +514,7 @@ enum rc walk_begin(struct watcher *w, struct err *e)
     (void)fsio_system.ops->close(fsio_system.ctx, fd); /* only to see that it can be done */
     w->scanning_start = true;
     tree_set(&w->tree, root, TREE_STARTUP);
-    enqueue(w, &w->walk.prompt, root);
+    walk_enqueue(w, &w->walk.prompt, root);
     return RC_OK;
 }
 
@@ -669,9 +530,8 @@ bool walk_busy(const struct watcher *w)
 void walk_stop(struct watcher *w)
 {
     loop_timer_free(w->walk.pace);
-    loop_timer_free(w->walk.tick);
-    loop_timer_free(w->walk.next);
-    w->walk.pace = w->walk.tick = w->walk.next = NULL;
+    w->walk.pace = NULL;
+    patrol_stop(w);
 }
 
 void walk_fini(struct watcher *w)

@@ -126,7 +126,7 @@ void watcher_look(struct watcher *w, const char *path, size_t n, uint64_t wait_m
 
 void watcher_rescan(struct watcher *w)
 {
-    walk_rescan(w, true, false);
+    patrol_rescan(w, true, false);
     pump_soon(w);
 }
 

@@ -1,4 +1,5 @@
-/* The inside of the watcher, for watcher.c, dispatch.c, walk.c and the tests of this folder. */
+/* The inside of the watcher, for watcher.c, dispatch.c, walk.c, patrol.c and
+ * the tests of this folder. */
 #ifndef WATCHER_WATCHER_INT_H
 #define WATCHER_WATCHER_INT_H
 
@@ -90,9 +91,18 @@ void walk_arrived(struct watcher *w, struct tree_node *parent, const char *name,
 void walk_drop(struct watcher *w, struct tree_node *node); /* with all below; the root stays */
 void walk_lost(struct watcher *w, struct tree_node *node); /* the kernel took its watch */
 void walk_dirty(struct watcher *w, struct tree_node *node);
-void walk_root_gone(struct watcher *w);
 void walk_step(struct watcher *w);
+/* Have it scanned; once more if that is being done. */
+void walk_enqueue(struct watcher *w, struct tree_queue *q, struct tree_node *node);
+struct tree_queue *walk_queue_for(struct watcher *w, const struct tree_node *node);
+
+/* ---- patrol.c: rescans, and the polling of directories that cannot be watched ---- */
+void patrol_init(struct watcher *w);
+void patrol_stop(struct watcher *w);
 /* Asks for a rescan; one that runs is followed by one more. */
-void walk_rescan(struct watcher *w, bool counts_drift, bool slow);
+void patrol_rescan(struct watcher *w, bool counts_drift, bool slow);
+void patrol_step(struct watcher *w);      /* ends and begins rescans */
+void patrol_need_tick(struct watcher *w); /* a directory is POLLED or DIRTY */
+void patrol_root_gone(struct watcher *w);
 
 #endif

@@ -266,3 +266,32 @@ Test(watcher, a_full_table_leads_to_another_scan_of_the_directory)
     cr_assert_eq(st.drift, 0);
     rig_fini(&r);
 }
+
+Test(watcher, a_file_in_a_directory_made_a_moment_ago_is_quiet_or_by_choice_whole)
+{
+    for (uint64_t fresh_ms = 0; fresh_ms <= 40; fresh_ms += 40) {
+        struct rig r;
+        rig_init(&r);
+        r.cfg.settle_ms = 400;
+        r.cfg.fresh_ms = fresh_ms;
+        rig_start(&r);
+        cr_assert(rig_scanned(&r));
+        rig_mkdirs(&r, "a/b");
+        rig_arrive(&r, "a/b/moved");
+        rig_write(&r, "a/b/appended", "{}\n");
+        cr_assert(rig_told(&r, "a/b/moved", 200));
+        cr_assert_eq(rig_last(&r, "a/b/moved")->trust, fresh_ms ? WATCHER_MOVED : WATCHER_QUIET);
+        cr_assert_eq(rig_last(&r, "a/b/moved")->source, WATCHER_EVENT);
+        if (fresh_ms) { /* written again within fresh_ms of a new directory */
+            rig_mkdirs(&r, "a/c");
+            rig_write(&r, "a/c/appended", "{}\n");
+            rig_turn(&r, 10);
+            rig_write(&r, "a/c/appended", "{}\n{}\n");
+            rig_turn(&r, 200);
+            cr_assert_eq(rig_count(&r, "a/c/appended"), 0);
+            cr_assert(rig_told(&r, "a/c/appended", 1000));
+            cr_assert_eq(rig_last(&r, "a/c/appended")->trust, WATCHER_QUIET);
+        }
+        rig_fini(&r);
+    }
+}
