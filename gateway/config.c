@@ -31,12 +31,14 @@ static void place_of(const char *text, size_t at, size_t *line, size_t *column)
 /* The parser's words, and what to do where they do not say it. */
 static void syntax_fault(struct config_faults *faults, const char *text)
 {
+    static const char bare[] =
+        ": texts stand in double quotes; there are no comments, and no comma "
+        "stands before a closing bracket";
     static const struct {
         const char *said, *remedy;
     } known[] = {
-        {"string or '}' expected",
-         ": names stand in double quotes, and no comma before a closing brace"},
-        {"invalid token", ": texts stand in double quotes, and JSON has no comments"},
+        {"string or '}' expected", bare},
+        {"invalid token", bare},
         {"duplicate object key", ": each key stands once"},
         {"JSON_ALLOW_NUL", ": no text here may hold the character 0"},
     };
