@@ -1,5 +1,5 @@
-/* Admission: may this file be promised? Everything that can be known by looking at it: its kind, its
- * name, that nobody writes it any more, its contents. Runs on a pool thread; changes nothing.
+/* Admission: may this file be promised? Everything that can be known by looking at it: its kind,
+ * its name, that nobody writes it any more, its contents. Runs on a pool thread; changes nothing.
  */
 #ifndef SPOOL_ADMIT_H
 #define SPOOL_ADMIT_H
@@ -29,26 +29,27 @@ enum admit_verdict {
     ADMIT_ERROR   /* the file system failed: look again later */
 };
 /* How sure the watcher is that it is finished. Old is told by ctime: every write sets it to the
- * kernel's now, while mtime is whatever somebody set. A ctime further ahead of now than `settle` tells
- * that the clock was set back, and nothing about quiet: it counts as old, since the watcher has
- * waited, and since such a file would otherwise wait until the clock has caught up. */
+ * kernel's now, while mtime is whatever somebody set. A ctime further ahead of now than `settle`
+ * tells that the clock was set back, and nothing about quiet: it counts as old, since the watcher
+ * has waited, and since such a file would otherwise wait until the clock has caught up. */
 enum admit_trust {
-    ADMIT_MOVED,  /* it came whole: no need to have been quiet, unless nobody can tell about writers */
-    ADMIT_QUIET   /* the watcher has waited `settle` since the last event, or a scan found it: it must
-                     be `settle` old */
+    ADMIT_MOVED, /* it came whole: no need to have been quiet, unless nobody can tell about writers
+                  */
+    ADMIT_QUIET /* the watcher has waited `settle` since the last event, or a scan found it: it must
+                   be `settle` old */
 };
 struct admit_result {
     enum admit_verdict verdict;
     struct identity id; /* as seen on the descriptor, before and after reading the same */
     struct layout_match match;
     uint64_t wait_ms;
-    struct err err;     /* code of ADMIT_REJECT: layout_match's, or "kind", "links", "size",
-                           "content" */
+    struct err err; /* code of ADMIT_REJECT: layout_match's, or "kind", "links", "size",
+                       "content" */
 };
-/* path: below the root, n bytes and a NUL. now: wall clock. Kinds other than a regular file with one
- * link are rejected with their sentence (a symlink's target is not looked at; ADMIT_LINKED for
- * links when `linked_is_final` is false, else rejected). Contents are read once, in 128 KiB pieces. A
- * file that changed meanwhile is ADMIT_FRESH. */
+/* path: below the root, n bytes and a NUL. now: wall clock. Kinds other than a regular file with
+ * one link are rejected with their sentence (a symlink's target is not looked at; ADMIT_LINKED for
+ * links when `linked_is_final` is false, else rejected). Contents are read once, in 128 KiB pieces.
+ * A file that changed meanwhile is ADMIT_FRESH. */
 void admit_file(const struct admit_cfg *cfg, const char *path, size_t n, enum admit_trust trust,
                 bool linked_is_final, int64_t now_ns, struct admit_result *out);
 

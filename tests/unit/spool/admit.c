@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 
-#include "scratch.h"
+#include "tests/unit/spool/scratch.h"
 
 #include <errno.h>
 #include <grp.h>

@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 
-#include "failing.h"
-#include "scratch.h"
+#include "tests/unit/spool/failing.h"
+#include "tests/unit/spool/scratch.h"
 
 #include <errno.h>
 

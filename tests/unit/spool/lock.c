@@ -1,6 +1,6 @@
 #include "spool/lock.h"
 
-#include "scratch.h"
+#include "tests/unit/spool/scratch.h"
 
 #include <sys/wait.h>
 

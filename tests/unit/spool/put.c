@@ -1,7 +1,7 @@
 #include "spool/put.h"
 
-#include "failing.h"
-#include "scratch.h"
+#include "tests/unit/spool/failing.h"
+#include "tests/unit/spool/scratch.h"
 
 #include <errno.h>
 #include <sys/wait.h>

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "spool/retire.h"
 
-#include "scratch.h"
+#include "tests/unit/spool/scratch.h"
 
 #include <errno.h>
 

@@ -4,8 +4,8 @@
 #include "base/hex.h"
 #include "spool/archive.h"
 
-#include "failing.h"
-#include "scratch.h"
+#include "tests/unit/spool/failing.h"
+#include "tests/unit/spool/scratch.h"
 
 #include <errno.h>
 

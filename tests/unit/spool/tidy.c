@@ -1,6 +1,6 @@
 #include "spool/tidy.h"
 
-#include "scratch.h"
+#include "tests/unit/spool/scratch.h"
 
 #define TODAY 20780 /* 2026-11-23 */
 
