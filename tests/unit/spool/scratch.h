@@ -35,14 +35,13 @@ static inline int scratch_remove_one(const char *path, const struct stat *st, in
 {
     (void)st;
     (void)type;
-    (void)ftw;
-    return remove(path);
+    return remove(path + ftw->base); /* a path may be longer than the kernel takes */
 }
 
 static inline void scratch_free(struct scratch *s)
 {
     (void)close(s->fd);
-    (void)nftw(s->path, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    (void)nftw(s->path, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_CHDIR);
 }
 
 /* With the directories above it. */
