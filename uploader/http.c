@@ -60,9 +60,8 @@ struct http_client {
     unsigned n_handles, n_active;
     struct handle **idle;
     unsigned n_idle;
-    struct http_call *first, *last; /* waiting */
+    struct http_line line; /* waiting */
     struct http_sockets *sockets;
-    int64_t pace_free_ns; /* when the next body may leave */
     struct http_stats stats;
 };
 
@@ -72,9 +71,6 @@ struct http_client {
     BUG_ON(curl_multi_setopt((c)->multi, (option), (value)) != CURLM_OK)
 
 static void run_queue(struct http_client *c);
-
-/* ---- what curl asks for: descriptors and time ---- */
-
 static void collect(struct http_client *c);
 
 static void socket_ready(void *arg, int fd, int events)
@@ -145,8 +141,6 @@ static void timer_fired(void *arg)
     collect(c);
 }
 
-/* ---- the answer and the body ---- */
-
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
     struct handle *h = arg;
@@ -209,8 +203,6 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
-/* ---- one call ---- */
-
 static struct handle *handle_new(struct http_client *c)
 {
     struct handle *h = mem_alloc(sizeof(*h));
@@ -232,6 +224,8 @@ static struct handle *handle_new(struct http_client *c)
     EASY_SET(h, CURLOPT_TCP_KEEPALIVE, 1L);
     EASY_SET(h, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
     EASY_SET(h, CURLOPT_CONNECTTIMEOUT_MS, (long)c->cfg.connect_ms);
+    if (c->cfg.bytes_per_second > 0)
+        EASY_SET(h, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)c->cfg.bytes_per_second);
     EASY_SET(h, CURLOPT_SSL_VERIFYPEER, 1L);
     EASY_SET(h, CURLOPT_SSL_VERIFYHOST, 2L);
     if (c->ca_file != NULL)
@@ -438,50 +432,20 @@ static void end_call(struct handle *h, enum rc why, const char *text)
     finish_call(h, CURLE_ABORTED_BY_CALLBACK);
 }
 
-/* ---- waiting calls, time limits ---- */
-
-/* The bandwidth limit: a body books its time on the line when it starts, and the next one waits
- * until that has passed; curl keeps the one that runs from going faster. */
-static bool paced(struct http_client *c, const struct http_call *call)
-{
-    uint64_t rate = c->cfg.bytes_per_second;
-    int64_t now, late;
-
-    if (rate == 0 || call->body.size == 0)
-        return true;
-    now = clock_mono_now_ns();
-    late = c->pace_free_ns - now;
-    if (late > 0) {
-        loop_timer_set(c->pace, (uint64_t)(late / CLOCK_NS_PER_MS) + 1);
-        return false;
-    }
-    if (c->pace_free_ns < now - CLOCK_NS_PER_S / 10)
-        c->pace_free_ns = now - CLOCK_NS_PER_S / 10;
-    c->pace_free_ns += (int64_t)((double)call->body.size * 1e9 / (double)rate);
-    return true;
-}
-
 static void run_queue(struct http_client *c)
 {
-    struct http_call *call;
+    while (c->n_idle > 0 || c->n_handles < c->cfg.connections) {
+        uint64_t wait_ms;
+        struct http_call *call = http_line_take(&c->line, clock_mono_now_ns(), &wait_ms);
 
-    while ((call = c->first) != NULL && (c->n_idle > 0 || c->n_handles < c->cfg.connections)) {
-        struct handle *h;
-
-        if (!paced(c, call))
+        if (call == NULL) {
+            if (wait_ms > 0)
+                loop_timer_set(c->pace, wait_ms);
             return;
-        c->first = call->next_;
-        if (c->first == NULL)
-            c->last = NULL;
-        call->next_ = NULL;
-        if (c->n_idle > 0) {
-            h = c->idle[--c->n_idle];
-        } else {
-            h = c->handles[c->n_handles++] = handle_new(c);
-            if (c->cfg.bytes_per_second > 0)
-                EASY_SET(h, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)c->cfg.bytes_per_second);
         }
-        start_call(h, call);
+        if (c->n_idle == 0)
+            c->idle[c->n_idle++] = c->handles[c->n_handles++] = handle_new(c);
+        start_call(c->idle[--c->n_idle], call);
     }
 }
 
@@ -522,8 +486,6 @@ static void watch_fired(void *arg)
     run_queue(c);
 }
 
-/* ---- the interface ---- */
-
 struct http_client *http_client_new(struct loop *l, const struct http_cfg *cfg)
 {
     struct http_client *c = mem_alloc(sizeof(*c));
@@ -537,6 +499,7 @@ struct http_client *http_client_new(struct loop *l, const struct http_cfg *cfg)
     c->watch_ms =
         (c->cfg.first_byte_ms < c->cfg.stall_ms ? c->cfg.first_byte_ms : c->cfg.stall_ms) / 8;
     c->watch_ms = c->watch_ms < 10 ? 10 : c->watch_ms > 1000 ? 1000 : c->watch_ms;
+    c->line.bytes_per_second = cfg->bytes_per_second;
     c->ca_file = cfg->ca_file ? mem_strdup(cfg->ca_file) : NULL;
     c->multi = curl_multi_init();
     BUG_ON(c->multi == NULL);
@@ -559,8 +522,8 @@ void http_client_free(struct http_client *c)
 {
     if (c == NULL)
         return;
-    while (c->first != NULL)
-        http_cancel(c, c->first);
+    while (c->line.first != NULL)
+        http_cancel(c, c->line.first);
     for (unsigned i = 0; i < c->n_handles; i++) {
         if (c->handles[i]->call != NULL)
             http_cancel(c, c->handles[i]->call);
@@ -584,36 +547,20 @@ void http_client_free(struct http_client *c)
 void http_start(struct http_client *c, struct http_call *call)
 {
     call->handle_ = NULL;
-    call->next_ = NULL;
-    if (c->last != NULL)
-        c->last->next_ = call;
-    else
-        c->first = call;
-    c->last = call;
+    http_line_add(&c->line, call);
     run_queue(c);
 }
 
 void http_cancel(struct http_client *c, struct http_call *call)
 {
     struct http_answer a = {.rc = RC_CANCELLED, .body = "", .content_length = UINT64_MAX};
-    struct http_call *before = NULL;
 
     if (call->handle_ != NULL) {
         end_call(call->handle_, RC_CANCELLED, "stopped by us");
         run_queue(c);
         return;
     }
-    if (c->first != call) {
-        for (before = c->first; before != NULL && before->next_ != call; before = before->next_)
-            ;
-        BUG_ON(before == NULL);
-    }
-    if (before != NULL)
-        before->next_ = call->next_;
-    else
-        c->first = call->next_;
-    if (c->last == call)
-        c->last = before;
+    http_line_remove(&c->line, call);
     snprintf(a.text, sizeof(a.text), "stopped by us");
     call->done(call->arg, &a);
 }

@@ -15,21 +15,22 @@
 #include <stdint.h>
 
 struct http_cfg {
-    const char *ca_file;    /* NULL: the system's */
+    const char *ca_file; /* NULL: the system's */
     const char *user_agent;
-    unsigned connections;   /* kept at most */
-    uint64_t connect_ms;    /* default 10 s when 0 */
-    uint64_t first_byte_ms; /* after the request was sent; 60 s when 0 */
-    uint64_t stall_ms;      /* no byte either way; 60 s when 0 */
+    unsigned connections;      /* kept at most */
+    uint64_t connect_ms;       /* default 10 s when 0 */
+    uint64_t first_byte_ms;    /* after the request was sent; 60 s when 0 */
+    uint64_t stall_ms;         /* no byte either way; 60 s when 0 */
     uint64_t bytes_per_second; /* upload limit of this client, 0: none */
-    bool no_proxy;          /* ignore the proxy variables (unix sockets, tests) */
+    bool no_proxy;             /* ignore the proxy variables (unix sockets, tests) */
 };
 
 struct http_stats {
     uint64_t calls, connections, bytes_sent, bytes_received;
 };
 
-/* The body to send: bytes in memory, or a range of a file read with pread as the socket takes it. */
+/* The body to send: bytes in memory, or a range of a file read with pread as the socket takes it.
+ */
 struct http_body {
     const void *data;
     int fd; /* used when data is NULL and size > 0; borrowed until done */
@@ -37,17 +38,17 @@ struct http_body {
 };
 
 struct http_answer {
-    enum rc rc;          /* RC_OK: a whole answer; RC_NET: none; RC_CANCELLED; RC_LIMIT: too long;
-                            RC_IO: the body's file could not be read or was shorter */
+    enum rc rc; /* RC_OK: a whole answer; RC_NET: none; RC_CANCELLED; RC_LIMIT: too long;
+                   RC_IO: the body's file could not be read or was shorter */
     int status;
-    const char *body;    /* NUL-terminated, at most answer_max bytes; "" where a sink took it */
+    const char *body; /* NUL-terminated, at most answer_max bytes; "" where a sink took it */
     size_t body_len;
-    char text[256];      /* with rc != RC_OK: what failed, for people */
+    char text[256]; /* with rc != RC_OK: what failed, for people */
     char etag[72], version_id[128], request_id[128], checksum_sha256[64], region[64], location[320];
-    int64_t date_unix_s; /* the server's Date, 0 if none */
+    int64_t date_unix_s;     /* the server's Date, 0 if none */
     uint64_t retry_after_ms; /* 0: none; capped at 60 s */
     uint64_t content_length; /* of the answer, UINT64_MAX unknown */
-    bool request_sent;   /* all of the request left, so the store may have acted on it */
+    bool request_sent;       /* all of the request left, so the store may have acted on it */
     uint64_t total_us;
 };
 
@@ -62,7 +63,7 @@ struct http_call {
     size_t answer_max; /* largest body kept; 64 KiB when 0 */
     /* Where given, a 2xx body goes here instead; not RC_OK cancels the call. */
     enum rc (*sink)(void *arg, const char *data, size_t n);
-    const char *unix_socket; /* NULL: TCP */
+    const char *unix_socket;                              /* NULL: TCP */
     void (*done)(void *arg, const struct http_answer *a); /* once; may start another call */
     void *arg;
     void *handle_;           /* http.c's */
@@ -78,8 +79,8 @@ void http_start(struct http_client *c, struct http_call *call);
 void http_cancel(struct http_client *c, struct http_call *call);
 void http_client_stats(const struct http_client *c, struct http_stats *out);
 
-/* Once, before threads start / after they ended. SIGPIPE is ignored from then on, unless the program
- * handles it: a store that hangs up is an answer, not a reason to die. */
+/* Once, before threads start / after they ended. SIGPIPE is ignored from then on, unless the
+ * program handles it: a store that hangs up is an answer, not a reason to die. */
 enum rc http_global_init(struct err *e) MUST_CHECK;
 void http_global_fini(void);
 /* "libcurl/7.88.1 OpenSSL/3.0.15 …" */

@@ -17,6 +17,19 @@ void http_head_line(struct http_head *h, const char *line, size_t n);
 /* After the last line: what needs more than one of them. */
 void http_head_end(struct http_head *h, int64_t now_unix_s);
 
+/* Calls that wait, in their order, and the bandwidth limit: a body books its time on the wire when
+ * it is taken, and the next one waits until that has passed. What is on the wire is kept from going
+ * faster by whoever sends it. All zero but for the rate at first. */
+struct http_line {
+    struct http_call *first, *last;
+    uint64_t bytes_per_second; /* 0: no limit */
+    int64_t free_ns;           /* when the next body may leave */
+};
+void http_line_add(struct http_line *l, struct http_call *call);
+void http_line_remove(struct http_line *l, struct http_call *call); /* BUG if it is not in it */
+/* The next call, or NULL: with *wait_ms > 0 there is one that may go then. */
+struct http_call *http_line_take(struct http_line *l, int64_t now_ns, uint64_t *wait_ms);
+
 /* Descriptors watched on a loop, by number. Interest is widened at once but shrinks only when an
  * event comes that nobody wants: a kept connection goes through thousands of calls without a
  * system call for its watching. */

@@ -7,9 +7,9 @@
 #include "uploader/transfer.h"
 
 struct pool_cfg {
-    struct loop *loop; /* the main one: callbacks run there */
-    unsigned threads;  /* 1..16 */
-    unsigned connections; /* of all threads together; divided among them, at least 1 each */
+    struct loop *loop;            /* the main one: callbacks run there */
+    unsigned threads;             /* 1..16 */
+    unsigned connections;         /* of all threads together; divided among them, at least 1 each */
     struct transfer_cfg transfer; /* copied; strings are copied too */
     struct endpoint endpoint;
     struct http_cfg http;
@@ -27,11 +27,13 @@ struct pool_stats {
 
 struct pool;
 enum rc pool_new(const struct pool_cfg *cfg, struct pool **out, struct err *e) MUST_CHECK;
-/* Cancels what is under way (its done is not called any more), joins the threads. Not from `done`. */
+/* Cancels what is under way (its done is not called any more), joins the threads. Not from `done`.
+ */
 void pool_free(struct pool *p);
 /* Takes the job; to the thread with the least to do. A thread works on as many files as it has
- * connections; more of them wait in it, so that it never waits for the main thread. Handed over in batches: call pool_flush after
- * the last one of a round (pool hands over by itself before the main loop waits). */
+ * connections; more of them wait in it, so that it never waits for the main thread. Handed over in
+ * batches: call pool_flush after the last one of a round (pool hands over by itself before the main
+ * loop waits). */
 void pool_submit(struct pool *p, struct transfer_job *job);
 void pool_flush(struct pool *p);
 /* For requests that start from now on. */

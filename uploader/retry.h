@@ -27,8 +27,8 @@ enum breaker_event {
     BREAKER_SUCCESS,
     BREAKER_FAILURE, /* passing: opens after 5 in a row; probes by retry_delay_ms */
     BREAKER_REFUSAL, /* held: opens at once; probes every 30 s */
-    BREAKER_KICK     /* reload, retry: probe now. Also when a probe came to nothing (its file changed,
-                        it was cancelled): another one may go */
+    BREAKER_KICK /* reload, retry: probe now. Also when a probe came to nothing (its file changed,
+                    it was cancelled): another one may go */
 };
 void breaker_init(struct breaker *b);
 /* floor_ms: a Retry-After. */
@@ -43,7 +43,7 @@ uint64_t breaker_wait_ms(const struct breaker *b, uint64_t now_ms);
  * round trip), never under 1 or over max. */
 struct concurrency {
     unsigned max, now;
-    unsigned good;        /* since the last change */
+    unsigned good;          /* since the last change */
     uint64_t held_until_ms; /* no second cut before */
     uint64_t best_latency_us;
 };

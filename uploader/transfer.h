@@ -19,13 +19,13 @@ enum transfer_conflict { TRANSFER_KEEP_BOTH, TRANSFER_HOLD_NEW, TRANSFER_OVERWRI
 
 /* The same for all files; immutable while a pool runs. */
 struct transfer_cfg {
-    int root_fd;               /* the spool root; files are opened beneath it, no links followed */
-    uint64_t single_max;       /* 64 MiB: above it multipart */
-    uint64_t single_limit;     /* 5 GiB: what one PutObject may carry when multipart is refused */
-    uint64_t part_bytes;       /* 0: by object size (8 MiB and up, at most 10 000 parts) */
-    unsigned parts_in_flight;  /* 4 */
-    size_t read_whole_max;     /* 1 MiB: files up to it are read once into memory, larger ones are
-                                  hashed in a first pass and sent with pread */
+    int root_fd;              /* the spool root; files are opened beneath it, no links followed */
+    uint64_t single_max;      /* 64 MiB: above it multipart */
+    uint64_t single_limit;    /* 5 GiB: what one PutObject may carry when multipart is refused */
+    uint64_t part_bytes;      /* 0: by object size (8 MiB and up, at most 10 000 parts) */
+    unsigned parts_in_flight; /* 4 */
+    size_t read_whole_max;    /* 1 MiB: files up to it are read once into memory, larger ones are
+                                 hashed in a first pass and sent with pread */
     enum transfer_conflict conflict;
     const char *acl;
     bool checksum_sha256, content_md5, if_none_match;
@@ -41,16 +41,16 @@ struct transfer_part {
 
 /* What to send. Made by transfer_job_new, handed to the pool, which frees it. */
 struct transfer_job {
-    uint64_t tag;          /* the caller's */
-    char *path;            /* below the root, NUL-terminated */
-    char *key;             /* the object's key, at most TRANSFER_KEY_MAX bytes */
-    struct identity id;    /* as accepted */
+    uint64_t tag;       /* the caller's */
+    char *path;         /* below the root, NUL-terminated */
+    char *key;          /* the object's key, at most TRANSFER_KEY_MAX bytes */
+    struct identity id; /* as accepted */
     /* To go on with a multipart upload, else NULL / 0: */
     char *upload_id;
     uint64_t part_bytes;
     struct transfer_part *parts;
     size_t n_parts;
-    bool no_multipart;     /* CreateMultipartUpload was refused before */
+    bool no_multipart; /* CreateMultipartUpload was refused before */
 };
 struct transfer_job *transfer_job_new(uint64_t tag, const char *path, const char *key,
                                       const struct identity *id);
@@ -72,21 +72,21 @@ const char *transfer_result_name(enum transfer_result r);
 struct transfer_outcome {
     uint64_t tag;
     enum transfer_result result;
-    enum answer_class class;  /* TRANSFER_ANSWERED */
-    enum request_op op;       /* the request that decided */
-    struct err err;           /* status, S3 code, sentence with the remedy */
+    enum answer_class class; /* TRANSFER_ANSWERED */
+    enum request_op op;      /* the request that decided */
+    struct err err;          /* status, S3 code, sentence with the remedy */
     char request_id[128], etag[72], version_id[128];
-    char region[64];          /* with ANSWER_REROUTE */
+    char region[64]; /* with ANSWER_REROUTE */
     uint8_t sha256[SHA256_SIZE];
     char key[TRANSFER_KEY_MAX + 1]; /* under which it is stored; differs from the job's after a
                                        conflict kept both */
-    int64_t read_wall_ns;     /* when the first byte was read: for identity_is_racy */
+    int64_t read_wall_ns;           /* when the first byte was read: for identity_is_racy */
     int64_t done_wall_ns;
-    uint64_t answer_us;       /* of the deciding request, for the latency figure */
+    uint64_t answer_us; /* of the deciding request, for the latency figure */
     uint64_t retry_after_ms;
-    uint64_t bytes;           /* of the object */
-    unsigned requests;        /* made for it this time */
-    bool multipart_refused;   /* CreateMultipartUpload got 403 and a single PUT was tried */
+    uint64_t bytes;         /* of the object */
+    unsigned requests;      /* made for it this time */
+    bool multipart_refused; /* CreateMultipartUpload got 403 and a single PUT was tried */
 };
 
 /* Told while it runs, from the uploader's thread: a multipart upload was created (part NULL), or a
@@ -106,7 +106,7 @@ struct transfer_env {
     struct http_client *http;
     const struct endpoint *endpoint;
     struct credentials *credentials; /* NULL: none yet; transfers end as ANSWER_REFRESH */
-    int64_t *clock_offset_s; /* the store's clock minus ours; corrected by ANSWER_SKEW */
+    int64_t *clock_offset_s;         /* the store's clock minus ours; corrected by ANSWER_SKEW */
     void (*progress)(void *arg, const struct transfer_progress *p);
     void *arg;
     struct transfer *active_, *spare_; /* transfer.c's: zero at first */
@@ -118,7 +118,8 @@ struct transfer;
 /* Start. `done` is called once, on this thread, never before this returns; the outcome is valid
  * during the call only. Takes the job. */
 struct transfer *transfer_start(struct transfer_env *env, struct transfer_job *job,
-                                void (*done)(void *arg, const struct transfer_outcome *o), void *arg);
+                                void (*done)(void *arg, const struct transfer_outcome *o),
+                                void *arg);
 /* done comes with TRANSFER_CANCELLED before this returns. */
 void transfer_cancel(struct transfer *t);
 void transfer_cancel_all(struct transfer_env *env);

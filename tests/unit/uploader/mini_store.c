@@ -1,4 +1,4 @@
-#include "mini_store.h"
+#include "tests/unit/uploader/mini_store.h"
 
 #include "base/checksum.h"
 #include "base/hex.h"

@@ -3,7 +3,7 @@
 #ifndef TESTS_UNIT_UPLOADER_MINI_STORE_H
 #define TESTS_UNIT_UPLOADER_MINI_STORE_H
 
-#include "scripted.h"
+#include "tests/unit/uploader/scripted.h"
 #include "uploader/request.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
 #include "uploader/pool.h"
-#include "rig.h"
+#include "tests/unit/uploader/rig.h"
 
 #include "base/mem.h"
 

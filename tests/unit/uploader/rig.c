@@ -1,4 +1,4 @@
-#include "rig.h"
+#include "tests/unit/uploader/rig.h"
 
 #include "base/fsio.h"
 

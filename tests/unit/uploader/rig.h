@@ -2,7 +2,7 @@
 #ifndef TESTS_UNIT_UPLOADER_RIG_H
 #define TESTS_UNIT_UPLOADER_RIG_H
 
-#include "mini_store.h"
+#include "tests/unit/uploader/mini_store.h"
 #include "uploader/transfer.h"
 
 struct rig {

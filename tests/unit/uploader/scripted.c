@@ -1,4 +1,4 @@
-#include "scripted.h"
+#include "tests/unit/uploader/scripted.h"
 
 #include "base/mem.h"
 #include "base/rc.h"

@@ -1,4 +1,4 @@
-#include "rig.h"
+#include "tests/unit/uploader/transfer_rig.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -14,103 +14,6 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-/* A thread's worth of surroundings for transfers one after the other. */
-struct run {
-    struct rig rig;
-    struct loop *loop;
-    struct transfer_env env;
-    int64_t offset_s;
-    struct transfer_outcome out;
-    unsigned done;
-    struct transfer_progress progress[MINI_PARTS];
-    unsigned n_progress;
-};
-
-static void on_progress(void *arg, const struct transfer_progress *p)
-{
-    struct run *r = arg;
-
-    r->progress[r->n_progress++] = *p;
-}
-
-static void on_done(void *arg, const struct transfer_outcome *o)
-{
-    struct run *r = arg;
-
-    r->out = *o;
-    r->done++;
-}
-
-static void run_init(struct run *r)
-{
-    struct http_cfg http = {.connections = 8, .no_proxy = true};
-
-    memset(r, 0, sizeof(*r));
-    rig_init(&r->rig);
-    r->loop = loop_new();
-    r->env = (struct transfer_env){
-        .cfg = &r->rig.cfg,
-        .loop = r->loop,
-        .http = http_client_new(r->loop, &http),
-        .endpoint = &r->rig.endpoint,
-        .credentials = r->rig.credentials,
-        .clock_offset_s = &r->offset_s,
-        .progress = on_progress,
-        .arg = r,
-    };
-}
-
-static void run_fini(struct run *r)
-{
-    transfer_env_fini(&r->env);
-    http_client_free(r->env.http);
-    loop_free(r->loop);
-    rig_fini(&r->rig);
-}
-
-static const struct transfer_outcome *run_job(struct run *r, struct transfer_job *job)
-{
-    r->done = r->n_progress = 0;
-    (void)transfer_start(&r->env, job, on_done, r);
-    cr_assert_eq(r->done, 0, "done was called before transfer_start returned");
-    while (r->done == 0)
-        loop_step(r->loop, true);
-    cr_assert_eq(r->done, 1);
-    return &r->out;
-}
-
-static const struct transfer_outcome *run_file(struct run *r, const char *name)
-{
-    return run_job(r, rig_job(&r->rig, name, 7));
-}
-
-static char *pattern(size_t n, unsigned seed)
-{
-    char *data = mem_alloc(n + 1);
-
-    for (size_t i = 0; i < n; i++)
-        data[i] = (char)(i * seed + i / 257);
-    return data;
-}
-
-static bool stored_is(const struct run *r, const char *key, const char *data, size_t n)
-{
-    char path[300];
-    const struct mini_object *o;
-
-    snprintf(path, sizeof(path), "/bucket/%s", key);
-    o = mini_store_find(&r->rig.store, path);
-    return o != NULL && o->n == n && memcmp(o->data, data, n) == 0;
-}
-
-static void store_has(struct run *r, const char *key, const char *data, size_t n)
-{
-    char path[300];
-
-    snprintf(path, sizeof(path), "/bucket/%s", key);
-    mini_store_put(&r->rig.store, path, data, n);
-}
-
 Test(transfer, a_file_becomes_an_object_of_the_same_bytes_whatever_its_size)
 {
     static const struct {
@@ -118,21 +21,21 @@ Test(transfer, a_file_becomes_an_object_of_the_same_bytes_whatever_its_size)
         unsigned requests;
     } rows[] = {{0, 1},      {1, 1},       {4096, 1},          {100000, 1},
                 {100001, 1}, {1 << 20, 1}, {(1 << 20) + 1, 6}, {3000001, 13}};
-    struct run r;
+    struct ride r;
 
-    run_init(&r);
+    ride_init(&r);
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-        char *data = pattern(rows[i].n, (unsigned)i + 3), name[32];
+        char *data = ride_pattern(rows[i].n, (unsigned)i + 3), name[32];
         const struct transfer_outcome *o;
         uint8_t sum[SHA256_SIZE];
 
         snprintf(name, sizeof(name), "f%zu", i);
         rig_write(&r.rig, name, data, rows[i].n);
         r.rig.cfg.content_md5 = i % 2 == 0;
-        o = run_file(&r, name);
+        o = ride_file(&r, name);
         sha256(data, rows[i].n, sum);
         cr_expect_eq(o->result, TRANSFER_STORED, "%zu: %s", rows[i].n, o->err.text);
-        cr_expect(stored_is(&r, name, data, rows[i].n), "%zu", rows[i].n);
+        cr_expect(ride_stored(&r, name, data, rows[i].n), "%zu", rows[i].n);
         cr_expect_eq(o->tag, 7);
         cr_expect_eq(o->bytes, rows[i].n);
         cr_expect_eq(o->requests, rows[i].requests, "%zu: %u requests", rows[i].n, o->requests);
@@ -150,7 +53,7 @@ Test(transfer, a_file_becomes_an_object_of_the_same_bytes_whatever_its_size)
     }
     cr_expect_leq(r.rig.store.parts_at_once, 4);
     cr_expect_eq(r.rig.store.asked[REQUEST_HEAD_OBJECT], 0);
-    run_fini(&r);
+    ride_fini(&r);
 }
 
 Test(transfer, what_is_there_already_is_compared_by_the_cheapest_proof)
@@ -199,24 +102,24 @@ Test(transfer, what_is_there_already_is_compared_by_the_cheapest_proof)
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-        char *data = pattern(rows[i].n + 1, 3), *other = pattern(rows[i].n + 1, 3);
+        char *data = ride_pattern(rows[i].n + 1, 3), *other = ride_pattern(rows[i].n + 1, 3);
         size_t n = rows[i].n;
         size_t there_n = rows[i].there == 'l' ? n + 1 : rows[i].there == 'S' ? n - 1 : n;
         char both[TRANSFER_KEY_MAX + 1];
         const struct transfer_outcome *o;
         uint8_t sum[SHA256_SIZE];
-        struct run r;
+        struct ride r;
 
-        run_init(&r);
+        ride_init(&r);
         if (rows[i].there == 'd')
             other[n / 2] ^= 1;
-        store_has(&r, rows[i].name, other, there_n);
+        ride_has(&r, rows[i].name, other, there_n);
         r.rig.store.head_checksum = rows[i].checksum;
         r.rig.store.head_composite = rows[i].composite;
         r.rig.store.etag_is_md5 = rows[i].md5;
         r.rig.cfg.conflict = rows[i].policy;
         rig_write(&r.rig, rows[i].name, data, n);
-        o = run_file(&r, rows[i].name);
+        o = ride_file(&r, rows[i].name);
         cr_expect_eq(o->result, rows[i].result, "%s: %s, %s", rows[i].name,
                      transfer_result_name(o->result), o->err.text);
         sha256(data, n, sum);
@@ -225,13 +128,14 @@ Test(transfer, what_is_there_already_is_compared_by_the_cheapest_proof)
         cr_expect_eq(r.rig.store.asked[REQUEST_HEAD_OBJECT], rows[i].heads, "%s", rows[i].name);
         cr_expect_eq(r.rig.store.asked[REQUEST_GET_OBJECT], rows[i].gets, "%s", rows[i].name);
         if (o->result == TRANSFER_STORED)
-            cr_expect(stored_is(&r, o->key, data, n), "%s", rows[i].name);
+            cr_expect(ride_stored(&r, o->key, data, n), "%s", rows[i].name);
         if (o->result == TRANSFER_VERIFIED)
             cr_expect_str_eq(o->version_id, "there");
         if (rows[i].both || o->result != TRANSFER_STORED)
-            cr_expect(stored_is(&r, rows[i].name, other, there_n), "%s: left alone", rows[i].name);
+            cr_expect(ride_stored(&r, rows[i].name, other, there_n), "%s: left alone",
+                      rows[i].name);
         cr_expect_str_eq(r.rig.store.upload_id, "", "%s: an upload stayed behind", rows[i].name);
-        run_fini(&r);
+        ride_fini(&r);
         free(data);
         free(other);
     }
@@ -241,61 +145,22 @@ Test(transfer, the_name_that_keeps_both_may_be_taken_by_the_same_bytes_or_by_oth
 {
     char both[TRANSFER_KEY_MAX + 1];
     uint8_t sum[SHA256_SIZE];
-    struct run r;
+    struct ride r;
 
-    run_init(&r);
+    ride_init(&r);
     rig_write(&r.rig, "a.json", "mine\n", 5);
-    store_has(&r, "a.json", "his..", 5);
+    ride_has(&r, "a.json", "his..", 5);
     sha256("mine\n", 5, sum);
     cr_assert_eq(transfer_conflict_key("a.json", sum, both), RC_OK);
-    store_has(&r, both, "mine\n", 5);
-    cr_expect_eq(run_file(&r, "a.json")->result, TRANSFER_VERIFIED);
+    ride_has(&r, both, "mine\n", 5);
+    cr_expect_eq(ride_file(&r, "a.json")->result, TRANSFER_VERIFIED);
     cr_expect_str_eq(r.out.key, both);
-    store_has(&r, both, "hers.", 5);
-    cr_expect_eq(run_file(&r, "a.json")->result, TRANSFER_ANSWERED);
+    ride_has(&r, both, "hers.", 5);
+    cr_expect_eq(ride_file(&r, "a.json")->result, TRANSFER_ANSWERED);
     cr_expect_eq(r.out.class, ANSWER_HOLD);
     cr_expect_neq(r.out.err.text[0], '\0');
-    run_fini(&r);
+    ride_fini(&r);
 }
-
-/* Answers by operation: status 0 leaves it to the store. */
-struct script {
-    enum request_op op;
-    unsigned from, to; /* which askings */
-    int status;
-    const char *code, *headers;
-};
-struct scripts {
-    const struct script *at;
-    size_t n;
-};
-
-static bool by_script(struct mini_store *m, enum request_op op, unsigned seq,
-                      const struct scripted_request *rq, struct scripted_reply *rp)
-{
-    const struct scripts *all = m->arg;
-
-    (void)rq;
-    for (size_t i = 0; i < all->n; i++) {
-        const struct script *s = &all->at[i];
-
-        if (s->op != op || seq < s->from || seq > s->to)
-            continue;
-        mini_error(rp, s->status, s->code);
-        if (s->headers != NULL)
-            snprintf(rp->headers, sizeof(rp->headers), "%s", s->headers);
-        return true;
-    }
-    return false;
-}
-
-static void play(struct run *r, struct scripts *s, const struct script *at, size_t n)
-{
-    *s = (struct scripts){at, n};
-    r->rig.store.fault = by_script;
-    r->rig.store.arg = s;
-}
-#define PLAY(r, s, rows) play(r, s, rows, sizeof(rows) / sizeof(*(rows)))
 
 Test(transfer, an_answer_that_decides_is_handed_back_at_once_with_its_class)
 {
@@ -327,12 +192,12 @@ Test(transfer, an_answer_that_decides_is_handed_back_at_once_with_its_class)
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         const struct transfer_outcome *o;
         struct scripts s;
-        struct run r;
+        struct ride r;
 
-        run_init(&r);
-        play(&r, &s, &rows[i].s, 1);
+        ride_init(&r);
+        ride_play(&r, &s, &rows[i].s, 1);
         rig_write(&r.rig, "a", "x\n", 2);
-        o = run_file(&r, "a");
+        o = ride_file(&r, "a");
         cr_expect_eq(o->result, TRANSFER_ANSWERED, "row %zu", i);
         cr_expect_eq(o->class, rows[i].class, "row %zu: %s", i, answer_class_name(o->class));
         cr_expect_eq(o->requests, 1, "row %zu", i);
@@ -342,29 +207,29 @@ Test(transfer, an_answer_that_decides_is_handed_back_at_once_with_its_class)
         cr_expect_str_eq(o->err.code, rows[i].s.code);
         cr_expect_eq(o->err.http_status, rows[i].s.status);
         cr_expect_neq(o->err.text[0], '\0');
-        cr_expect(!stored_is(&r, "a", "x\n", 2));
-        run_fini(&r);
+        cr_expect(!ride_stored(&r, "a", "x\n", 2));
+        ride_fini(&r);
     }
 }
 
 Test(transfer, nobody_there_and_nobody_to_sign_are_told_from_each_other)
 {
-    struct run r;
+    struct ride r;
 
-    run_init(&r);
+    ride_init(&r);
     rig_write(&r.rig, "a", "x\n", 2);
     r.env.credentials = NULL;
-    cr_expect_eq(run_file(&r, "a")->result, TRANSFER_ANSWERED);
+    cr_expect_eq(ride_file(&r, "a")->result, TRANSFER_ANSWERED);
     cr_expect_eq(r.out.class, ANSWER_REFRESH);
     cr_expect_eq(r.out.requests, 0);
     r.env.credentials = r.rig.credentials;
     scripted_free(r.rig.store.server);
-    cr_expect_eq(run_file(&r, "a")->result, TRANSFER_ANSWERED);
+    cr_expect_eq(ride_file(&r, "a")->result, TRANSFER_ANSWERED);
     cr_expect_eq(r.out.class, ANSWER_RETRY);
     cr_expect_eq(r.out.err.rc, RC_NET);
     cr_expect_eq(r.out.err.http_status, 0);
-    r.rig.store.server = scripted_new(NULL, NULL); /* for run_fini */
-    run_fini(&r);
+    r.rig.store.server = scripted_new(NULL, NULL); /* for ride_fini */
+    ride_fini(&r);
 }
 
 Test(transfer, a_clock_that_is_off_is_corrected_once_from_the_answer)
@@ -375,20 +240,20 @@ Test(transfer, a_clock_that_is_off_is_corrected_once_from_the_answer)
                                           "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"}};
     int64_t expected = 784111777 - clock_wall_now_ns() / CLOCK_NS_PER_S;
     struct scripts s;
-    struct run r;
+    struct ride r;
 
-    run_init(&r);
-    PLAY(&r, &s, once);
+    ride_init(&r);
+    RIDE_PLAY(&r, &s, once);
     rig_write(&r.rig, "a", "x\n", 2);
-    cr_expect_eq(run_file(&r, "a")->result, TRANSFER_STORED);
+    cr_expect_eq(ride_file(&r, "a")->result, TRANSFER_STORED);
     cr_expect_eq(r.out.requests, 2);
     cr_expect(r.offset_s <= expected && r.offset_s > expected - 5);
     r.rig.store.asked[REQUEST_PUT_OBJECT] = 0;
-    PLAY(&r, &s, ever);
-    cr_expect_eq(run_file(&r, "a")->result, TRANSFER_ANSWERED);
+    RIDE_PLAY(&r, &s, ever);
+    cr_expect_eq(ride_file(&r, "a")->result, TRANSFER_ANSWERED);
     cr_expect_eq(r.out.class, ANSWER_SKEW);
     cr_expect_eq(r.out.requests, 2);
-    run_fini(&r);
+    ride_fini(&r);
 }
 
 Test(transfer, a_digest_mismatch_is_tried_three_times_more_and_then_held)
@@ -398,21 +263,21 @@ Test(transfer, a_digest_mismatch_is_tried_three_times_more_and_then_held)
                                ever[] = {{REQUEST_PUT_OBJECT, 1, 9, 400, "BadDigest", NULL}};
 
     for (size_t i = 0; i < 2; i++) {
-        char *data = pattern(sizes[i], 5);
+        char *data = ride_pattern(sizes[i], 5);
         struct scripts s;
-        struct run r;
+        struct ride r;
 
-        run_init(&r);
-        PLAY(&r, &s, thrice);
+        ride_init(&r);
+        RIDE_PLAY(&r, &s, thrice);
         rig_write(&r.rig, "a", data, sizes[i]);
-        cr_expect_eq(run_file(&r, "a")->result, TRANSFER_STORED);
+        cr_expect_eq(ride_file(&r, "a")->result, TRANSFER_STORED);
         cr_expect_eq(r.out.requests, 4);
         r.rig.store.asked[REQUEST_PUT_OBJECT] = 0;
-        PLAY(&r, &s, ever);
-        cr_expect_eq(run_file(&r, "a")->result, TRANSFER_ANSWERED);
+        RIDE_PLAY(&r, &s, ever);
+        cr_expect_eq(ride_file(&r, "a")->result, TRANSFER_ANSWERED);
         cr_expect_eq(r.out.class, ANSWER_HOLD);
         cr_expect_eq(r.out.requests, 4);
-        run_fini(&r);
+        ride_fini(&r);
         free(data);
     }
 }
@@ -439,74 +304,74 @@ Test(transfer, an_object_that_cannot_be_read_is_held_but_a_refused_head_is_asked
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         struct scripts s;
-        struct run r;
+        struct ride r;
 
-        run_init(&r);
+        ride_init(&r);
         rig_write(&r.rig, "a", "x\n", 2);
-        store_has(&r, "a", "x\n", 2);
-        play(&r, &s, rows[i].at, rows[i].n);
-        cr_expect_eq(run_file(&r, "a")->result, rows[i].result, "row %zu", i);
+        ride_has(&r, "a", "x\n", 2);
+        ride_play(&r, &s, rows[i].at, rows[i].n);
+        cr_expect_eq(ride_file(&r, "a")->result, rows[i].result, "row %zu", i);
         cr_expect_eq(r.out.class, rows[i].class, "row %zu: %s", i, answer_class_name(r.out.class));
-        run_fini(&r);
+        ride_fini(&r);
     }
 }
 
 Test(transfer, a_file_that_is_not_what_was_accepted_is_not_sent)
 {
     struct transfer_job *job;
-    struct run r;
+    struct ride r;
     char path[100];
 
-    run_init(&r);
+    ride_init(&r);
     rig_write(&r.rig, "a", "first\n", 6);
     job = rig_job(&r.rig, "a", 1);
     unlinkat(r.rig.root_fd, "a", 0);
-    cr_expect_eq(run_job(&r, job)->result, TRANSFER_VANISHED);
+    cr_expect_eq(ride_job(&r, job)->result, TRANSFER_VANISHED);
 
     rig_write(&r.rig, "a", "first\n", 6);
     job = rig_job(&r.rig, "a", 1);
     job->id.mtime_ns -= CLOCK_NS_PER_S;
-    cr_expect_eq(run_job(&r, job)->result, TRANSFER_CHANGED);
+    cr_expect_eq(ride_job(&r, job)->result, TRANSFER_CHANGED);
     job = rig_job(&r.rig, "a", 1);
     job->id.ino++;
-    cr_expect_eq(run_job(&r, job)->result, TRANSFER_CHANGED);
+    cr_expect_eq(ride_job(&r, job)->result, TRANSFER_CHANGED);
     usleep(50000); /* no longer just written */
     job = rig_job(&r.rig, "a", 1);
     job->id.size += 10; /* longer when it was accepted, and not written to since */
-    cr_expect_eq(run_job(&r, job)->result, TRANSFER_SHRUNK);
+    cr_expect_eq(ride_job(&r, job)->result, TRANSFER_SHRUNK);
     cr_expect_eq(r.out.err.rc, RC_CORRUPT);
     job = rig_job(&r.rig, "a", 1);
     job->id.size += 10;
     job->id.mtime_ns -= CLOCK_NS_PER_S; /* somebody truncated it */
-    cr_expect_eq(run_job(&r, job)->result, TRANSFER_CHANGED);
+    cr_expect_eq(ride_job(&r, job)->result, TRANSFER_CHANGED);
 
     job = rig_job(&r.rig, "a", 1);
     linkat(r.rig.root_fd, "a", r.rig.root_fd, "second", 0);
-    cr_expect_eq(run_job(&r, job)->result, TRANSFER_CHANGED);
-    cr_expect_eq(run_job(&r, rig_job(&r.rig, "a", 1))->result, TRANSFER_CHANGED);
+    cr_expect_eq(ride_job(&r, job)->result, TRANSFER_CHANGED);
+    cr_expect_eq(ride_job(&r, rig_job(&r.rig, "a", 1))->result, TRANSFER_CHANGED);
     unlinkat(r.rig.root_fd, "second", 0);
 
     job = rig_job(&r.rig, "a", 1);
     unlinkat(r.rig.root_fd, "a", 0);
     symlinkat("/etc/passwd", r.rig.root_fd, "a");
-    cr_expect_eq(run_job(&r, job)->result, TRANSFER_CHANGED);
+    cr_expect_eq(ride_job(&r, job)->result, TRANSFER_CHANGED);
     unlinkat(r.rig.root_fd, "a", 0);
     mkfifoat(r.rig.root_fd, "a", 0600);
-    cr_expect_eq(run_file(&r, "a")->result, TRANSFER_CHANGED);
+    cr_expect_eq(ride_file(&r, "a")->result, TRANSFER_CHANGED);
     unlinkat(r.rig.root_fd, "a", 0);
     rig_write(&r.rig, "a", "first\n", 6);
     job = rig_job(&r.rig, "a", 1);
     free(job->path);
     snprintf(path, sizeof(path), "../%s/a", strrchr(r.rig.dir, '/') + 1);
     job->path = mem_strdup(path);
-    cr_expect_eq(run_job(&r, job)->result, TRANSFER_CHANGED);
+    cr_expect_eq(ride_job(&r, job)->result, TRANSFER_CHANGED);
     cr_expect_eq(r.rig.store.n, 0);
-    run_fini(&r);
+    ride_fini(&r);
 }
 
 /* While the store works on the n-th asking of op, something happens to the file. */
 struct meddler {
-    struct run *run;
+    struct ride *ride;
     enum request_op op;
     char what; /* 'a'ppend, 't'runcate, 'u'nlink, 'r'ewrite the same length */
 };
@@ -522,10 +387,10 @@ static bool meddle(struct mini_store *m, enum request_op op, unsigned seq,
     if (op != md->op || seq != 1)
         return false;
     if (md->what == 'u') {
-        unlinkat(md->run->rig.root_fd, "a", 0);
+        unlinkat(md->ride->rig.root_fd, "a", 0);
         return false;
     }
-    fd = openat(md->run->rig.root_fd, "a",
+    fd = openat(md->ride->rig.root_fd, "a",
                 O_WRONLY | (md->what == 'a'   ? O_APPEND
                             : md->what == 't' ? O_TRUNC
                                               : 0));
@@ -556,142 +421,18 @@ Test(transfer, a_file_that_changes_while_it_is_sent_is_not_stored_whatever_the_s
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-        char *data = pattern(rows[i].n, 3);
-        struct run r;
+        char *data = ride_pattern(rows[i].n, 3);
+        struct ride r;
         struct meddler md = {&r, rows[i].op, rows[i].what};
 
-        run_init(&r);
+        ride_init(&r);
         r.rig.store.fault = meddle;
         r.rig.store.arg = &md;
         rig_write(&r.rig, "a", data, rows[i].n);
-        cr_expect_eq(run_file(&r, "a")->result, rows[i].result, "row %zu: %s", i,
+        cr_expect_eq(ride_file(&r, "a")->result, rows[i].result, "row %zu: %s", i,
                      transfer_result_name(r.out.result));
         cr_expect_str_eq(r.rig.store.upload_id, "", "row %zu: an upload stayed behind", i);
-        run_fini(&r);
-        free(data);
-    }
-}
-
-Test(transfer, a_multipart_upload_tells_its_parts_and_goes_on_from_them)
-{
-    char *data = pattern(1500000, 3);
-    struct transfer_job *job;
-    struct scripts s;
-    struct run r;
-    static const struct script no_complete[] = {
-        {REQUEST_COMPLETE_MULTIPART, 1, 1, 500, "InternalError", NULL}};
-
-    run_init(&r);
-    rig_write(&r.rig, "a", data, 1500000);
-    PLAY(&r, &s, no_complete);
-    cr_expect_eq(run_file(&r, "a")->result, TRANSFER_ANSWERED);
-    cr_expect_eq(r.out.class, ANSWER_RETRY);
-    cr_assert_eq(r.n_progress, 6);
-    cr_expect(!r.progress[0].is_part);
-    cr_expect_str_eq(r.progress[0].upload_id, "upload-1");
-    cr_expect_str_eq(r.rig.store.upload_id, "upload-1"); /* kept */
-    job = rig_job(&r.rig, "a", 1);
-    job->upload_id = mem_strdup("upload-1");
-    job->part_bytes = r.progress[0].part_bytes;
-    job->parts = mem_alloc(6 * sizeof(*job->parts));
-    for (unsigned i = 1; i < 6; i++)
-        job->parts[job->n_parts++] = r.progress[i].part;
-    job->parts[5] = (struct transfer_part){.number = 99}; /* no such part */
-    job->n_parts++;
-    job->parts[1].sha256[0] ^= 1; /* recorded for other bytes: to be sent again */
-    job->parts[3].number = 0;     /* not recorded */
-    r.rig.store.asked[REQUEST_UPLOAD_PART] = 0;
-    cr_expect_eq(run_job(&r, job)->result, TRANSFER_STORED, "%s", r.out.err.text);
-    cr_expect_eq(r.rig.store.asked[REQUEST_UPLOAD_PART], 2);
-    cr_expect_eq(r.rig.store.asked[REQUEST_CREATE_MULTIPART], 1);
-    cr_expect_eq(r.n_progress, 2);
-    cr_expect(stored_is(&r, "a", data, 1500000));
-    run_fini(&r);
-    free(data);
-}
-
-Test(transfer, an_upload_that_is_gone_is_begun_anew_unless_it_had_been_completed)
-{
-    char *data = pattern(1500000, 3);
-
-    for (int completed = 0; completed < 2; completed++) {
-        struct transfer_job *job;
-        struct run r;
-
-        run_init(&r);
-        rig_write(&r.rig, "a", data, 1500000);
-        cr_expect_eq(run_file(&r, "a")->result, TRANSFER_STORED);
-        if (!completed)
-            store_has(&r, "a", "something else", 14);
-        job = rig_job(&r.rig, "a", 1);
-        job->upload_id = mem_strdup("upload-1");
-        job->part_bytes = r.progress[0].part_bytes;
-        job->parts = mem_alloc(5 * sizeof(*job->parts));
-        for (unsigned i = 1; i < 6; i++)
-            job->parts[job->n_parts++] = r.progress[i].part;
-        run_job(&r, job);
-        if (completed) {
-            cr_expect_eq(r.out.result, TRANSFER_VERIFIED);
-        } else {
-            cr_expect_eq(r.out.result, TRANSFER_ANSWERED);
-            cr_expect_eq(r.out.class, ANSWER_RESTART);
-        }
-        cr_expect_eq(r.rig.store.asked[REQUEST_CREATE_MULTIPART], 1);
-        run_fini(&r);
-    }
-    free(data);
-}
-
-Test(transfer, multipart_refusals_and_faults_end_as_they_should)
-{
-    static const struct script
-        refused[] = {{REQUEST_CREATE_MULTIPART, 1, 9, 403, "AccessDenied", NULL}},
-        signature[] = {{REQUEST_CREATE_MULTIPART, 1, 9, 403, "SignatureDoesNotMatch", NULL}},
-        no_id[] = {{REQUEST_CREATE_MULTIPART, 1, 9, 200, "x", NULL}},
-        late[] = {{REQUEST_COMPLETE_MULTIPART, 1, 9, 200, "InternalError", NULL}},
-        invalid[] = {{REQUEST_COMPLETE_MULTIPART, 1, 9, 400, "InvalidPart", NULL}},
-        part_once[] = {{REQUEST_UPLOAD_PART, 2, 2, 500, "InternalError", NULL}},
-        part_digest[] = {{REQUEST_UPLOAD_PART, 2, 4, 400, "BadDigest", NULL}},
-        part_denied[] = {{REQUEST_UPLOAD_PART, 3, 99, 403, "AccessDenied", NULL}},
-        part_gone[] = {{REQUEST_UPLOAD_PART, 3, 99, 404, "NoSuchUpload", NULL}};
-    static const struct {
-        const char *name;
-        const struct script *at;
-        size_t n;
-        enum transfer_result result;
-        enum answer_class class;
-        bool kept;
-    } rows[] = {
-        {"refused", refused, 1500000, TRANSFER_STORED, ANSWER_OK, false},
-        {"refused-too-large", refused, 5000000, TRANSFER_ANSWERED, ANSWER_HOLD, false},
-        {"signature", signature, 1500000, TRANSFER_ANSWERED, ANSWER_HOLD, false},
-        {"no-id", no_id, 1500000, TRANSFER_ANSWERED, ANSWER_RETRY, false},
-        {"late-error", late, 1500000, TRANSFER_ANSWERED, ANSWER_RETRY, true},
-        {"invalid-part", invalid, 1500000, TRANSFER_ANSWERED, ANSWER_RESTART, false},
-        {"part-once", part_once, 1500000, TRANSFER_STORED, ANSWER_OK, false},
-        {"part-digest", part_digest, 1500000, TRANSFER_STORED, ANSWER_OK, false},
-        {"part-denied", part_denied, 1500000, TRANSFER_ANSWERED, ANSWER_HOLD, true},
-        {"part-gone", part_gone, 1500000, TRANSFER_ANSWERED, ANSWER_RESTART, true},
-    };
-
-    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-        char *data = pattern(rows[i].n, 3);
-        struct scripts s;
-        struct run r;
-
-        run_init(&r);
-        rig_write(&r.rig, "a", data, rows[i].n);
-        play(&r, &s, rows[i].at, 1);
-        run_file(&r, "a");
-        cr_expect_eq(r.out.result, rows[i].result, "%s: %s", rows[i].name,
-                     transfer_result_name(r.out.result));
-        cr_expect_eq(r.out.class, rows[i].class, "%s: %s", rows[i].name,
-                     answer_class_name(r.out.class));
-        cr_expect_eq(r.rig.store.upload_id[0] != '\0', rows[i].kept, "%s: '%s'", rows[i].name,
-                     r.rig.store.upload_id);
-        cr_expect_eq(stored_is(&r, "a", data, rows[i].n), rows[i].result == TRANSFER_STORED);
-        cr_expect_eq(r.out.multipart_refused, i == 0, "%s", rows[i].name);
-        run_fini(&r);
+        ride_fini(&r);
         free(data);
     }
 }
@@ -701,20 +442,20 @@ Test(transfer, it_can_be_cancelled_at_any_time)
     static const size_t sizes[] = {5000, 200000, 3000000};
 
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-        char *data = pattern(sizes[i], 3);
+        char *data = ride_pattern(sizes[i], 3);
 
         for (int steps = 0; steps < 40; steps += 1 + steps / 4) {
-            struct run r;
+            struct ride r;
 
-            run_init(&r);
+            ride_init(&r);
             rig_write(&r.rig, "a", data, sizes[i]);
             for (int k = 0; k < 2; k++)
-                (void)transfer_start(&r.env, rig_job(&r.rig, "a", 1), on_done, &r);
+                (void)transfer_start(&r.env, rig_job(&r.rig, "a", 1), ride_done, &r);
             for (int k = 0; k < steps; k++)
                 loop_step(r.loop, false);
             if (steps % 2 == 0)
                 transfer_cancel_all(&r.env);
-            run_fini(&r); /* cancels what is left */
+            ride_fini(&r); /* cancels what is left */
             cr_expect_eq(r.done, 2);
         }
         free(data);

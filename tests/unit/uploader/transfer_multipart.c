@@ -1,0 +1,131 @@
+#include "tests/unit/uploader/transfer_rig.h"
+
+#include "base/mem.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+Test(transfer_multipart, a_multipart_upload_tells_its_parts_and_goes_on_from_them)
+{
+    char *data = ride_pattern(1500000, 3);
+    struct transfer_job *job;
+    struct scripts s;
+    struct ride r;
+    static const struct script no_complete[] = {
+        {REQUEST_COMPLETE_MULTIPART, 1, 1, 500, "InternalError", NULL}};
+
+    ride_init(&r);
+    rig_write(&r.rig, "a", data, 1500000);
+    RIDE_PLAY(&r, &s, no_complete);
+    cr_expect_eq(ride_file(&r, "a")->result, TRANSFER_ANSWERED);
+    cr_expect_eq(r.out.class, ANSWER_RETRY);
+    cr_assert_eq(r.n_progress, 6);
+    cr_expect(!r.progress[0].is_part);
+    cr_expect_str_eq(r.progress[0].upload_id, "upload-1");
+    cr_expect_str_eq(r.rig.store.upload_id, "upload-1"); /* kept */
+    job = rig_job(&r.rig, "a", 1);
+    job->upload_id = mem_strdup("upload-1");
+    job->part_bytes = r.progress[0].part_bytes;
+    job->parts = mem_alloc(6 * sizeof(*job->parts));
+    for (unsigned i = 1; i < 6; i++)
+        job->parts[job->n_parts++] = r.progress[i].part;
+    job->parts[5] = (struct transfer_part){.number = 99}; /* no such part */
+    job->n_parts++;
+    job->parts[1].sha256[0] ^= 1; /* recorded for other bytes: to be sent again */
+    job->parts[3].number = 0;     /* not recorded */
+    r.rig.store.asked[REQUEST_UPLOAD_PART] = 0;
+    cr_expect_eq(ride_job(&r, job)->result, TRANSFER_STORED, "%s", r.out.err.text);
+    cr_expect_eq(r.rig.store.asked[REQUEST_UPLOAD_PART], 2);
+    cr_expect_eq(r.rig.store.asked[REQUEST_CREATE_MULTIPART], 1);
+    cr_expect_eq(r.n_progress, 2);
+    cr_expect(ride_stored(&r, "a", data, 1500000));
+    ride_fini(&r);
+    free(data);
+}
+
+Test(transfer_multipart, an_upload_that_is_gone_is_begun_anew_unless_it_had_been_completed)
+{
+    char *data = ride_pattern(1500000, 3);
+
+    for (int completed = 0; completed < 2; completed++) {
+        struct transfer_job *job;
+        struct ride r;
+
+        ride_init(&r);
+        rig_write(&r.rig, "a", data, 1500000);
+        cr_expect_eq(ride_file(&r, "a")->result, TRANSFER_STORED);
+        if (!completed)
+            ride_has(&r, "a", "something else", 14);
+        job = rig_job(&r.rig, "a", 1);
+        job->upload_id = mem_strdup("upload-1");
+        job->part_bytes = r.progress[0].part_bytes;
+        job->parts = mem_alloc(5 * sizeof(*job->parts));
+        for (unsigned i = 1; i < 6; i++)
+            job->parts[job->n_parts++] = r.progress[i].part;
+        ride_job(&r, job);
+        if (completed) {
+            cr_expect_eq(r.out.result, TRANSFER_VERIFIED);
+        } else {
+            cr_expect_eq(r.out.result, TRANSFER_ANSWERED);
+            cr_expect_eq(r.out.class, ANSWER_RESTART);
+        }
+        cr_expect_eq(r.rig.store.asked[REQUEST_CREATE_MULTIPART], 1);
+        ride_fini(&r);
+    }
+    free(data);
+}
+
+Test(transfer_multipart, multipart_refusals_and_faults_end_as_they_should)
+{
+    static const struct script
+        refused[] = {{REQUEST_CREATE_MULTIPART, 1, 9, 403, "AccessDenied", NULL}},
+        signature[] = {{REQUEST_CREATE_MULTIPART, 1, 9, 403, "SignatureDoesNotMatch", NULL}},
+        no_id[] = {{REQUEST_CREATE_MULTIPART, 1, 9, 200, "x", NULL}},
+        late[] = {{REQUEST_COMPLETE_MULTIPART, 1, 9, 200, "InternalError", NULL}},
+        invalid[] = {{REQUEST_COMPLETE_MULTIPART, 1, 9, 400, "InvalidPart", NULL}},
+        part_once[] = {{REQUEST_UPLOAD_PART, 2, 2, 500, "InternalError", NULL}},
+        part_digest[] = {{REQUEST_UPLOAD_PART, 2, 4, 400, "BadDigest", NULL}},
+        part_denied[] = {{REQUEST_UPLOAD_PART, 3, 99, 403, "AccessDenied", NULL}},
+        part_gone[] = {{REQUEST_UPLOAD_PART, 3, 99, 404, "NoSuchUpload", NULL}};
+    static const struct {
+        const char *name;
+        const struct script *at;
+        size_t n;
+        enum transfer_result result;
+        enum answer_class class;
+        bool kept;
+    } rows[] = {
+        {"refused", refused, 1500000, TRANSFER_STORED, ANSWER_OK, false},
+        {"refused-too-large", refused, 5000000, TRANSFER_ANSWERED, ANSWER_HOLD, false},
+        {"signature", signature, 1500000, TRANSFER_ANSWERED, ANSWER_HOLD, false},
+        {"no-id", no_id, 1500000, TRANSFER_ANSWERED, ANSWER_RETRY, false},
+        {"late-error", late, 1500000, TRANSFER_ANSWERED, ANSWER_RETRY, true},
+        {"invalid-part", invalid, 1500000, TRANSFER_ANSWERED, ANSWER_RESTART, false},
+        {"part-once", part_once, 1500000, TRANSFER_STORED, ANSWER_OK, false},
+        {"part-digest", part_digest, 1500000, TRANSFER_STORED, ANSWER_OK, false},
+        {"part-denied", part_denied, 1500000, TRANSFER_ANSWERED, ANSWER_HOLD, true},
+        {"part-gone", part_gone, 1500000, TRANSFER_ANSWERED, ANSWER_RESTART, true},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        char *data = ride_pattern(rows[i].n, 3);
+        struct scripts s;
+        struct ride r;
+
+        ride_init(&r);
+        rig_write(&r.rig, "a", data, rows[i].n);
+        ride_play(&r, &s, rows[i].at, 1);
+        ride_file(&r, "a");
+        cr_expect_eq(r.out.result, rows[i].result, "%s: %s", rows[i].name,
+                     transfer_result_name(r.out.result));
+        cr_expect_eq(r.out.class, rows[i].class, "%s: %s", rows[i].name,
+                     answer_class_name(r.out.class));
+        cr_expect_eq(r.rig.store.upload_id[0] != '\0', rows[i].kept, "%s: '%s'", rows[i].name,
+                     r.rig.store.upload_id);
+        cr_expect_eq(ride_stored(&r, "a", data, rows[i].n), rows[i].result == TRANSFER_STORED);
+        cr_expect_eq(r.out.multipart_refused, i == 0, "%s", rows[i].name);
+        ride_fini(&r);
+        free(data);
+    }
+}

@@ -1,0 +1,53 @@
+/* The line of calls that wait for a connection or for their turn under the bandwidth limit. */
+#include "uploader/http_int.h"
+
+#include "base/clock.h"
+
+#define IDLE_CREDIT_NS (CLOCK_NS_PER_S / 10) /* what an idle line may be ahead afterwards */
+
+void http_line_add(struct http_line *l, struct http_call *call)
+{
+    call->next_ = NULL;
+    if (l->last != NULL)
+        l->last->next_ = call;
+    else
+        l->first = call;
+    l->last = call;
+}
+
+void http_line_remove(struct http_line *l, struct http_call *call)
+{
+    struct http_call *before = NULL;
+
+    for (struct http_call *at = l->first; at != call; at = at->next_) {
+        BUG_ON(at == NULL);
+        before = at;
+    }
+    if (before != NULL)
+        before->next_ = call->next_;
+    else
+        l->first = call->next_;
+    if (l->last == call)
+        l->last = before;
+    call->next_ = NULL;
+}
+
+struct http_call *http_line_take(struct http_line *l, int64_t now_ns, uint64_t *wait_ms)
+{
+    struct http_call *call = l->first;
+
+    *wait_ms = 0;
+    if (call == NULL)
+        return NULL;
+    if (l->bytes_per_second > 0 && call->body.size > 0) {
+        if (l->free_ns > now_ns) {
+            *wait_ms = (uint64_t)((l->free_ns - now_ns) / CLOCK_NS_PER_MS) + 1;
+            return NULL;
+        }
+        if (l->free_ns < now_ns - IDLE_CREDIT_NS)
+            l->free_ns = now_ns - IDLE_CREDIT_NS;
+        l->free_ns += (int64_t)((double)call->body.size * 1e9 / (double)l->bytes_per_second);
+    }
+    http_line_remove(l, call);
+    return call;
+}
