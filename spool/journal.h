@@ -2,8 +2,8 @@
  *
  * P3: a caller is told of its record only after the fdatasync of the bytes that hold it. After a
  * failed one the journal is poisoned: everything waiting fails, appends fail, until it has been
- * reopened, its durable part re-read, and a new segment begun (by itself, 1 s to 30 s apart). The new
- * segment's first sequence makes void whatever may lie behind the durable part.
+ * reopened, its durable part re-read, and a new segment begun (by itself, 1 s to 30 s apart). The
+ * new segment's first sequence makes void whatever may lie behind the durable part.
  */
 #ifndef SPOOL_JOURNAL_H
 #define SPOOL_JOURNAL_H
@@ -14,9 +14,9 @@
 
 struct journal_cfg {
     const struct fsio *fs;
-    int dirfd;              /* the directory of the segments; borrowed */
-    struct loop *loop;      /* NULL: commits happen in journal_flush, on the caller's thread (tests) */
-    uint32_t segment_bytes; /* 16 MiB at most and by default (0) */
+    int dirfd;         /* the directory of the segments; borrowed */
+    struct loop *loop; /* NULL: commits happen in journal_flush, on the caller's thread (tests) */
+    uint32_t segment_bytes;        /* 16 MiB at most and by default (0) */
     int64_t (*wall_ns)(void *arg); /* NULL: clock_wall_now_ns */
     void *wall_arg;
     void (*poisoned)(void *arg, bool is, const struct err *why); /* told of changes; NULL allowed */
@@ -32,8 +32,8 @@ struct journal_reader {
     void *arg;
 };
 
-/* Read all segments as a stream, set damaged ones aside (moved to quarantine/ with a .reason, told in
- * the log), be ready to append. P4: it always starts unless the directory itself cannot be used
+/* Read all segments as a stream, set damaged ones aside (moved to quarantine/ with a .reason, told
+ * in the log), be ready to append. P4: it always starts unless the directory itself cannot be used
  * (RC_DENIED, RC_IO, RC_FULL with the path). What was read of the newest segment is written again
  * and synced before it is trusted: a page whose write-back failed is clean in memory only.
  * *lost is set when something was quarantined: the spool must be walked. */
@@ -63,8 +63,8 @@ bool journal_is_idle(const struct journal *j);
 enum rc journal_read(struct journal *j, record_place at, char *buf, struct record *r,
                      struct err *e) MUST_CHECK;
 
-/* The oldest segment that is not the one being written: its number and the time of its newest record.
- * RC_ABSENT: there is none. */
+/* The oldest segment that is not the one being written: its number and the time of its newest
+ * record. RC_ABSENT: there is none. */
 enum rc journal_oldest(const struct journal *j, uint32_t *segment, int64_t *newest_ns) MUST_CHECK;
 /* Remove it (unlink, fsync the directory). */
 enum rc journal_drop_oldest(struct journal *j, struct err *e) MUST_CHECK;
@@ -80,10 +80,11 @@ struct journal_stats {
 };
 void journal_stats(const struct journal *j, struct journal_stats *out);
 
-/* Offline: read every segment under dirfd; each record to reader (may be NULL), each fault to fault:
- * segment, offset, reason, and whether it is legal (a torn tail of the newest). With fix, damaged
- * segments are copied to quarantine/ first and then cut or rewritten with the records that are
- * whole. Returns RC_OK: no illegal fault; RC_CORRUPT: at least one (mended if fix); RC_IO, RC_DENIED. */
+/* Offline: read every segment under dirfd; each record to reader (may be NULL), each fault to
+ * fault: segment, offset, reason, and whether it is legal (a torn tail of the newest). With fix,
+ * damaged segments are copied to quarantine/ first and then cut or rewritten with the records that
+ * are whole. Returns RC_OK: no illegal fault; RC_CORRUPT: at least one (mended if fix); RC_IO,
+ * RC_DENIED. */
 struct journal_fault {
     uint32_t segment;
     uint64_t offset;
@@ -94,7 +95,7 @@ struct journal_fault {
 struct journal_verify_cfg {
     const struct fsio *fs;
     int dirfd;
-    const struct journal_reader *reader; /* NULL allowed */
+    const struct journal_reader *reader;                     /* NULL allowed */
     void (*fault)(void *arg, const struct journal_fault *f); /* NULL allowed */
     void *arg;
     bool fix;

@@ -31,8 +31,8 @@ static const struct {
     const char *name;
     unsigned fields;
 } types[] = {
-    [RECORD_ACCEPTED] = {"accepted",
-                         HAS_LINK | HAS_IDENTITY | HAS_ACCEPTED | HAS_PATH | HAS_EVENT_TYPE | HAS_WHY},
+    [RECORD_ACCEPTED] = {"accepted", HAS_LINK | HAS_IDENTITY | HAS_ACCEPTED | HAS_PATH |
+                                         HAS_EVENT_TYPE | HAS_WHY},
     [RECORD_ATTEMPT] = {"attempt", HAS_LINK | HAS_ATTEMPTS | HAS_ANSWER | HAS_WHY},
     [RECORD_PART] = {"part", HAS_LINK | HAS_PART | HAS_SHA256 | HAS_ETAG | HAS_UPLOAD},
     [RECORD_DELIVERED] = {"delivered", HAS_LINK | HAS_IDENTITY | HAS_ACCEPTED | HAS_FIRST_TRY |

@@ -37,11 +37,11 @@ enum record_type {
 const char *record_type_name(enum record_type t); /* "accepted", … */
 
 enum record_flag {
-    RECORD_VERIFIED = 1, /* DELIVERED: by comparing after a 412 */
-    RECORD_KEPT = 2,     /* RETIRED: the file stays where it is; ACCEPTED: carried over, kept */
+    RECORD_VERIFIED = 1,     /* DELIVERED: by comparing after a 412 */
+    RECORD_KEPT = 2,         /* RETIRED: the file stays where it is; ACCEPTED: carried over, kept */
     RECORD_CARRIED_HELD = 4, /* ACCEPTED: carried over from an older segment, held */
-    RECORD_ARCHIVED = 8, /* RETIRED: moved to the archive */
-    RECORD_GONE = 16,    /* RETIRED: the file was not there any more */
+    RECORD_ARCHIVED = 8,     /* RETIRED: moved to the archive */
+    RECORD_GONE = 16,        /* RETIRED: the file was not there any more */
 };
 
 /* A string inside a record: not NUL-terminated. */
@@ -63,26 +63,29 @@ struct record {
                            the file of that path that it replaces, or 0 */
     int64_t at_ns;      /* wall clock */
     struct identity id; /* ACCEPTED, DELIVERED, REJECTED */
-    struct record_text path;       /* ACCEPTED, DELIVERED, REJECTED */
-    struct record_text event_type; /* ACCEPTED, DELIVERED */
-    struct record_text key;        /* DELIVERED: under which it is stored */
+    struct record_text path;                         /* ACCEPTED, DELIVERED, REJECTED */
+    struct record_text event_type;                   /* ACCEPTED, DELIVERED */
+    struct record_text key;                          /* DELIVERED: under which it is stored */
     struct record_text etag, version_id, request_id; /* DELIVERED; PART: etag */
-    struct record_text upload_id;  /* PART */
-    struct record_text code, text; /* ATTEMPT, HELD, REJECTED, FORGOTTEN; ACCEPTED when carried held */
-    uint8_t sha256[SHA256_SIZE];   /* DELIVERED, PART */
-    int64_t accepted_ns, first_try_ns; /* DELIVERED; ACCEPTED when carried over: accepted_ns, else 0 */
-    uint32_t attempts;             /* ATTEMPT, DELIVERED */
-    uint16_t http_status;          /* ATTEMPT */
-    uint8_t answer_class;          /* ATTEMPT: enum answer_class of the uploader, a number here */
-    uint32_t part_number;          /* PART */
-    uint64_t part_bytes;           /* PART */
+    struct record_text upload_id;                    /* PART */
+    struct record_text code,
+        text; /* ATTEMPT, HELD, REJECTED, FORGOTTEN; ACCEPTED when carried held */
+    uint8_t sha256[SHA256_SIZE]; /* DELIVERED, PART */
+    int64_t accepted_ns,
+        first_try_ns;     /* DELIVERED; ACCEPTED when carried over: accepted_ns, else 0 */
+    uint32_t attempts;    /* ATTEMPT, DELIVERED */
+    uint16_t http_status; /* ATTEMPT */
+    uint8_t answer_class; /* ATTEMPT: enum answer_class of the uploader, a number here */
+    uint32_t part_number; /* PART */
+    uint64_t part_bytes;  /* PART */
 };
 
-/* Append the encoded record to out. segment goes into the CRC, so that a record in the wrong segment
- * is not taken for one. RC_LIMIT: over RECORD_MAX, or a path over RECORD_PATH_MAX (texts are the
- * caller's to cut); nothing was appended. */
+/* Append the encoded record to out. segment goes into the CRC, so that a record in the wrong
+ * segment is not taken for one. RC_LIMIT: over RECORD_MAX, or a path over RECORD_PATH_MAX (texts
+ * are the caller's to cut); nothing was appended. */
 enum rc record_encode(struct buf *out, const struct record *r, uint32_t segment) MUST_CHECK;
-/* Give the encoded record of len bytes at data another sequence, place in its commit and segment. */
+/* Give the encoded record of len bytes at data another sequence, place in its commit and segment.
+ */
 void record_seal(char *data, size_t len, uint64_t seq, uint32_t nth, uint32_t segment);
 
 /* Look at the n bytes from the record's first on. RC_OK: *r is decoded, its texts point into data,

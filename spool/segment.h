@@ -30,8 +30,8 @@ void segment_name(char out[SEGMENT_NAME_SIZE], uint32_t number);
 bool segment_parse_name(const char *name, uint32_t *number);
 
 void segment_encode_header(char out[SEGMENT_HEADER_SIZE], const struct segment_header *h);
-/* data: the first n bytes of the file that is named for `number`. RC_CORRUPT: damaged, or of another
- * number; RC_LIMIT: of a newer version than we know. */
+/* data: the first n bytes of the file that is named for `number`. RC_CORRUPT: damaged, or of
+ * another number; RC_LIMIT: of a newer version than we know. */
 enum rc segment_decode_header(const char *data, size_t n, uint32_t number, struct segment_header *h,
                               struct err *e) MUST_CHECK;
 
@@ -50,8 +50,9 @@ void segment_reader_free(struct segment_reader *s); /* no segment open; NULL all
 enum rc segment_open(struct segment_reader *s, uint32_t number, bool rewrite,
                      struct segment_header *h, struct err *e) MUST_CHECK;
 /* The next record; its texts are valid until the next call. RC_ABSENT: the end, nothing but zeros
- * follows. RC_AGAIN: the file ends within a record. RC_CORRUPT: damage. RC_IO: the disk does not give
- * the bytes. After all but RC_OK: why in e (not for RC_ABSENT), and segment_end tells where. */
+ * follows. RC_AGAIN: the file ends within a record. RC_CORRUPT: damage. RC_IO: the disk does not
+ * give the bytes. After all but RC_OK: why in e (not for RC_ABSENT), and segment_end tells where.
+ */
 enum rc segment_next(struct segment_reader *s, struct record *r, struct err *e) MUST_CHECK;
 /* The record just given is not to count: it is not written again, and segment_end is its begin.
  * segment_resync may find it again. */
