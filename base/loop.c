@@ -15,6 +15,11 @@
 
 struct loop {
     uv_loop_t uv;
+    /* One handle for all: libuv would run the youngest of several first, and what it hands over
+     * then misses what the older ones are about to bring. */
+    uv_prepare_t prepare;
+    struct loop_prepare *first, *last;
+    struct loop_prepare *next; /* while they run: the one that is next */
 };
 
 /* Says which call failed and why; the line number alone would not tell EMFILE from EBADF. */
@@ -30,6 +35,7 @@ struct loop *loop_new(void)
 {
     struct loop *l = mem_alloc(sizeof *l);
     must(uv_loop_init(&l->uv), "uv_loop_init");
+    must(uv_prepare_init(&l->uv, &l->prepare), "uv_prepare_init");
     return l;
 }
 
@@ -37,6 +43,8 @@ void loop_free(struct loop *l)
 {
     if (!l)
         return;
+    BUG_ON(l->first != NULL); /* it would not be seen below */
+    uv_close((uv_handle_t *)&l->prepare, NULL);
     /* Only close callbacks are left to run, if the caller kept the contract: one round, or some
      * more where a signal is on its way through libuv's pipe. */
     for (int rounds = 0; rounds < 16 && uv_loop_alive(&l->uv); rounds++)
@@ -258,30 +266,47 @@ void loop_work(struct loop *l, void (*run)(void *arg), void (*done)(void *arg), 
 }
 
 struct loop_prepare {
-    uv_prepare_t uv;
+    struct loop *loop;
+    struct loop_prepare *before, *after;
     void (*cb)(void *arg);
     void *arg;
 };
-_Static_assert(offsetof(struct loop_prepare, uv) == 0, "free_handle");
 
 static void preparing(uv_prepare_t *uv)
 {
-    struct loop_prepare *p = (struct loop_prepare *)uv;
-    p->cb(p->arg);
+    struct loop *l = (struct loop *)(void *)((char *)uv - offsetof(struct loop, prepare));
+    for (struct loop_prepare *p = l->first; p; p = l->next) {
+        l->next = p->after;
+        p->cb(p->arg); /* may free any of them */
+    }
 }
 
 struct loop_prepare *loop_prepare_new(struct loop *l, void (*cb)(void *arg), void *arg)
 {
     struct loop_prepare *p = mem_alloc(sizeof *p);
+    p->loop = l;
     p->cb = cb;
     p->arg = arg;
-    must(uv_prepare_init(&l->uv, &p->uv), "uv_prepare_init");
-    must(uv_prepare_start(&p->uv, preparing), "uv_prepare_start");
+    p->before = l->last;
+    if (l->last)
+        l->last->after = p;
+    else
+        l->first = p;
+    l->last = p;
+    must(uv_prepare_start(&l->prepare, preparing), "uv_prepare_start");
     return p;
 }
 
 void loop_prepare_free(struct loop_prepare *p)
 {
-    if (p)
-        uv_close((uv_handle_t *)&p->uv, free_handle);
+    if (!p)
+        return;
+    struct loop *l = p->loop;
+    *(p->before ? &p->before->after : &l->first) = p->after;
+    *(p->after ? &p->after->before : &l->last) = p->before;
+    if (l->next == p)
+        l->next = p->after;
+    if (!l->first)
+        must(uv_prepare_stop(&l->prepare), "uv_prepare_stop");
+    free(p);
 }

@@ -52,7 +52,9 @@ void loop_signal_free(struct loop_signal *s);
 /* Run `run` on a pool thread, then `done` on the loop's thread. Never fails. */
 void loop_work(struct loop *l, void (*run)(void *arg), void (*done)(void *arg), void *arg);
 
-/* `cb` runs just before the loop waits: the place to hand over what the round gathered. */
+/* `cb` runs just before the loop waits: the place to hand over what the round gathered. Several run
+ * in the order in which they were made, so whoever hands over what others bring is made after them.
+ */
 struct loop_prepare;
 struct loop_prepare *loop_prepare_new(struct loop *l, void (*cb)(void *arg), void *arg);
 void loop_prepare_free(struct loop_prepare *p);

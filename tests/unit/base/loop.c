@@ -265,6 +265,63 @@ Test(loop, prepare_runs_after_the_timers_of_a_round_and_before_it_waits)
     loop_free(s.loop);
 }
 
+static void prepare_second(void *arg)
+{
+    struct seen *s = arg;
+    s->order[s->count++ % 8] = 'q';
+}
+
+static void prepare_and_free(void *arg)
+{
+    struct seen *s = arg;
+    s->order[s->count++ % 8] = 'f';
+    loop_prepare_free(s->prepare);
+    s->prepare = NULL;
+}
+
+Test(loop, prepares_run_in_the_order_in_which_they_were_made)
+{
+    struct seen s = {.loop = loop_new()};
+    struct loop_prepare *first = loop_prepare_new(s.loop, prepare_first, &s);
+    struct loop_prepare *second = loop_prepare_new(s.loop, prepare_second, &s);
+    loop_step(s.loop, false);
+    cr_assert_eq(s.count, 2);
+    cr_assert_eq(s.order[0], 'p');
+    cr_assert_eq(s.order[1], 'q');
+    loop_prepare_free(first);
+    first = loop_prepare_new(s.loop, prepare_first, &s);
+    loop_step(s.loop, false);
+    cr_assert_eq(s.count, 4);
+    cr_assert_eq(s.order[2], 'q');
+    cr_assert_eq(s.order[3], 'p');
+    loop_prepare_free(first);
+    loop_prepare_free(second);
+    loop_free(s.loop);
+}
+
+Test(loop, a_prepare_may_free_itself_or_the_one_after_it)
+{
+    struct seen s = {.loop = loop_new()};
+    struct loop_prepare *first = loop_prepare_new(s.loop, prepare_and_free, &s);
+    s.prepare = loop_prepare_new(s.loop, prepare_first, &s);
+    struct loop_prepare *third = loop_prepare_new(s.loop, prepare_second, &s);
+    loop_step(s.loop, false);
+    cr_assert_eq(s.count, 2);
+    cr_assert_eq(s.order[0], 'f');
+    cr_assert_eq(s.order[1], 'q');
+    s.prepare = first;
+    loop_step(s.loop, false);
+    cr_assert_eq(s.count, 4);
+    cr_assert_eq(s.order[2], 'f');
+    cr_assert_eq(s.order[3], 'q');
+    loop_step(s.loop, false);
+    cr_assert_eq(s.count, 5);
+    loop_prepare_free(third);
+    loop_step(s.loop, false);
+    cr_assert_eq(s.count, 5);
+    loop_free(s.loop);
+}
+
 Test(loop, it_does_not_wait_for_what_cannot_happen)
 {
     struct seen s = {.loop = loop_new()};
