@@ -1,72 +1,18 @@
-/* A file system in memory whose disk is a second copy: an inode has the bytes that readers see and
- * the bytes that survive, and a list of changes that a sync would carry over. Directories keep
- * their changes in one log for all, since a rename changes two of them at once.
+/* The calls of the failing file system: each may be told to fail, and then does what its plan says.
+ * The rest is what a small file system does, on the inodes of faultfs_disk.c.
  */
-#include "tests/torture/faultfs.h"
+#include "tests/torture/faultfs_int.h"
 
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { SECTOR = 512, FDS = 256, FD_BASE = 1000, FILE_MAX = 64 * 1024 * 1024 };
-
-struct bytes {
-    char *data;
-    size_t n, cap;
-};
-
-/* A change of a file that is not on the disk: bytes written, or a new length (data NULL). */
-struct change {
-    struct change *next;
-    uint64_t offset;
-    size_t n;
-    char *data;
-};
-
-struct name {
-    struct name *next;
-    char text[NAME_MAX + 1];
-    struct inode *inode;
-};
-
-struct inode {
-    struct inode *next; /* of all */
-    uint64_t number;
-    mode_t mode;
-    int64_t mtime_ns, ctime_ns;
-    struct bytes seen, disk;
-    struct change *changes, **changes_end;
-    struct name *names, *disk_names; /* of a directory */
-};
-
-/* A change of names that is not on the disk: one removed and one put, either may be none. */
-struct naming {
-    struct naming *next;
-    struct inode *from_dir, *to_dir;
-    char from[NAME_MAX + 1], to[NAME_MAX + 1];
-    struct inode *inode;
-};
-
-struct faultfs {
-    struct fsio fsio;
-    pthread_mutex_t lock;
-    struct inode *inodes, *root;
-    struct inode *fds[FDS];
-    struct naming *namings, **namings_end;
-    uint64_t last_number;
-    int64_t now_ns;
-    uint64_t calls[FAULTFS_CALL_COUNT_];
-    struct faultfs_plan plan;
-    uint64_t counted; /* of the plan's calls, since armed */
-    bool armed, fired, dark;
-};
+enum { FD_BASE = 1000, FILE_MAX = 64 * 1024 * 1024 };
 
 static const char *const call_names[] = {
     [FAULTFS_ANY] = "any",           [FAULTFS_OPEN] = "open",     [FAULTFS_CLOSE] = "close",
@@ -81,191 +27,6 @@ const char *faultfs_call_name(enum faultfs_call call)
 {
     return call_names[call];
 }
-
-/* ---- bytes and names ---- */
-
-static void bytes_resize(struct bytes *b, size_t n)
-{
-    if (n > b->cap) {
-        b->cap = n * 2;
-        b->data = mem_resize(b->data, b->cap, 1);
-    }
-    if (n > b->n)
-        memset(b->data + b->n, 0, n - b->n);
-    b->n = n;
-}
-
-static void bytes_write(struct bytes *b, uint64_t offset, const void *data, size_t n)
-{
-    if (offset + n > b->n)
-        bytes_resize(b, (size_t)offset + n);
-    if (n > 0)
-        memcpy(b->data + offset, data, n);
-}
-
-static struct name *find_name(struct name *list, const char *text)
-{
-    while (list && strcmp(list->text, text) != 0)
-        list = list->next;
-    return list;
-}
-
-static void put_name(struct name **list, const char *text, struct inode *inode)
-{
-    struct name *n = find_name(*list, text);
-    if (!n) {
-        n = mem_alloc(sizeof *n);
-        (void)snprintf(n->text, sizeof n->text, "%s", text);
-        n->next = *list;
-        *list = n;
-    }
-    n->inode = inode;
-}
-
-static void remove_name(struct name **list, const char *text)
-{
-    for (; *list; list = &(*list)->next)
-        if (strcmp((*list)->text, text) == 0) {
-            struct name *gone = *list;
-            *list = gone->next;
-            free(gone);
-            return;
-        }
-}
-
-static void free_names(struct name **list)
-{
-    while (*list)
-        remove_name(list, (*list)->text);
-}
-
-static void copy_names(struct name **to, const struct name *from)
-{
-    free_names(to);
-    for (; from; from = from->next)
-        put_name(to, from->text, from->inode);
-}
-
-/* ---- what reaches the disk ---- */
-
-static void add_change(struct inode *i, uint64_t offset, const void *data, size_t n)
-{
-    struct change *c = mem_alloc(sizeof *c);
-    c->offset = offset;
-    c->n = n;
-    if (data) {
-        c->data = mem_alloc(n);
-        memcpy(c->data, data, n);
-    }
-    *i->changes_end = c;
-    i->changes_end = &c->next;
-}
-
-static uint64_t coin(uint64_t *seed)
-{
-    *seed ^= *seed << 13;
-    *seed ^= *seed >> 7;
-    *seed ^= *seed << 17;
-    return *seed >> 11;
-}
-
-/* Carry a file's changes over to the disk and forget them. seed: NULL for all of them, else those
- * sectors that its coin says. */
-static void settle_file(struct inode *i, uint64_t *seed)
-{
-    while (i->changes) {
-        struct change *c = i->changes;
-        i->changes = c->next;
-        if (!c->data && (!seed || coin(seed) % 2))
-            bytes_resize(&i->disk, (size_t)c->offset);
-        for (size_t at = 0; c->data && at < c->n;) {
-            size_t n = SECTOR - (size_t)((c->offset + at) % SECTOR);
-            if (n > c->n - at)
-                n = c->n - at;
-            if (!seed || coin(seed) % 2)
-                bytes_write(&i->disk, c->offset + at, c->data + at, n);
-            at += n;
-        }
-        free(c->data);
-        free(c);
-    }
-    i->changes_end = &i->changes;
-}
-
-static void lose_changes(struct inode *i)
-{
-    while (i->changes) {
-        struct change *c = i->changes;
-        i->changes = c->next;
-        free(c->data);
-        free(c);
-    }
-    i->changes_end = &i->changes;
-}
-
-static void apply_naming(const struct naming *n)
-{
-    if (n->from_dir)
-        remove_name(&n->from_dir->disk_names, n->from);
-    if (n->to_dir)
-        put_name(&n->to_dir->disk_names, n->to, n->inode);
-}
-
-/* Take the changes of names that touch dir (NULL: all) off the log; apply the first `keep` of them.
- */
-static void settle_names(struct faultfs *f, const struct inode *dir, uint64_t keep)
-{
-    struct naming **at = &f->namings;
-    while (*at) {
-        struct naming *n = *at;
-        if (dir && n->from_dir != dir && n->to_dir != dir) {
-            at = &n->next;
-            continue;
-        }
-        if (keep > 0) {
-            apply_naming(n);
-            keep--;
-        }
-        *at = n->next;
-        free(n);
-    }
-    f->namings_end = at;
-}
-
-/* Remove one name and put another, in the cache, and note it. */
-static void change_names(struct faultfs *f, struct inode *from_dir, const char *from,
-                         struct inode *to_dir, const char *to, struct inode *inode)
-{
-    struct naming *n = mem_alloc(sizeof *n);
-    n->from_dir = from_dir;
-    n->to_dir = to_dir;
-    n->inode = inode;
-    if (from_dir) {
-        (void)snprintf(n->from, sizeof n->from, "%s", from);
-        remove_name(&from_dir->names, from);
-    }
-    if (to_dir) {
-        (void)snprintf(n->to, sizeof n->to, "%s", to);
-        put_name(&to_dir->names, to, inode);
-    }
-    *f->namings_end = n;
-    f->namings_end = &n->next;
-    inode->ctime_ns = ++f->now_ns;
-}
-
-static struct inode *new_inode(struct faultfs *f, mode_t mode)
-{
-    struct inode *i = mem_alloc(sizeof *i);
-    i->number = ++f->last_number;
-    i->mode = mode;
-    i->mtime_ns = i->ctime_ns = ++f->now_ns;
-    i->changes_end = &i->changes;
-    i->next = f->inodes;
-    f->inodes = i;
-    return i;
-}
-
-/* ---- calls ---- */
 
 /* Every call begins here, with the lock held on return. 0: go on; HALF: do half of it; else what to
  * return. */
@@ -301,12 +62,12 @@ static ssize_t end(struct faultfs *f, ssize_t result)
 
 static struct inode *of_fd(struct faultfs *f, int fd)
 {
-    return fd >= FD_BASE && fd < FD_BASE + FDS ? f->fds[fd - FD_BASE] : NULL;
+    return fd >= FD_BASE && fd < FD_BASE + FAULTFS_FDS ? f->fds[fd - FD_BASE] : NULL;
 }
 
 static int new_fd(struct faultfs *f, struct inode *i)
 {
-    for (int n = 0; n < FDS; n++)
+    for (int n = 0; n < FAULTFS_FDS; n++)
         if (!f->fds[n]) {
             f->fds[n] = i;
             return FD_BASE + n;
