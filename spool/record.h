@@ -20,6 +20,7 @@
 
 /* Where a record lies: segment number * 2^24 + offset. 0 is no place. */
 #define RECORD_OFFSET_BITS 24
+#define RECORD_SEGMENT_MAX ((1u << 23) - 1) /* the index keeps a place in 44 bits */
 /* A number, not a struct: kept packed in the index and the deques. */
 typedef uint64_t record_place;
 

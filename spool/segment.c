@@ -38,7 +38,7 @@ bool segment_parse_name(const char *name, uint32_t *number)
             return false;
         n = n * 10 + (uint64_t)(name[i] - '0');
     }
-    if (n == 0 || n > UINT32_MAX)
+    if (n == 0 || n > RECORD_SEGMENT_MAX)
         return false;
     *number = (uint32_t)n;
     return true;

@@ -15,8 +15,9 @@ Test(segment, only_sixteen_digits_and_seg_are_a_name)
         uint32_t number; /* 0: no name */
     } names[] = {
         {"0000000000000001.seg", 1},
-        {"0000004294967295.seg", UINT32_MAX},
-        {"0000004294967296.seg", 0},
+        {"0000000008388607.seg", RECORD_SEGMENT_MAX},
+        {"0000000008388608.seg", 0},
+        {"0000004294967297.seg", 0},
         {"9999999999999999.seg", 0},
         {"0000000000000000.seg", 0},
         {"000000000000001.seg", 0},
