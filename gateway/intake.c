@@ -26,7 +26,6 @@ struct admission {
     char *path;
     size_t n;
     enum admit_trust trust;
-    bool linked_is_final;
     struct admit_result result;
 };
 
@@ -77,8 +76,6 @@ void intake_candidate(void *arg, const char *path, size_t n, enum watcher_trust 
     a->path = mem_strndup(path, n);
     a->n = n;
     a->trust = trust == WATCHER_MOVED ? ADMIT_MOVED : ADMIT_QUIET;
-    /* A second look comes as QUIET: by then link(2) and unlink(2) are both over. */
-    a->linked_is_final = trust == WATCHER_QUIET;
 }
 
 static void admissions_run(void *arg, void *items, size_t n)
@@ -95,8 +92,7 @@ static void admissions_run(void *arg, void *items, size_t n)
         .arg = p,
     };
     for (size_t i = 0; i < n; i++)
-        admit_file(&cfg, a[i].path, a[i].n, a[i].trust, a[i].linked_is_final, clock_wall_now_ns(),
-                   &a[i].result);
+        admit_file(&cfg, a[i].path, a[i].n, a[i].trust, clock_wall_now_ns(), &a[i].result);
 }
 
 /* ---- accepting ---- */
@@ -237,9 +233,9 @@ static void act_on_verdict(struct pipeline *p, const struct admission *a)
         accept(p, a);
         break;
     case ADMIT_BUSY:
-    case ADMIT_LINKED:
         watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, p->config->settle_ms);
         break;
+    case ADMIT_LINKED:
     case ADMIT_FRESH:
         watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, a->result.wait_ms);
         break;

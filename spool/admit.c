@@ -140,12 +140,12 @@ static void explain_open(struct look *k, int result)
     }
 }
 
-/* Has it been quiet for long enough? If not, how long is there to wait. */
-static bool is_quiet(struct look *k)
+/* Was its last change at least quiet_ms ago? If not, how long is there to wait. */
+static bool is_quiet_for(struct look *k, uint64_t quiet_ms)
 {
     int64_t changed = k->out->id.ctime_ns, age;
     int64_t settle = INT64_MAX;
-    (void)__builtin_mul_overflow((int64_t)k->cfg->settle_ms, CLOCK_NS_PER_MS, &settle);
+    (void)__builtin_mul_overflow((int64_t)quiet_ms, CLOCK_NS_PER_MS, &settle);
     if (__builtin_sub_overflow(k->now_ns, changed, &age))
         return true; /* centuries ago or ahead */
     if (age >= settle || age < -settle)
@@ -154,6 +154,18 @@ static bool is_quiet(struct look *k)
     k->out->verdict = ADMIT_FRESH;
     k->out->wait_ms = (uint64_t)((wait + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS);
     return false;
+}
+
+static bool is_quiet(struct look *k)
+{
+    return is_quiet_for(k, k->cfg->settle_ms);
+}
+
+/* More than one link, since so long ago that no producer is between link(2) and unlink(2)? */
+static bool is_linked_for_good(struct look *k)
+{
+    const uint64_t link_ms = 1000;
+    return is_quiet_for(k, k->cfg->settle_ms > link_ms ? k->cfg->settle_ms : link_ms);
 }
 
 /* Does anyone still write it, as far as can be told? */
@@ -236,7 +248,7 @@ static void judge(struct look *k, int fd)
 }
 
 void admit_file(const struct admit_cfg *cfg, const char *path, size_t n, enum admit_trust trust,
-                bool linked_is_final, int64_t now_ns, struct admit_result *out)
+                int64_t now_ns, struct admit_result *out)
 {
     struct look k = {.cfg = cfg, .path = path, .n = n, .now_ns = now_ns, .out = out};
     struct file_stat st;
@@ -257,7 +269,7 @@ void admit_file(const struct admit_cfg *cfg, const char *path, size_t n, enum ad
         refuse_kind(&k, st.mode);
     } else if (st.nlink == 0) {
         out->verdict = ADMIT_GONE;
-    } else if (st.nlink > 1 && !linked_is_final) {
+    } else if (st.nlink > 1 && !is_linked_for_good(&k)) {
         out->verdict = ADMIT_LINKED;
     } else if (st.nlink > 1) {
         reject(&k, "links",

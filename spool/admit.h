@@ -22,7 +22,8 @@ enum admit_verdict {
     ADMIT_OK,
     ADMIT_BUSY,   /* a writer has it open */
     ADMIT_FRESH,  /* changed less than `settle` ago: wait_ms says how long to wait */
-    ADMIT_LINKED, /* more than one link: perhaps a producer between link(2) and unlink(2) */
+    ADMIT_LINKED, /* more than one link: perhaps a producer between link(2) and unlink(2): wait_ms
+                   */
     ADMIT_REJECT, /* err: code and sentence; it will never do as it is */
     ADMIT_GONE,   /* not there any more, or a directory */
     ADMIT_DENIED, /* it may not be opened: err names path, owner, mode and the remedy */
@@ -47,10 +48,10 @@ struct admit_result {
                        "content" */
 };
 /* path: below the root, n bytes and a NUL. now: wall clock. Kinds other than a regular file with
- * one link are rejected with their sentence (a symlink's target is not looked at; ADMIT_LINKED for
- * links when `linked_is_final` is false, else rejected). Contents are read once, in 128 KiB pieces.
- * A file that changed meanwhile is ADMIT_FRESH. */
+ * one link are rejected with their sentence (a symlink's target is not looked at; a hard
+ * link is ADMIT_LINKED until its ctime is `settle`, at least a second, old). Contents are read
+ * once, in 128 KiB pieces. A file that changed meanwhile is ADMIT_FRESH. */
 void admit_file(const struct admit_cfg *cfg, const char *path, size_t n, enum admit_trust trust,
-                bool linked_is_final, int64_t now_ns, struct admit_result *out);
+                int64_t now_ns, struct admit_result *out);
 
 #endif

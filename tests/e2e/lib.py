@@ -657,6 +657,16 @@ def spooled(root):
     return found
 
 
+_proc_fd = None
+
+
+def _open_files():
+    global _proc_fd
+    if _proc_fd is None:
+        _proc_fd = os.open("/proc/self/fd", os.O_RDONLY)
+    return _proc_fd
+
+
 class Dropped(dict):
     """{path below the root: (size, sha256)} of what producers dropped, by the ways they have."""
 
@@ -672,7 +682,7 @@ class Dropped(dict):
     def rename(self, root, path, data):
         """Written under a name that is ignored, then renamed."""
         full = self._place(root, path, data)
-        hidden = os.path.join(os.path.dirname(full), f".{os.path.basename(full)}.tmp"[-255:])
+        hidden = os.path.join(os.path.dirname(full), f".{len(self)}.{os.getpid()}.tmp")
         with open(hidden, "wb") as file:
             file.write(data)
         os.rename(hidden, full)
@@ -693,7 +703,8 @@ class Dropped(dict):
         with open(fd, "wb") as file:
             file.write(data)
             file.flush()
-            os.link(f"/proc/self/fd/{fd}", full, follow_symlinks=True)
+            # With src_dir_fd Python asks linkat(2) to follow; without, it calls link(2).
+            os.link(str(fd), full, src_dir_fd=_open_files(), follow_symlinks=True)
 
     def put(self, gateway, path, data, *options):
         """spoolgate put; its exit status is checked."""
