@@ -110,10 +110,11 @@ static void worked(void *arg)
     c->busy = false;
     if (c->error.rc == RC_OK && c->wd < 0 && c->timer) {
         c->wd = inotify_watch(c->cfg.inotify, c->dir_fd);
-        if (c->wd >= 0)
-            fly(c);
-        else
-            err_sys(&c->error, c->wd, "cannot watch " DIRECTORY);
+        if (c->wd >= 0) {
+            fly(c); /* all of c is that work's now */
+            return;
+        }
+        err_sys(&c->error, c->wd, "cannot watch " DIRECTORY);
     }
     if (c->error.rc != RC_OK && c->wd >= 0) {
         /* Perhaps the directory was removed: begin with it again. */

@@ -56,7 +56,7 @@ Test(directories, of_a_burst_of_new_directories_no_file_is_missed, .timeout = 60
     rig_start(&r);
     cr_assert(rig_scanned(&r));
     cr_assert_eq(pthread_create(&producer, NULL, burst, &r), 0);
-    (void)rig_until(&r, all_told, NULL, 10000);
+    (void)rig_until(&r, all_told, NULL, RIG_PATIENCE_MS);
     cr_assert_eq(pthread_join(producer, NULL), 0);
     cr_assert(rig_scanned(&r));
     rig_turn(&r, 300);
@@ -86,15 +86,15 @@ Test(directories, a_tree_that_is_moved_in_is_told_and_watched_and_one_moved_out_
     cr_assert(rig_scanned(&r));
     watcher_stats(r.w, &before);
     rig_rename(&r, ".outside/t", "in/t");
-    cr_assert(rig_told(&r, "in/t/one", 1000));
-    cr_assert(rig_told(&r, "in/t/u/two", 1000));
+    cr_assert(rig_told(&r, "in/t/one"));
+    cr_assert(rig_told(&r, "in/t/u/two"));
     rig_arrive(&r, "in/t/u/three");
-    cr_assert(rig_told(&r, "in/t/u/three", 500));
+    cr_assert(rig_told(&r, "in/t/u/three"));
 
     rig_rename(&r, "in/t", "in/s"); /* and on, within */
-    cr_assert(rig_told(&r, "in/s/u/three", 1000));
+    cr_assert(rig_told(&r, "in/s/u/three"));
     rig_arrive(&r, "in/s/u/four");
-    cr_assert(rig_told(&r, "in/s/u/four", 500));
+    cr_assert(rig_told(&r, "in/s/u/four"));
 
     rig_write(&r, "in/s/u/unfinished", "{}\n");
     loop_step(r.loop, true);
@@ -111,10 +111,17 @@ Test(directories, a_tree_that_is_moved_in_is_told_and_watched_and_one_moved_out_
     rig_fini(&r);
 }
 
+static bool root_only(struct rig *r, const void *arg)
+{
+    struct watcher_stats st;
+    (void)arg;
+    watcher_stats(r->w, &st);
+    return st.directories == 1 && st.watches == 1;
+}
+
 Test(directories, removed_and_made_again_they_are_watched_again)
 {
     struct rig r;
-    struct watcher_stats st;
     rig_init(&r);
     rig_start(&r);
     cr_assert(rig_scanned(&r));
@@ -127,17 +134,14 @@ Test(directories, removed_and_made_again_they_are_watched_again)
             loop_step(r.loop, false);
         cr_assert_eq(unlinkat(r.root_fd, "d", AT_REMOVEDIR), 0);
     }
-    rig_turn(&r, 50);
-    watcher_stats(r.w, &st);
-    cr_assert_eq(st.directories, 1);
-    cr_assert_eq(st.watches, 1);
+    cr_assert(rig_until(&r, root_only, NULL, RIG_PATIENCE_MS));
     rig_mkdirs(&r, "d/e");
     rig_turn(&r, 30);
     rig_mkdirs(&r, "x");
     rig_rename(&r, "x", "d/e"); /* over an empty one */
     rig_turn(&r, 30);
     rig_arrive(&r, "d/e/f");
-    cr_assert(rig_told(&r, "d/e/f", 500));
+    cr_assert(rig_told(&r, "d/e/f"));
     cr_assert_eq(rig_last(&r, "d/e/f")->trust, WATCHER_MOVED);
     rig_fini(&r);
 }
@@ -168,8 +172,8 @@ Test(directories, a_link_put_in_the_place_of_a_directory_leads_nowhere)
     rig_write(&r, ".outside/later", "{}\n");
     rig_turn(&r, 200);
     for (size_t i = 0; i < r.told_n; i++)
-        cr_assert(strcmp(r.told[i].path, "at-start") == 0 || strcmp(r.told[i].path, "swap") == 0,
-                  "%s", r.told[i].path);
+        cr_assert(strcmp(r.told[i]->path, "at-start") == 0 || strcmp(r.told[i]->path, "swap") == 0,
+                  "%s", r.told[i]->path);
     rig_fini(&r);
 }
 
@@ -186,8 +190,10 @@ Test(directories, after_an_overflow_everything_is_found, .timeout = 60)
     rig_start(&r);
     cr_assert(rig_scanned(&r));
     uint64_t queue = inotify_limit("max_queued_events");
-    if (queue > N * 2)
-        cr_skip_test("the queue is longer here");
+    if (queue > N * 2) {
+        fprintf(stderr, "skipped: the queue is longer here\n");
+        return;
+    }
     for (int i = 0; i < N; i++) {
         (void)snprintf(name, sizeof name, "old/%d", i);
         rig_write(&r, name, "{}\n");
@@ -195,7 +201,7 @@ Test(directories, after_an_overflow_everything_is_found, .timeout = 60)
     rig_mkdirs(&r, "new/deep"); /* lost */
     rig_write(&r, "new/deep/f", "{}\n");
     cr_assert_eq(unlinkat(r.root_fd, "old/0", 0), 0);
-    cr_assert(rig_told(&r, "new/deep/f", 10000));
+    cr_assert(rig_told(&r, "new/deep/f"));
     cr_assert(rig_scanned(&r));
     rig_turn(&r, 500);
     watcher_stats(r.w, &st);
@@ -206,13 +212,13 @@ Test(directories, after_an_overflow_everything_is_found, .timeout = 60)
     cr_assert_not_null(strstr(r.trouble, "overflow: "));
     bool told[N] = {0};
     for (size_t i = 0; i < r.told_n; i++) {
-        if (strncmp(r.told[i].path, "old/", 4) == 0)
-            told[strtoul(r.told[i].path + 4, NULL, 10)] = true;
+        if (strncmp(r.told[i]->path, "old/", 4) == 0)
+            told[strtoul(r.told[i]->path + 4, NULL, 10)] = true;
     }
     for (int i = 1; i < N; i++)
         cr_assert(told[i], "old/%d", i);
     rig_arrive(&r, "new/deep/live");
-    cr_assert(rig_told(&r, "new/deep/live", 500));
+    cr_assert(rig_told(&r, "new/deep/live"));
     rig_fini(&r);
 }
 
@@ -252,7 +258,7 @@ Test(directories, a_rescan_finds_what_events_had_missed_counts_it_and_watches_ag
     cr_assert_eq(rig_count(&r, "d/younger"), 1);
     cr_assert_eq(st.drift, 2, "missed and young, not younger: %d", (int)st.drift);
     rig_arrive(&r, "d/live");
-    cr_assert(rig_told(&r, "d/live", 500));
+    cr_assert(rig_told(&r, "d/live"));
     watcher_rescan(r.w);
     watcher_rescan(r.w);
     cr_assert(rig_scanned(&r));
@@ -260,6 +266,14 @@ Test(directories, a_rescan_finds_what_events_had_missed_counts_it_and_watches_ag
     cr_assert_eq(st.rescans, 2, "two at a time are one");
     cr_assert_eq(st.drift, 2);
     rig_fini(&r);
+}
+
+static bool rescanned_twice(struct rig *r, const void *arg)
+{
+    struct watcher_stats st;
+    (void)arg;
+    watcher_stats(r->w, &st);
+    return st.rescans >= 2;
 }
 
 Test(directories, the_slow_rescan_comes_by_itself)
@@ -275,10 +289,9 @@ Test(directories, the_slow_rescan_comes_by_itself)
     lose_watch(&r, "d");
     rig_mkdirs(&r, "d/new");
     rig_arrive(&r, "d/new/file");
-    cr_assert(rig_told(&r, "d/new/file", 2000));
-    rig_turn(&r, 300);
+    cr_assert(rig_told(&r, "d/new/file"));
+    cr_assert(rig_until(&r, rescanned_twice, NULL, RIG_PATIENCE_MS));
     watcher_stats(r.w, &st);
-    cr_assert_geq(st.rescans, 2);
     cr_assert_eq(st.watches, st.directories);
     rig_fini(&r);
 }
@@ -326,8 +339,10 @@ Test(directories, without_watches_they_are_polled_and_that_is_said_with_the_reme
     struct watcher_stats st;
     if (!getenv(LIMITED)) {
         int status = run_limited("directories/without_watches_*", "5");
-        if (status == 77)
-            cr_skip_test("no user namespaces here");
+        if (status == 77) {
+            fprintf(stderr, "skipped: no user namespaces here\n");
+            return;
+        }
         cr_assert_eq(status, 0, "the same test in a user namespace failed");
         return;
     }
@@ -351,8 +366,9 @@ Test(directories, without_watches_they_are_polled_and_that_is_said_with_the_reme
     for (int i = 0; i < 10; i++) {
         char name[16];
         (void)snprintf(name, sizeof name, "d%d/f", i);
-        cr_assert(rig_told(&r, name, 3000), "%s", name);
+        cr_assert(rig_told(&r, name), "%s", name);
     }
+    cr_assert(rig_troubled(&r, "watches: "));
     const char *said = strstr(r.trouble, "watches: fs.inotify.max_user_watches is ");
     cr_assert_not_null(said, "%s", r.trouble);
     cr_assert_not_null(strstr(said, "12 are needed"), "%s", r.trouble);
@@ -369,10 +385,9 @@ Test(directories, without_watches_they_are_polled_and_that_is_said_with_the_reme
             cr_assert_eq(unlinkat(r.root_fd, name, AT_REMOVEDIR), 0);
         }
     }
-    rig_turn(&r, 1200);
+    cr_assert(rig_troubled(&r, "are watched again"));
     watcher_stats(r.w, &st);
     cr_assert_eq(st.polled_directories, 0);
-    cr_assert_not_null(strstr(r.trouble, "are watched again"), "%s", r.trouble);
     rig_fini(&r);
 }
 
@@ -418,9 +433,8 @@ Test(directories, a_root_that_goes_away_is_said)
     cr_assert(rig_scanned(&r));
     (void)snprintf(away, sizeof away, "%s-away", r.root);
     cr_assert_eq(rename(r.root, away), 0);
-    rig_turn(&r, 50);
+    cr_assert(rig_troubled(&r, "root: "));
     const char *said = strstr(r.trouble, "root: ");
-    cr_assert_not_null(said);
     watcher_rescan(r.w);
     rig_turn(&r, 50);
     cr_assert_null(strstr(said + 1, "root: "), "once: %s", r.trouble);

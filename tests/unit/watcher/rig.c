@@ -21,28 +21,52 @@ static bool ignored(void *arg, const char *name)
     return name[0] == '.' || (n > 4 && strcmp(name + n - 4, ".tmp") == 0);
 }
 
+/* The last time that this path was told; *count: how often. */
+static struct told *find(const struct rig *r, const char *path, size_t *count)
+{
+    uint32_t hash = hash_bytes(&r->by_path, path, strlen(path));
+    struct told *last = NULL;
+    size_t n = 0;
+    for (struct hash_link *l = hash_first(&r->by_path, hash); l; l = l->next) {
+        struct told *t = HASH_OWNER(l, struct told, by_path);
+        if (strcmp(t->path, path) != 0)
+            continue;
+        n++;
+        if (!last || t->at > last->at)
+            last = t;
+    }
+    if (count)
+        *count = n;
+    return last;
+}
+
+size_t rig_count(const struct rig *r, const char *path)
+{
+    size_t n;
+    (void)find(r, path, &n);
+    return n;
+}
+
+const struct told *rig_last(const struct rig *r, const char *path)
+{
+    return find(r, path, NULL);
+}
+
 static bool known(void *arg, const char *path, size_t n)
 {
     struct rig *r = arg;
     cr_assert_eq(strlen(path), n);
-    for (size_t i = 0; r->known_after && i < r->told_n; i++) {
-        if (r->told[i].answered && strcmp(r->told[i].path, path) == 0)
-            return true;
-    }
-    return false;
+    const struct told *last = rig_last(r, path);
+    return r->known_after && last && last->answered;
 }
 
 void rig_answer(struct rig *r, const char *path, enum watcher_verdict v, uint64_t wait_ms)
 {
-    for (size_t i = 0; i < r->told_n; i++) {
-        if (!r->told[i].answered && strcmp(r->told[i].path, path) == 0) {
-            r->told[i].answered = true;
-            r->outstanding--;
-            watcher_answer(r->w, path, strlen(path), v, wait_ms);
-            return;
-        }
-    }
-    cr_assert_fail("%s is not out", path);
+    struct told *last = find(r, path, NULL);
+    cr_assert(last && !last->answered, "%s is not out", path);
+    last->answered = true;
+    r->outstanding--;
+    watcher_answer(r->w, path, strlen(path), v, wait_ms);
 }
 
 static void candidate(void *arg, const char *path, size_t n, enum watcher_trust trust,
@@ -57,7 +81,11 @@ static void candidate(void *arg, const char *path, size_t n, enum watcher_trust 
         r->told_cap = r->told_cap ? r->told_cap * 2 : 256;
         r->told = mem_resize(r->told, r->told_cap, sizeof *r->told);
     }
-    r->told[r->told_n++] = (struct told){mem_strdup(path), trust, source, false};
+    struct told *now = mem_alloc(sizeof *now);
+    *now =
+        (struct told){.at = r->told_n, .path = mem_strdup(path), .trust = trust, .source = source};
+    hash_add(&r->by_path, &now->by_path, hash_bytes(&r->by_path, path, n));
+    r->told[r->told_n++] = now;
     r->outstanding++;
     if (r->outstanding > r->most_outstanding)
         r->most_outstanding = r->outstanding;
@@ -84,6 +112,7 @@ void rig_init(struct rig *r)
     r->root_fd = open(r->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     cr_assert_geq(r->root_fd, 0);
     r->loop = loop_new();
+    hash_init(&r->by_path);
     r->cfg = (struct watcher_cfg){
         .loop = r->loop,
         .root_fd = r->root_fd,
@@ -117,9 +146,12 @@ void rig_fini(struct rig *r)
 {
     watcher_free(r->w);
     loop_free(r->loop);
-    for (size_t i = 0; i < r->told_n; i++)
-        free(r->told[i].path);
+    for (size_t i = 0; i < r->told_n; i++) {
+        free(r->told[i]->path);
+        free(r->told[i]);
+    }
     free(r->told);
+    hash_fini(&r->by_path);
     (void)close(r->root_fd);
     (void)nftw(r->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
@@ -150,31 +182,43 @@ bool rig_until(struct rig *r, bool (*cond)(struct rig *r, const void *arg), cons
     return met;
 }
 
-size_t rig_count(const struct rig *r, const char *path)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < r->told_n; i++)
-        n += strcmp(r->told[i].path, path) == 0;
-    return n;
-}
-
-const struct told *rig_last(const struct rig *r, const char *path)
-{
-    for (size_t i = r->told_n; i-- > 0;) {
-        if (strcmp(r->told[i].path, path) == 0)
-            return &r->told[i];
-    }
-    return NULL;
-}
-
 static bool was_told(struct rig *r, const void *path)
 {
     return rig_count(r, path) > 0;
 }
 
-bool rig_told(struct rig *r, const char *path, unsigned ms)
+bool rig_told(struct rig *r, const char *path)
 {
-    return rig_until(r, was_told, path, ms);
+    return rig_until(r, was_told, path, RIG_PATIENCE_MS);
+}
+
+static bool more_told(struct rig *r, const void *n)
+{
+    return r->told_n > *(const size_t *)n;
+}
+
+bool rig_more(struct rig *r, size_t n)
+{
+    return rig_until(r, more_told, &n, RIG_PATIENCE_MS);
+}
+
+bool rig_counted(struct rig *r, const char *path, size_t n)
+{
+    while (rig_count(r, path) < n) {
+        if (!rig_more(r, r->told_n))
+            return false;
+    }
+    return rig_count(r, path) == n;
+}
+
+static bool was_said(struct rig *r, const void *text)
+{
+    return strstr(r->trouble, text) != NULL;
+}
+
+bool rig_troubled(struct rig *r, const char *text)
+{
+    return rig_until(r, was_said, text, RIG_PATIENCE_MS);
 }
 
 static bool at_rest(struct rig *r, const void *arg)
@@ -188,7 +232,7 @@ static bool at_rest(struct rig *r, const void *arg)
 bool rig_scanned(struct rig *r)
 {
     rig_turn(r, 20);
-    return rig_until(r, at_rest, NULL, 20000);
+    return rig_until(r, at_rest, NULL, RIG_PATIENCE_MS);
 }
 
 static bool never(struct rig *r, const void *arg)

@@ -3,12 +3,17 @@
 #define TESTS_UNIT_WATCHER_RIG_H
 
 #include "base/loop.h"
+#include "watcher/hash.h"
 #include "watcher/watcher.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { RIG_PATIENCE_MS = 30000 }; /* for what must happen; a busy machine takes its time */
+
 struct told {
+    struct hash_link by_path;
+    size_t at; /* in told */
     char *path;
     enum watcher_trust trust;
     enum watcher_source source;
@@ -20,7 +25,8 @@ struct rig {
     struct watcher_cfg cfg;
     int root_fd;
     char root[64];
-    struct told *told;
+    struct told **told; /* in the order of telling */
+    struct hash by_path;
     size_t told_n, told_cap;
     size_t most_outstanding;   /* by our own count */
     size_t outstanding, twice; /* twice: told while it was out */
@@ -39,7 +45,10 @@ void rig_fini(struct rig *r); /* removes the directory */
 /* Turn the loop until cond() holds, or fail after ms. */
 bool rig_until(struct rig *r, bool (*cond)(struct rig *r, const void *arg), const void *arg,
                unsigned ms);
-bool rig_told(struct rig *r, const char *path, unsigned ms); /* until this was told at least once */
+bool rig_told(struct rig *r, const char *path);              /* until this was told at least once */
+bool rig_more(struct rig *r, size_t n);                      /* until more than n were told */
+bool rig_counted(struct rig *r, const char *path, size_t n); /* until it was told so often */
+bool rig_troubled(struct rig *r, const char *text);          /* until this was said */
 size_t rig_count(const struct rig *r, const char *path);
 const struct told *rig_last(const struct rig *r, const char *path);
 bool rig_scanned(struct rig *r);           /* until nothing is scanned, queued or out any more */

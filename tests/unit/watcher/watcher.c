@@ -33,15 +33,16 @@ Test(watcher, moved_in_is_ready_at_once_and_written_in_place_when_it_was_quiet)
 {
     struct rig r;
     rig_init(&r);
+    r.cfg.settle_ms = 1000;
     rig_mkdirs(&r, "d");
     rig_start(&r);
     cr_assert(rig_scanned(&r));
     rig_arrive(&r, "d/moved");
     rig_write(&r, "d/written", "{}\n");
-    cr_assert(rig_told(&r, "d/moved", 50));
+    cr_assert(rig_told(&r, "d/moved"));
     cr_assert_eq(rig_last(&r, "d/moved")->trust, WATCHER_MOVED);
     cr_assert_eq(rig_count(&r, "d/written"), 0);
-    cr_assert(rig_told(&r, "d/written", 1000));
+    cr_assert(rig_told(&r, "d/written"));
     cr_assert_eq(rig_last(&r, "d/written")->trust, WATCHER_QUIET);
     cr_assert_eq(rig_last(&r, "d/written")->source, WATCHER_EVENT);
     rig_turn(&r, 200);
@@ -55,8 +56,7 @@ static int open_nameless(const struct rig *r, const char *dir)
     char path[128];
     (void)snprintf(path, sizeof path, "%s/%s", r->root, dir);
     int fd = open(path, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644);
-    if (fd < 0)
-        cr_skip_test("no O_TMPFILE here");
+    cr_assert_geq(fd, 0, "O_TMPFILE in %s", path);
     cr_assert_eq(write(fd, "{}\n", 3), 3);
     return fd;
 }
@@ -72,7 +72,7 @@ Test(watcher, a_linked_nameless_file_is_told_when_it_is_closed_and_not_before)
 {
     struct rig r;
     rig_init(&r);
-    r.cfg.settle_ms = 5000; /* nothing here waits for it */
+    r.cfg.settle_ms = 60000; /* nothing here waits for it */
     rig_mkdirs(&r, "d");
     rig_mkdirs(&r, "e");
     rig_start(&r);
@@ -80,7 +80,7 @@ Test(watcher, a_linked_nameless_file_is_told_when_it_is_closed_and_not_before)
     int fd = open_nameless(&r, "d");
     link_in(&r, fd, "d/at-once");
     cr_assert_eq(close(fd), 0);
-    cr_assert(rig_told(&r, "d/at-once", 500));
+    cr_assert(rig_told(&r, "d/at-once"));
     cr_assert_eq(rig_last(&r, "d/at-once")->trust, WATCHER_MOVED);
 
     static const char *const names[] = {"d/later", "e/elsewhere"};
@@ -93,7 +93,7 @@ Test(watcher, a_linked_nameless_file_is_told_when_it_is_closed_and_not_before)
         cr_assert(watcher_find(r.w, names[i], strlen(names[i]), &row));
         cr_assert_str_eq(row.why, "being written");
         cr_assert_eq(close(fd), 0);
-        cr_assert(rig_told(&r, names[i], 500), "%s", names[i]);
+        cr_assert(rig_told(&r, names[i]), "%s", names[i]);
         cr_assert_eq(rig_last(&r, names[i])->trust, WATCHER_MOVED);
     }
     fd = open_nameless(&r, "d"); /* and one that never gets a name */
@@ -128,7 +128,7 @@ Test(watcher, many_nameless_files_at_a_time_are_all_told_at_once)
     }
     for (int i = 0; i < N; i++) {
         (void)snprintf(name, sizeof name, "d/%d", i);
-        cr_assert(rig_told(&r, name, 2000), "%s", name);
+        cr_assert(rig_told(&r, name), "%s", name);
         cr_assert_eq(rig_last(&r, name)->trust, WATCHER_MOVED);
     }
     cr_assert_eq(r.told_n, N);
@@ -143,11 +143,10 @@ Test(watcher, a_file_called_like_an_inode_is_a_file)
     rig_start(&r);
     cr_assert(rig_scanned(&r));
     rig_write(&r, "d/#123", "{}\n");
-    cr_assert(rig_told(&r, "d/#123", 1000));
+    cr_assert(rig_told(&r, "d/#123"));
     rig_turn(&r, 20);
     rig_write(&r, "d/#123", "{}\n{}\n"); /* no CREATE this time */
-    rig_turn(&r, 400);
-    cr_assert_eq(rig_count(&r, "d/#123"), 2);
+    cr_assert(rig_counted(&r, "d/#123", 2));
     cr_assert_eq(rig_last(&r, "d/#123")->trust, WATCHER_QUIET);
     rig_fini(&r);
 }
@@ -163,9 +162,9 @@ Test(watcher, what_is_no_regular_file_is_told_too_and_so_is_a_hard_link)
     cr_assert_eq(symlinkat("/etc/passwd", r.root_fd, "d/symlink"), 0);
     cr_assert_eq(mkfifoat(r.root_fd, "d/fifo", 0600), 0);
     cr_assert_eq(linkat(r.root_fd, "d/old", r.root_fd, "d/hard", 0), 0);
-    cr_assert(rig_told(&r, "d/symlink", 500));
-    cr_assert(rig_told(&r, "d/fifo", 500));
-    cr_assert(rig_told(&r, "d/hard", 500));
+    cr_assert(rig_told(&r, "d/symlink"));
+    cr_assert(rig_told(&r, "d/fifo"));
+    cr_assert(rig_told(&r, "d/hard"));
     rig_fini(&r);
 }
 
@@ -179,28 +178,24 @@ Test(watcher, a_file_is_looked_at_again_after_again_and_after_a_change_while_it_
     r.again_first = 2;
     r.again_ms = 30;
     rig_arrive(&r, "d/busy");
-    cr_assert(rig_told(&r, "d/busy", 500));
-    rig_turn(&r, 200);
-    cr_assert_eq(rig_count(&r, "d/busy"), 3);
+    cr_assert(rig_counted(&r, "d/busy", 3));
 
     r.again_first = 0;
     r.hold = true;
     rig_arrive(&r, "d/twice");
-    cr_assert(rig_told(&r, "d/twice", 500));
+    cr_assert(rig_told(&r, "d/twice"));
     rig_arrive(&r, "d/twice");
     rig_turn(&r, 100);
     cr_assert_eq(rig_count(&r, "d/twice"), 1, "it is out: not told again");
     rig_answer(&r, "d/twice", WATCHER_DONE, 0);
-    rig_turn(&r, 50);
-    cr_assert_eq(rig_count(&r, "d/twice"), 2);
+    cr_assert(rig_counted(&r, "d/twice", 2));
     rig_answer(&r, "d/twice", WATCHER_DONE, 0);
     rig_turn(&r, 200);
     cr_assert_eq(rig_count(&r, "d/twice"), 2);
     cr_assert_eq(r.twice, 0);
 
     watcher_look(r.w, "d/twice", 7, 10);
-    rig_turn(&r, 60);
-    cr_assert_eq(rig_count(&r, "d/twice"), 3);
+    cr_assert(rig_counted(&r, "d/twice", 3));
     cr_assert_eq(rig_last(&r, "d/twice")->trust, WATCHER_QUIET);
     rig_answer(&r, "d/twice", WATCHER_DONE, 0);
     rig_fini(&r);
@@ -226,12 +221,9 @@ Test(watcher, no_more_than_the_window_is_out_whether_found_by_scans_or_told_by_e
         rig_arrive(&r, name);
     }
     for (size_t i = 0; i < r.told_n || i < 3100; i++) {
-        while (i >= r.told_n) {
-            size_t before = r.told_n;
-            rig_turn(&r, 10);
-            cr_assert_gt(r.told_n, before, "nothing comes after %zu", before);
-        }
-        rig_answer(&r, r.told[i].path, WATCHER_DONE, 0);
+        if (i >= r.told_n)
+            cr_assert(rig_more(&r, i), "nothing comes after %zu", i);
+        rig_answer(&r, r.told[i]->path, WATCHER_DONE, 0);
         if (i % 3 == 0)
             loop_step(r.loop, false);
     }
@@ -259,7 +251,7 @@ Test(watcher, a_full_table_leads_to_another_scan_of_the_directory)
     }
     for (int i = 0; i < 50; i++) {
         (void)snprintf(name, sizeof name, "d/%d", i);
-        cr_assert(rig_told(&r, name, 3000), "%s", name);
+        cr_assert(rig_told(&r, name), "%s", name);
     }
     struct watcher_stats st;
     watcher_stats(r.w, &st);
@@ -269,17 +261,16 @@ Test(watcher, a_full_table_leads_to_another_scan_of_the_directory)
 
 Test(watcher, a_file_in_a_directory_made_a_moment_ago_is_quiet_or_by_choice_whole)
 {
-    for (uint64_t fresh_ms = 0; fresh_ms <= 40; fresh_ms += 40) {
+    for (uint64_t fresh_ms = 0; fresh_ms <= 100; fresh_ms += 100) {
         struct rig r;
         rig_init(&r);
-        r.cfg.settle_ms = 400;
+        r.cfg.settle_ms = 1500;
         r.cfg.fresh_ms = fresh_ms;
         rig_start(&r);
         cr_assert(rig_scanned(&r));
         rig_mkdirs(&r, "a/b");
         rig_arrive(&r, "a/b/moved");
-        rig_write(&r, "a/b/appended", "{}\n");
-        cr_assert(rig_told(&r, "a/b/moved", 200));
+        cr_assert(rig_told(&r, "a/b/moved"));
         cr_assert_eq(rig_last(&r, "a/b/moved")->trust, fresh_ms ? WATCHER_MOVED : WATCHER_QUIET);
         cr_assert_eq(rig_last(&r, "a/b/moved")->source, WATCHER_EVENT);
         if (fresh_ms) { /* written again within fresh_ms of a new directory */
@@ -289,7 +280,7 @@ Test(watcher, a_file_in_a_directory_made_a_moment_ago_is_quiet_or_by_choice_whol
             rig_write(&r, "a/c/appended", "{}\n{}\n");
             rig_turn(&r, 200);
             cr_assert_eq(rig_count(&r, "a/c/appended"), 0);
-            cr_assert(rig_told(&r, "a/c/appended", 1000));
+            cr_assert(rig_told(&r, "a/c/appended"));
             cr_assert_eq(rig_last(&r, "a/c/appended")->trust, WATCHER_QUIET);
         }
         rig_fini(&r);
