@@ -173,7 +173,7 @@ static bool region_fits(const struct config *c, struct config_faults *f)
     return true;
 }
 
-static void check_endpoint(const struct config *c, struct config_faults *f)
+static void check_endpoint(const struct config *c, const json_t *root, struct config_faults *f)
 {
     static const char aws_only[] = "expected false, found true: it concerns the endpoints of AWS "
                                    "only, and $.bucket.endpoint names another";
@@ -181,7 +181,9 @@ static void check_endpoint(const struct config *c, struct config_faults *f)
         config_fault(f, "$.bucket.dual_stack: %s", aws_only);
     if (c->bucket.endpoint && c->bucket.fips)
         config_fault(f, "$.bucket.fips: %s", aws_only);
-    if (!c->bucket.region || !region_fits(c, f))
+    const json_t *named = json_object_get(json_object_get(root, "bucket"), "endpoint");
+    bool unreadable = named && !json_is_null(named) && !c->bucket.endpoint;
+    if (unreadable || !c->bucket.region || !region_fits(c, f))
         return;
     struct endpoint_cfg cfg = {
         .bucket = c->bucket.name ? c->bucket.name : "bucket", /* its fault has been told */
@@ -225,7 +227,7 @@ static void check_archive(const struct config *c, const json_t *root, struct con
 void config_check_whole(const struct config *c, const json_t *root, struct config_faults *f)
 {
     check_places(c, f);
-    check_endpoint(c, f);
+    check_endpoint(c, root, f);
     check_layout(c, f);
     check_archive(c, root, f);
 }

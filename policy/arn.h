@@ -8,8 +8,8 @@ struct arn_bucket {
     char partition[16]; /* "aws", "aws-us-gov", "aws-cn" */
     char name[64];
 };
-/* "arn:PARTITION:s3:::NAME". RC_INVALID: e says which part is wrong and what was expected (an access
- * point, an object's ARN, a bare name, a name against S3's rules). */
+/* "arn:PARTITION:s3:::NAME". RC_INVALID: e says which part is wrong and what was expected (an
+ * access point, an object's ARN, a bare name, a name against S3's rules). */
 enum rc arn_parse_bucket(const char *s, struct arn_bucket *out, struct err *e) MUST_CHECK;
 
 struct arn_role {

@@ -11,9 +11,10 @@ struct document_cfg {
     const char *const *put_role_arns; /* Principal of Stmt1; NULL: the same */
     size_t n_put_role_arns;
 };
-/* Append the two-statement document, members in the fixed order, indented by four spaces, one member
- * a line, with a final newline. RC_INVALID: an ARN is wrong, the partitions differ; RC_LIMIT: over
- * 20 KiB (S3's limit for a bucket policy). */
-enum rc document_generate(const struct document_cfg *cfg, struct buf *out, struct err *e) MUST_CHECK;
+/* Append the two-statement document, members in the fixed order, indented by four spaces, one
+ * member a line, with a final newline. RC_INVALID: an ARN is wrong, the partitions differ;
+ * RC_LIMIT: over 20 KiB (S3's limit for a bucket policy). */
+enum rc document_generate(const struct document_cfg *cfg, struct buf *out,
+                          struct err *e) MUST_CHECK;
 
 #endif
