@@ -138,6 +138,21 @@ Test(reject, links_pipes_and_files_where_directories_should_be_are_no_obstacle)
     scratch_free(&s);
 }
 
+Test(reject, a_path_that_climbs_is_no_path)
+{
+    struct scratch s = scratch_new();
+    struct err e = {0};
+    static const char *const climbing[] = {"a/../f", "a/./b", "./f", "/f", "a//b", "a/b/", ""};
+    scratch_write(&s, "f", "x");
+    scratch_write(&s, "a/b", "x");
+    for (size_t i = 0; i < sizeof climbing / sizeof climbing[0]; i++)
+        cr_expect_neq(reject_file(&fsio_system, s.fd, climbing[i], &why, 0, &e), RC_OK, "%s",
+                      climbing[i]);
+    cr_expect(scratch_has(&s, "f"));
+    cr_expect(scratch_has(&s, "a/b"));
+    scratch_free(&s);
+}
+
 Test(reject, a_forged_reason_leads_nowhere_else)
 {
     struct scratch s = scratch_new();
