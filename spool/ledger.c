@@ -32,9 +32,7 @@ static void free_all(struct ledger *l)
         next = t->next;
         ledger_taken_free(l, t);
     }
-    for (size_t i = 0; i < l->motion_buckets; i++)
-        while (l->motions[i])
-            ledger_motion_settle(l, l->motions[i]);
+    BUG_ON(l->n_motions); /* the files were all that could need them */
     free(l->motions);
     free(l->carry.places);
     free(l->lanes);

@@ -9,10 +9,11 @@
  * that waited longer than receipts are kept those of the later segment are served first. A
  * carried-over file's multipart upload begins anew; its older records are no longer shown by `why`.
  */
+#include "spool/ledger_int.h"
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "spool/ledger_int.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 /* What the ledger tells: pages, histories, counts. Changes nothing (but that a lane's dropped front
  * is taken off, and a number read from the journal is remembered).
  */
-#include "base/mem.h"
 #include "spool/ledger_int.h"
+
+#include "base/mem.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -3,8 +3,9 @@
  * Invariant: at most one op of a motion is running; a motion exists as long as its file is taken or
  * it has ops. The journal tells of every record that was appended, so every op ends.
  */
-#include "base/mem.h"
 #include "spool/ledger_int.h"
+
+#include "base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -10,8 +10,9 @@
  * and holds 40 bytes for it meanwhile. A million files that were all released just before a restart
  * cost it some seconds and 40 MB.
  */
-#include "base/mem.h"
 #include "spool/ledger_int.h"
+
+#include "base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,9 +3,10 @@
  * Invariant: a taken file is in the window and in its hash's motion, and its entry is TAKEN. What
  * cannot be read leaves our care with a line in the log (P6: the next scan finds the file).
  */
+#include "spool/ledger_int.h"
+
 #include "base/log.h"
 #include "base/mem.h"
-#include "spool/ledger_int.h"
 
 #include <stdlib.h>
 #include <string.h>

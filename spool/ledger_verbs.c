@@ -5,8 +5,9 @@
  * retired one is gone from memory although its RETIRED is lost (after a restart it is retired again
  * and found done).
  */
-#include "base/mem.h"
 #include "spool/ledger_int.h"
+
+#include "base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
