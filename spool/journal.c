@@ -121,7 +121,7 @@ static enum rc load(struct journal *j, const struct journal_reader *reader, bool
     if (rc != RC_OK)
         goto out;
     j->next_seq = 1;
-    j->next_number = s.max_number + 1;
+    j->next_number = scan_next_number(&s);
     if (s.has_key)
         memcpy(j->hash_key, s.hash_key, sizeof j->hash_key);
     else

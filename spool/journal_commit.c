@@ -14,7 +14,7 @@ static enum rc begin_segment(struct journal_job *b)
     char name[SEGMENT_NAME_SIZE];
     enum rc rc = fsio_close(b->fs, b->fd, &b->err);
     b->fd = -1;
-    if (rc == RC_OK && b->header.number == 0)
+    if (rc == RC_OK && b->header.number > SEGMENT_NUMBER_MAX)
         rc = err_set(&b->err, RC_LIMIT, "the journal has no segment numbers left");
     if (rc == RC_OK)
         rc = segment_create(b->fs, b->dirfd, &b->header, &b->err);

@@ -43,6 +43,10 @@ void scan_fini(struct scan *s);
 bool scan_is_open_ended(const struct scan *s, size_t i);
 /* Is a segment number missing right before entry i? *from..*to: the missing ones. */
 bool scan_hole_before(const struct scan *s, size_t i, uint32_t *from, uint32_t *to);
+/* For the next segment: never one that was used, as old places still name it. But a stray file with
+ * the last number there is must not end the journal for good: then the whole segments alone count.
+ */
+uint32_t scan_next_number(const struct scan *s);
 bool scan_is_set_aside(const struct scan *s, uint32_t number);
 
 struct scan_result {

@@ -200,6 +200,17 @@ bool scan_hole_before(const struct scan *s, size_t i, uint32_t *from, uint32_t *
     return true;
 }
 
+uint32_t scan_next_number(const struct scan *s)
+{
+    if (s->max_number < SEGMENT_NUMBER_MAX)
+        return s->max_number + 1;
+    uint32_t whole = 0;
+    for (size_t i = 0; i < s->n; i++)
+        if (!s->entries[i].bad)
+            whole = s->entries[i].number;
+    return whole + 1;
+}
+
 bool scan_is_set_aside(const struct scan *s, uint32_t number)
 {
     return s->n_aside > 0 &&

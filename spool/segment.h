@@ -11,7 +11,8 @@
 #define SEGMENT_VERSION     1
 #define SEGMENT_HEADER_SIZE 64
 #define SEGMENT_BYTES_MAX   (UINT32_C(1) << RECORD_OFFSET_BITS)
-#define SEGMENT_NAME_SIZE   21 /* "0000000000000001.seg" + NUL */
+#define SEGMENT_NUMBER_MAX  ((UINT32_C(1) << 23) - 1) /* places are packed in 44 bits of 8 bytes */
+#define SEGMENT_NAME_SIZE   21                        /* "0000000000000001.seg" + NUL */
 
 enum segment_flag {
     SEGMENT_MENDED = 1, /* rewritten by verify: zeros stand where damage was, sequences may skip */

@@ -286,6 +286,27 @@ Test(journal, quarantine_never_overwrites)
     fix_free(x);
 }
 
+Test(journal, a_stray_file_with_the_last_number_does_not_end_it)
+{
+    struct fix *x = fix_new();
+    fix_open(x);
+    fix_fill(x, 1, 3, 1);
+    journal_close(x->j);
+    fix_write_file(x, "0000000008388607.seg", "stray", 5);
+    for (uint64_t i = 0; i < 2; i++) {
+        fix_open(x);
+        cr_assert_eq(x->lost, i == 0);
+        fix_fill(x, 4 + i, 4 + i, 1);
+        fix_expect_told(x, x->n_told - 1, x->n_told, RC_OK);
+        cr_assert_eq(x->told_at[x->n_told - 1] >> RECORD_OFFSET_BITS, 2 + i);
+        fix_reopen(x);
+        fix_expect(x, 1, 4 + i, "appended");
+        journal_close(x->j);
+    }
+    x->j = NULL;
+    fix_free(x);
+}
+
 Test(journal, segments_rotate_and_the_oldest_can_go)
 {
     struct fix *x = fix_new();
