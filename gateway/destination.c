@@ -214,10 +214,11 @@ static void outcome(void *arg, const struct transfer_outcome *o)
     BUG_ON(d->in_flight == 0);
     d->in_flight--;
     struct advice_verdict v = advice_of(o, d->cfg.attempts(d->cfg.arg, o->tag));
-    if (o->result == TRANSFER_CANCELLED && d->breaker.state == BREAKER_PROBING)
-        breaker_tell(&d->breaker, BREAKER_KICK, loop_now_ms(d->cfg.loop), 0, &random_system);
-    else if (o->result != TRANSFER_CANCELLED)
+    if (o->result == TRANSFER_ANSWERED || v.destination != ADVICE_DEST_NOTHING)
         act_on_destination(d, o, v.destination);
+    else if (d->breaker.state == BREAKER_PROBING)
+        /* The file was no probe after all: the next one is, at once. */
+        tell_breaker(d, BREAKER_KICK, NULL, 0);
     enum advice a = v.file;
     /* While the destination as a whole waits, a file has nothing to wait for by itself. */
     if (a == ADVICE_DEFER && d->breaker.state != BREAKER_CLOSED &&
@@ -351,12 +352,19 @@ enum rc destination_reload(struct destination *d, const struct config *config, s
     return RC_OK;
 }
 
+/* At full concurrency each uploader thread has as many files waiting as it sends, so that it need
+ * not wait for the main thread between two; a store that throttles gets just what was decided. */
+static unsigned slots_of(const struct destination *d)
+{
+    return d->concurrency.now == d->concurrency.max ? 2 * d->concurrency.max : d->concurrency.now;
+}
+
 unsigned destination_slots(struct destination *d)
 {
-    if (!d->credentials || d->in_flight >= d->concurrency.now)
+    if (!d->credentials || d->in_flight >= slots_of(d))
         return 0;
     if (d->breaker.state == BREAKER_CLOSED)
-        return d->concurrency.now - d->in_flight;
+        return slots_of(d) - d->in_flight;
     /* A probe goes alone, so that its answer says how things are now. */
     bool due = breaker_wait_ms(&d->breaker, loop_now_ms(d->cfg.loop)) == 0;
     return d->in_flight == 0 && due ? 1 : 0;

@@ -7,6 +7,9 @@
 #define DELAY_MAX_MS     UINT64_C(30000)
 #define PROBE_REFUSED_MS UINT64_C(30000)
 #define OPEN_AFTER       5u
+/* A probe is one request of a whole gateway, so its back-off need not grow as far as a file's: an
+ * outage's end is noticed within 8 s. */
+#define PROBE_ROUND_MAX  4u
 #define CUT_MIN_MS       UINT64_C(100)
 #define CUT_MAX_MS       UINT64_C(1000)
 #define LATENCY_NOISE_US UINT64_C(50000)
@@ -48,6 +51,7 @@ static void tell_failure(struct breaker *b, uint64_t now_ms, uint64_t floor_ms,
         b->failures++;
     if (b->state == BREAKER_PROBING || b->failures >= OPEN_AFTER) {
         unsigned round = b->failures > OPEN_AFTER ? b->failures - OPEN_AFTER + 1 : 1;
+        round = round < PROBE_ROUND_MAX ? round : PROBE_ROUND_MAX;
 
         open_until(b, now_ms, now_ms + retry_delay_ms(round, floor_ms, rnd));
     }

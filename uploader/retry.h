@@ -25,7 +25,8 @@ struct breaker {
 };
 enum breaker_event {
     BREAKER_SUCCESS,
-    BREAKER_FAILURE, /* passing: opens after 5 in a row; probes by retry_delay_ms */
+    BREAKER_FAILURE, /* passing: opens after 5 in a row; probes by retry_delay_ms, at most 8 s apart
+                      */
     BREAKER_REFUSAL, /* held: opens at once; probes every 30 s */
     BREAKER_KICK /* reload, retry: probe now. Also when a probe came to nothing (its file changed,
                     it was cancelled): another one may go */

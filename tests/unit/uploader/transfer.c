@@ -346,14 +346,14 @@ Test(transfer, a_file_that_is_not_what_was_accepted_is_not_sent)
     cr_expect_eq(ride_job(&r, job)->result, TRANSFER_CHANGED);
 
     job = rig_job(&r.rig, "a", 1);
-    linkat(r.rig.root_fd, "a", r.rig.root_fd, "second", 0);
+    cr_assert_eq(linkat(r.rig.root_fd, "a", r.rig.root_fd, "second", 0), 0);
     cr_expect_eq(ride_job(&r, job)->result, TRANSFER_CHANGED);
     cr_expect_eq(ride_job(&r, rig_job(&r.rig, "a", 1))->result, TRANSFER_CHANGED);
     unlinkat(r.rig.root_fd, "second", 0);
 
     job = rig_job(&r.rig, "a", 1);
     unlinkat(r.rig.root_fd, "a", 0);
-    symlinkat("/etc/passwd", r.rig.root_fd, "a");
+    cr_assert_eq(symlinkat("/etc/passwd", r.rig.root_fd, "a"), 0);
     cr_expect_eq(ride_job(&r, job)->result, TRANSFER_CHANGED);
     unlinkat(r.rig.root_fd, "a", 0);
     mkfifoat(r.rig.root_fd, "a", 0600);
