@@ -21,6 +21,7 @@ struct batch {
     struct chunk *first, *last; /* waiting; `last` is being filled */
     struct chunk *spare;
     unsigned running;
+    bool paused;
     size_t outstanding;
 };
 
@@ -50,7 +51,7 @@ static void chunk_done(void *arg)
 static void start_waiting(void *arg)
 {
     struct batch *b = arg;
-    while (b->first && b->running < b->cfg.parallel) {
+    while (b->first && !b->paused && b->running < b->cfg.parallel) {
         struct chunk *c = b->first;
         b->first = c->next;
         if (!b->first)
@@ -104,4 +105,14 @@ void *batch_add(struct batch *b)
 size_t batch_outstanding(const struct batch *b)
 {
     return b->outstanding;
+}
+
+void batch_pause(struct batch *b, bool paused)
+{
+    b->paused = paused;
+}
+
+unsigned batch_running(const struct batch *b)
+{
+    return b->running;
 }

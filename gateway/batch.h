@@ -7,6 +7,7 @@
 
 #include "base/loop.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct batch_cfg {
@@ -25,6 +26,10 @@ struct batch *batch_new(const struct batch_cfg *cfg);
 void batch_free(struct batch *b);
 /* A zeroed item to fill before the loop turns. Valid until done was called for it. */
 void *batch_add(struct batch *b);
+/* While paused, items gather and none are started. */
+void batch_pause(struct batch *b, bool paused);
+/* Batches on the pool right now. */
+unsigned batch_running(const struct batch *b);
 /* Items that were added and have not come back. */
 size_t batch_outstanding(const struct batch *b);
 

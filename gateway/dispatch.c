@@ -229,7 +229,7 @@ static void pump(void *arg)
     if (!p->pump_wanted)
         return;
     p->pump_wanted = false;
-    if (p->fresh && p->n_sending == 0)
+    if (p->fresh)
         swap_settings(p);
     if (p->stopping || p->fresh || !p->destination)
         return;
@@ -449,13 +449,30 @@ void dispatch_progress(void *arg, const struct transfer_progress *pr)
 
 /* ---- settings, stopping ---- */
 
+static void pause_pool(struct pipeline *p, bool paused)
+{
+    batch_pause(p->admissions, paused);
+    batch_pause(p->rejections, paused);
+    batch_pause(p->retirements, paused);
+}
+
+/* Pool threads and transfers read the settings, so they are swapped when none are at work. */
 static void swap_settings(struct pipeline *p)
 {
     struct err e = {0};
+    if (p->n_sending > 0)
+        return;
+    pause_pool(p, true);
+    if (batch_running(p->admissions) + batch_running(p->rejections) +
+                batch_running(p->retirements) >
+            0 ||
+        p->housekeeping)
+        return;
     enum rc rc = destination_reload(p->destination, p->fresh, &e);
     if (rc == RC_OK)
         p->config = p->fresh;
     p->fresh = NULL;
+    pause_pool(p, false);
     if (rc == RC_OK)
         dispatch_lanes_anew(p);
     p->reload_done(p->reload_arg, rc, &e);

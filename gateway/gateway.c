@@ -113,6 +113,10 @@ static const char *needs_restart(const struct config *a, const struct config *b)
         return "settle or rescan";
     if (a->threads != b->threads)
         return "threads";
+    if (a->receipts_keep_ms != b->receipts_keep_ms)
+        return "receipts.keep_days";
+    if (a->log.level != b->log.level || a->log.format != b->log.format)
+        return "log";
     return NULL;
 }
 

@@ -125,14 +125,19 @@ static void round_done(void *arg)
         log_debug("directories_removed", F_U64("count", r->removed));
     loop_timer_set(p->minute_timer, p->full ? HOUSEKEEPING_FULL_MS : HOUSEKEEPING_MS);
     free(r);
+    dispatch_want(p);
     dispatch_check_drained(p);
 }
 
 static void housekeep(void *arg)
 {
     struct pipeline *p = arg;
-    if (p->stopping || !p->ledger)
+    if (p->stopping)
         return;
+    if (p->fresh) { /* settings are about to change: a little later */
+        loop_timer_set(p->minute_timer, HOUSEKEEPING_FULL_MS);
+        return;
+    }
     struct round *r = mem_alloc(sizeof *r);
     r->p = p;
     r->heavy = !p->full;

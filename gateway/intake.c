@@ -181,6 +181,7 @@ static void rejections_done(void *arg, void *items, size_t n)
         buf_fini(&shown);
         free(r[i].path);
     }
+    dispatch_want(p);
     dispatch_check_drained(p);
 }
 
@@ -263,6 +264,7 @@ static void admissions_done(void *arg, void *items, size_t n)
         act_on_verdict(p, &a[i]);
         free(a[i].path);
     }
+    dispatch_want(p);
     dispatch_check_drained(p);
 }
 
