@@ -1,7 +1,8 @@
-/* Runs the Criterion tests of a program under ThreadSanitizer, for which Criterion's own runner is
- * no use: it wants memory at addresses that the sanitizer keeps for itself. Same tests, same
- * assertions; each test is a forked process. The functions by which a test speaks to Criterion's
- * runner are defined here, and so come before those of the library.
+/* Runs the Criterion tests of a program under ThreadSanitizer and valgrind, for which Criterion's
+ * own runner is no use: it wants memory at addresses that the sanitizer keeps for itself, and it
+ * starts the program anew for each test, which takes valgrind a second. Same tests, same assertions;
+ * each test is a forked process. The functions by which a test speaks to Criterion's runner are
+ * defined here, and so come before those of the library.
  *
  * KNOWN: no parameterized tests, no theories, no timeouts, no parallel runs. Options are ignored;
  * an argument without a dash chooses the tests whose suite::name contains it.
