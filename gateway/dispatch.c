@@ -239,13 +239,16 @@ static void pump(void *arg)
            (f = ledger_take_delivered(p->ledger)))
         retirement_start(p, f);
     /* A disk that refuses receipts or removals must not let delivered files pile up without end. */
-    while (!p->poisoned && p->n_delivering + p->n_retrying < PIPELINE_RETIRING_MAX &&
+    uint64_t now = loop_now_ms(p->cfg.loop), next = next_probe_ms(p);
+    bool journal_ok = !p->poisoned && now >= p->journal_again_ms;
+    while (journal_ok && p->n_delivering + p->n_retrying < PIPELINE_RETIRING_MAX &&
            batch_outstanding(p->retirements) < PIPELINE_RETIRING_MAX &&
            destination_slots(p->destination) > 0 && (f = take_next(p)))
         submit(p, f);
-    uint64_t now = loop_now_ms(p->cfg.loop), next = next_probe_ms(p);
     if (p->deferred_due_ms < next)
         next = p->deferred_due_ms;
+    if (!journal_ok && p->journal_again_ms > now && p->journal_again_ms < next)
+        next = p->journal_again_ms;
     if (next != UINT64_MAX)
         loop_timer_set(p->pump_timer, next > now ? next - now : 1);
 }
@@ -284,7 +287,9 @@ static void delivered(void *arg, enum rc rc)
         dispatch_taken(f)->read_wall_ns = d->read_wall_ns;
         retirement_start(p, f);
     } else {
-        /* It is in the bucket, but nothing proves it: it will be sent again and found there. */
+        /* It is in the bucket, but nothing proves it: it will be sent again and found there, when
+         * the journal takes records again. */
+        p->journal_again_ms = loop_now_ms(p->cfg.loop) + JOURNAL_AGAIN_MS;
         put_back(p, f);
     }
     free(d);

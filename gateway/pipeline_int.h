@@ -64,8 +64,9 @@ struct pipeline {
     bool pump_wanted;
     bool stopping, drained_told;
     bool poisoned;
-    bool full;         /* the spool is full: `put` refuses */
-    bool housekeeping; /* a round is on the pool */
+    uint64_t journal_again_ms; /* nothing is sent before: a receipt could not be written */
+    bool full;                 /* the spool is full: `put` refuses */
+    bool housekeeping;         /* a round is on the pool */
     struct err journal_why, full_why, denied_why;
     const struct config *fresh; /* waiting for nothing to be in flight */
     void (*reload_done)(void *arg, enum rc rc, const struct err *e);

@@ -47,13 +47,25 @@ void retirement_start(struct pipeline *p, struct ledger_file *f)
     memcpy(r->what.sha256, f->sha256, SHA256_SIZE);
 }
 
+/* The archive is durable when retire_end says so; until then none of the batch is done. */
 static void retirements_run(void *arg, void *items, size_t n)
 {
     struct pipeline *p = arg;
     struct retirement *r = items;
-    enum retire_action action = action_of(p->config);
-    for (size_t i = 0; i < n; i++)
-        r[i].result = retire_file(&fsio_system, p->cfg.root_fd, action, &r[i].what, &r[i].err);
+    struct retire_batch *batch = NULL;
+    struct err e = {0};
+    if (retire_begin(&fsio_system, p->cfg.root_fd, action_of(p->config), &batch, &e) == RC_OK) {
+        for (size_t i = 0; i < n; i++)
+            r[i].result = retire_next(batch, &r[i].what, &r[i].err);
+        if (retire_end(batch, &e) == RC_OK)
+            return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (r[i].result == RETIRE_DONE) { /* which is 0: also those that were never begun */
+            r[i].result = RETIRE_FAILED;
+            r[i].err = e;
+        }
+    }
 }
 
 struct retire_again {

@@ -77,7 +77,9 @@ static void check(struct model *m)
         struct ledger_lane_counts c = lane_counts(&m->f, types[t]);
         cr_assert(c.files == files[t] && c.bytes == bytes[t], "%s: %lu files, %lu bytes", types[t],
                   c.files, c.bytes);
-        cr_assert_eq(c.oldest_ns == INT64_MAX, oldest[t] == INT64_MAX);
+        /* A file that is being carried over is in no lane until its record is durable. */
+        if (journal_is_idle(ledger_journal(m->f.l)))
+            cr_assert_eq(c.oldest_ns == INT64_MAX, oldest[t] == INT64_MAX);
     }
     cr_assert_eq(ledger_count(m->f.l, LEDGER_ACCEPTED), count[QUEUED]);
     cr_assert_eq(ledger_count(m->f.l, LEDGER_SENDING), count[TAKEN]);
