@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RETIRE_AGAIN_MS 5000
-#define LOCAL_AGAIN_MS  5000
+#define LOCAL_AGAIN_MS   5000
+#define JOURNAL_AGAIN_MS 2000
 
 /* A receipt that is being made durable. */
 struct delivery {
