@@ -394,11 +394,6 @@ void destination_kick(struct destination *d)
     d->cfg.ready(d->cfg.arg);
 }
 
-void destination_refuse(struct destination *d, const struct err *why)
-{
-    tell_breaker(d, BREAKER_REFUSAL, why, 0);
-}
-
 void destination_status(struct destination *d, struct destination_status *out)
 {
     uint64_t now = loop_now_ms(d->cfg.loop);

@@ -37,8 +37,6 @@ unsigned destination_in_flight(const struct destination *d);
 void destination_cancel_all(struct destination *d);
 /* Try now whatever was waited for (reload, `retry`). */
 void destination_kick(struct destination *d);
-/* Several prefixes were refused: it is the destination's. */
-void destination_refuse(struct destination *d, const struct err *why);
 /* New settings, when nothing is in flight (BUG). RC_INVALID: the old ones stay. */
 enum rc destination_reload(struct destination *d, const struct config *config,
                            struct err *e) MUST_CHECK;

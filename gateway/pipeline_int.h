@@ -16,8 +16,9 @@
 /* Taken files that wait for their own next try; past it they go back to the queue. */
 #define PIPELINE_DEFERRED_MAX 1024
 /* Delivered files whose retirement is under way; past it nothing new is sent. */
-#define PIPELINE_RETIRING_MAX  2048
-#define PIPELINE_LANE_PROBE_MS 30000
+#define PIPELINE_RETIRING_MAX      2048
+#define PIPELINE_LANE_PROBE_MS     30000
+#define PIPELINE_LANE_PROBE_GAP_MS 1000
 
 /* What the gateway knows of an event type beyond its queue. */
 struct pipeline_lane {
@@ -64,6 +65,7 @@ struct pipeline {
     bool pump_wanted;
     bool stopping, drained_told;
     bool poisoned;
+    uint64_t lane_probe_at_ms; /* no refused event type is probed before */
     uint64_t journal_again_ms; /* nothing is sent before: a receipt could not be written */
     bool full;                 /* the spool is full: `put` refuses */
     bool housekeeping;         /* a round is on the pool */

@@ -145,9 +145,14 @@ static const char *sentence(const struct pipeline *p, const struct totals *t,
     uint64_t held = ledger_count(p->ledger, LEDGER_HELD) + t->unselected;
     bool waiting = !d->has_credentials || d->state != BREAKER_CLOSED;
     const struct pipeline_lane *refused = NULL;
+    uint64_t refused_files = 0;
     for (unsigned i = 0; i < p->n_lanes; i++) {
-        if (p->lanes[i].refused)
-            refused = &p->lanes[i];
+        struct ledger_lane_counts c;
+        if (!p->lanes[i].refused)
+            continue;
+        ledger_lane_counts(p->ledger, i, &c);
+        refused = &p->lanes[i];
+        refused_files += c.files;
     }
     const char *state = "ok";
     if (p->poisoned) {
@@ -163,7 +168,9 @@ static const char *sentence(const struct pipeline *p, const struct totals *t,
         buf_addf(out, "Nothing waits, but the bucket cannot be reached: %s", d->why.text);
     } else if (refused) {
         state = "stuck";
-        buf_addf(out, "The bucket refuses some event types: %s", refused->why.text);
+        buf_addf(out, "%llu of %llu files wait, since the bucket refuses their event types: %s",
+                 (unsigned long long)refused_files, (unsigned long long)t->files,
+                 refused->why.text);
     } else if (oldest > BEHIND_MS) {
         state = "behind";
         buf_addf(out, "%llu files (%s) wait, the oldest for %s.", (unsigned long long)t->files,
