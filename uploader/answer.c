@@ -352,7 +352,7 @@ static const char *denied_remedy(enum request_op op)
     default:
         return "the bucket's policy or our role's does not allow s3:PutObject with this ACL "
                "(s3:PutObjectAcl) under this prefix; have the owner add the statements of "
-               "\"spoolgate policy generate\", and see \"spoolgate policy check\"";
+               "\"spoolgate policy generate\"";
     }
 }
 
