@@ -1,5 +1,5 @@
 /* The journal: what is promised is there, what is damaged is set aside, and it always starts. */
-#include "journal_fix.h"
+#include "tests/unit/spool/journal_fix.h"
 
 #include "base/clock.h"
 

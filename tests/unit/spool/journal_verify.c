@@ -1,5 +1,5 @@
 /* Verifying and mending a journal offline. */
-#include "journal_fix.h"
+#include "tests/unit/spool/journal_fix.h"
 
 struct heard {
     unsigned n, illegal, mended;
