@@ -3,8 +3,8 @@
 
     sigv4_botocore.py BUILD_DIRECTORY [CASES [SEED]]
 
-Keys, queries and headers are random Unicode, with spaces and reserved characters. Prints
-"N cases, D differences"; exits with 1 if D is not 0, with 77 (skipped) without botocore.
+Keys, queries and headers are random Unicode, with spaces and reserved characters. The last
+line is "N passed, N failed"; exits with 1 if a stage differed, with 77 (skipped) without botocore.
 """
 import datetime
 import hashlib
@@ -145,7 +145,7 @@ def main():
                 print(f"{stage} differs for key {c['key']!r}\n--- ours\n{mine[stage]}\n--- botocore\n{theirs[stage]}",
                       file=sys.stderr)
                 break
-    print(f"{count} cases, {differences} differences")
+    print(f"{count - differences} passed, {differences} failed")
     return 1 if differences else 0
 
 
