@@ -325,9 +325,9 @@ enum answer_class answer_classify(const struct answer_facts *f)
     return by_status(f);
 }
 
-static const char *denied_remedy(enum request_op op)
+static const char *denied_remedy(const struct answer_facts *f)
 {
-    switch (op) {
+    switch (f->op) {
     case REQUEST_ABORT_MULTIPART:
         return "the bucket's policy or our role's does not allow s3:AbortMultipartUpload; have the "
                "owner add the statements of \"spoolgate policy generate\"";
@@ -350,6 +350,11 @@ static const char *denied_remedy(enum request_op op)
                "have "
                "the owner add the statements of \"spoolgate policy generate\"";
     default:
+        if (f->no_acl)
+            return "the bucket's policy or our role's does not allow s3:PutObject without an ACL; "
+                   "set \"bucket.acl\" to \"bucket-owner-full-control\", or have the owner allow "
+                   "it "
+                   "under this prefix";
         return "the bucket's policy or our role's does not allow s3:PutObject with this ACL "
                "(s3:PutObjectAcl) under this prefix; have the owner add the statements of "
                "\"spoolgate policy generate\"";
@@ -378,7 +383,7 @@ static const char *status_remedy(const struct answer_facts *f)
         return "something before the store asks for a login (a proxy?); check \"endpoint\" and the "
                "proxy variables";
     case 403:
-        return denied_remedy(f->op);
+        return denied_remedy(f);
     case 404:
         return "there is nothing at this address; check \"bucket.arn\", \"endpoint\" and "
                "\"path_style\"";
@@ -436,5 +441,5 @@ const char *answer_remedy(const struct answer_facts *f)
         return "the store takes our permanent keys for temporary ones that are not valid; enter "
                "them "
                "anew";
-    return rule->remedy ? rule->remedy : denied_remedy(f->op);
+    return rule->remedy ? rule->remedy : denied_remedy(f);
 }

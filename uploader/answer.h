@@ -37,6 +37,7 @@ struct answer_facts {
                            the operation returns */
     bool temporary_credentials;
     bool has_region; /* the answer named a region: header or body */
+    bool no_acl;     /* writes are sent without an ACL: what a policy may refuse */
 };
 enum answer_class answer_classify(const struct answer_facts *f);
 /* The cause and the remedy as one sentence for people: by code where we know it, else by status. */

@@ -69,6 +69,7 @@ static struct answer_facts facts_of(const struct exchange *x, const struct http_
         .temporary_credentials = x->transfer->env->credentials != NULL &&
                                  credentials_are_temporary(x->transfer->env->credentials),
         .has_region = a->region[0] != '\0' || (xml != NULL && xml->region[0] != '\0'),
+        .no_acl = x->transfer->env->cfg->acl == NULL,
     };
 }
 
@@ -198,9 +199,11 @@ void exchange_decides(struct exchange *x, const struct http_answer *a, const str
     if (v->xml != NULL)
         take_code(o->err.code, sizeof(o->err.code), v->xml->code);
     buf_init(&text, sizeof(o->err.text) - 1);
-    buf_adds(&text, request_op_name(x->op));
-    buf_adds(&text, ": ");
-    buf_adds(&text, a->rc != RC_OK ? a->text : answer_remedy(&f));
+    if (a->rc != RC_OK)
+        buf_addf(&text, "%s: %s", request_op_name(x->op), a->text);
+    else
+        buf_addf(&text, "%s (%d%s%s): %s", request_op_name(x->op), a->status,
+                 o->err.code[0] != '\0' ? " " : "", o->err.code, answer_remedy(&f));
     snprintf(o->err.text, sizeof(o->err.text), "%s", text.data);
     buf_fini(&text);
 }
