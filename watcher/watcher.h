@@ -71,7 +71,8 @@ struct watcher;
  * names the sysctl). */
 enum rc watcher_new(const struct watcher_cfg *cfg, struct watcher **out, struct err *e) MUST_CHECK;
 void watcher_free(struct watcher *w); /* waits for scans under way */
-/* The answer to a candidate. */
+/* The answer to a candidate, from inside its call or later; BUG if the path is not out. Candidates
+ * are told from the loop's callbacks only, never from inside this or any other call here. */
 void watcher_answer(struct watcher *w, const char *path, size_t n, enum watcher_verdict v,
                     uint64_t wait_ms);
 /* Someone knows that this file needs a look (it came back, it changed while it was sent). */
