@@ -1,5 +1,5 @@
 /* The canary: it comes back, it is missed, it comes back again. */
-#include "rig.h"
+#include "tests/unit/watcher/rig.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* Directories that come and go, at any speed. */
-#include "rig.h"
+#include "tests/unit/watcher/rig.h"
 
 #include "watcher/watcher_int.h"
 

@@ -1,5 +1,5 @@
 /* The rig: see rig.h. */
-#include "rig.h"
+#include "tests/unit/watcher/rig.h"
 
 #include "base/mem.h"
 

@@ -1,6 +1,6 @@
 /* The watcher with the real inotify: what is told, when, with which trust, and that nothing is
  * missed. */
-#include "rig.h"
+#include "tests/unit/watcher/rig.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
