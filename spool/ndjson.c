@@ -435,8 +435,9 @@ enum rc ndjson_finish(struct ndjson *v, struct err *e)
                        "object");
     }
     if (v->state == S_END)
-        return err_set(e, RC_INVALID, "line %llu: the last line has no newline at its end",
-                       (unsigned long long)v->line);
+        return err_set(e, RC_INVALID,
+                       "line %llu, column %llu: the last line has no newline at its end",
+                       (unsigned long long)v->line, (unsigned long long)v->column);
     return err_set(e, RC_INVALID, "line %llu, column %llu: the file ends in mid-line, expected %s",
                    (unsigned long long)v->line, (unsigned long long)v->column, expected[v->state]);
 }

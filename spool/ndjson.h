@@ -30,8 +30,8 @@ void ndjson_init(struct ndjson *v);
 /* RC_INVALID: e->text "line 17, column 5: expected ',' or '}', found 'x'". v then says where, and
  * is good for nothing else. */
 enum rc ndjson_feed(struct ndjson *v, const char *data, size_t n, struct err *e) MUST_CHECK;
-/* The end: RC_INVALID if in mid-line ("line N: the last line has no newline at its end") or if
- * there was no line at all. */
+/* The end: RC_INVALID if in mid-line ("line N, column C: the last line has no newline at its end")
+ * or if there was no line at all. */
 enum rc ndjson_finish(struct ndjson *v, struct err *e) MUST_CHECK;
 
 #endif
