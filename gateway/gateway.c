@@ -2,7 +2,8 @@
  * files is the pipeline's.
  *
  * SIGTERM: what is in flight gets GATEWAY_GRACE_MS, then it is cancelled (it is sent again after
- * the next start). SIGHUP: a bad file changes nothing.
+ * the next start). SIGHUP: a bad file changes nothing; a good one waits for what is in flight no
+ * longer than RELOAD_GRACE_MS.
  */
 #include "gateway/gateway.h"
 
@@ -21,13 +22,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Settings are swapped when nothing is in flight. Small objects end in time; a large one, which may
+ * take hours, goes on with its next part under the new settings. */
+#define RELOAD_GRACE_MS 2000
+
 struct gateway {
     struct config *config;
     struct loop *loop;
     struct pipeline *pipeline;
     struct control *control;
     struct loop_signal *term, *interrupt, *hup;
-    struct loop_timer *grace, *watchdog;
+    struct loop_timer *grace, *reload_grace, *watchdog;
     struct config *fresh; /* being swapped in */
     int root_fd, state_fd, journal_fd, root_lock, state_lock;
     bool stopping;
@@ -89,8 +94,15 @@ static void on_term(void *arg)
     g->stopping = true;
     log_info("stopping");
     notify_stopping();
+    loop_timer_clear(g->reload_grace);
     loop_timer_set(g->grace, GATEWAY_GRACE_MS);
     pipeline_stop(g->pipeline);
+}
+
+static void on_reload_grace_over(void *arg)
+{
+    struct gateway *g = arg;
+    pipeline_cancel(g->pipeline);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -123,6 +135,7 @@ static const char *needs_restart(const struct config *a, const struct config *b)
 static void on_reloaded(void *arg, enum rc rc, const struct err *e)
 {
     struct gateway *g = arg;
+    loop_timer_clear(g->reload_grace);
     if (rc == RC_OK) {
         config_free(g->config);
         g->config = g->fresh;
@@ -157,6 +170,7 @@ static void on_hup(void *arg)
         return;
     }
     g->fresh = fresh;
+    loop_timer_set(g->reload_grace, RELOAD_GRACE_MS);
     pipeline_reload(g->pipeline, fresh, on_reloaded, g);
 }
 
@@ -222,6 +236,7 @@ static enum rc start(struct gateway *g, struct err *e)
     g->interrupt = loop_signal_new(g->loop, SIGINT, on_term, g);
     g->hup = loop_signal_new(g->loop, SIGHUP, on_hup, g);
     g->grace = loop_timer_new(g->loop, on_grace_over, g);
+    g->reload_grace = loop_timer_new(g->loop, on_reload_grace_over, g);
     g->watchdog = loop_timer_new(g->loop, on_watchdog, g);
     if (notify_watchdog_ms() > 0)
         loop_timer_set(g->watchdog, notify_watchdog_ms());
@@ -236,6 +251,7 @@ static void finish(struct gateway *g)
     loop_signal_free(g->interrupt);
     loop_signal_free(g->hup);
     loop_timer_free(g->grace);
+    loop_timer_free(g->reload_grace);
     loop_timer_free(g->watchdog);
     loop_free(g->loop);
     config_free(g->fresh);
