@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # run-on: devstore minio
+# also-under: tsan
 """kill -9 at random moments under load: nothing is missing, nothing differs, and what the crashes
 cost is a few repeated requests."""
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # run-on: devstore minio
-# also-under: asan
+# also-under: asan tsan
 """Names of every kind: stored under exactly that key, or refused with a sentence; never lost."""
 
 import os
