@@ -100,8 +100,12 @@ enum cli_status cli_load_config(const struct cli_common *o, struct config **out)
     struct config_faults faults = {0};
     const char *path = config_choose_path(o->config_path);
     enum rc rc = config_load(path, out, &faults);
-    for (size_t i = 0; i < faults.n; i++)
-        (void)cli_fail(CLI_USAGE, "%s: %s", path, faults.lines[i]);
+    struct buf shown;
+    buf_init(&shown, 4 * PATH_MAX);
+    utf8_escape(&shown, path, strlen(path));
+    for (size_t i = 0; i < faults.n; i++) /* what a line quotes is escaped already */
+        fprintf(stderr, "spoolgate: %s: %s\n", shown.data, faults.lines[i]);
+    buf_fini(&shown);
     config_faults_fini(&faults);
     return rc == RC_OK ? CLI_YES : CLI_USAGE;
 }

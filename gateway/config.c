@@ -133,8 +133,8 @@ enum rc config_load(const char *path, struct config **out, struct config_faults 
         rc = config_parse(text, n, path, out, faults);
         break;
     case RC_ABSENT:
-        config_fault(faults, "there is no such file: `spoolgate setup` makes one; -c or " CONFIG_ENV
-                             " names another");
+        config_fault(faults, "there is no such file: write one (examples/spoolgate.json is a "
+                             "beginning); -c or " CONFIG_ENV " names another");
         break;
     case RC_DENIED:
         config_fault(faults, "this user may not read it: run as the user of the gateway, or give "

@@ -81,7 +81,7 @@ def killed_in_mid_upload():
     with store() as bucket, Gateway(bucket, {
             "settle": "200ms", "bandwidth": "32MiB", "multipart": {"threshold": "16MiB"}}) as gateway:
         dropped = Dropped()
-        data = b"".join(event(n, 64 * 1024) for n in range(3200))  # 200 MiB
+        data = b"".join(event(n, 64 * 1024) for n in range(1600))  # 100 MiB
         dropped.rename(gateway.root, key("attack_paths", "large.ndjson"), data)
         for number in range(1000):
             dropped.rename(gateway.root, key("findings", f"f-{number}.ndjson", account=f"a-{number % 9}"),
