@@ -168,6 +168,14 @@ static bool is_linked_for_good(struct look *k)
     return is_quiet_for(k, k->cfg->settle_ms > link_ms ? k->cfg->settle_ms : link_ms);
 }
 
+/* A name, a mode or times were given to it after the last byte was written (rename(2), link(2),
+ * chmod(2), utimes(2)): what producers do last. Two changes within one tick of the kernel's clock
+ * look alike, so that this says yes or nothing. */
+static bool was_placed(const struct look *k)
+{
+    return k->out->id.ctime_ns > k->out->id.mtime_ns;
+}
+
 /* Does anyone still write it, as far as can be told? */
 static bool is_finished(struct look *k, int fd, enum admit_trust trust)
 {
@@ -176,7 +184,7 @@ static bool is_finished(struct look *k, int fd, enum admit_trust trust)
         k->out->verdict = ADMIT_BUSY;
         return false;
     case LEASE_NO_WRITER:
-        return trust == ADMIT_MOVED || is_quiet(k);
+        return trust == ADMIT_MOVED || was_placed(k) || is_quiet(k);
     case LEASE_UNKNOWN:
         break;
     }

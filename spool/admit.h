@@ -37,7 +37,7 @@ enum admit_trust {
     ADMIT_MOVED, /* it came whole: no need to have been quiet, unless nobody can tell about writers
                   */
     ADMIT_QUIET /* the watcher has waited `settle` since the last event, or a scan found it: it must
-                   be `settle` old */
+                   be `settle` old, or have been renamed or the like since its last byte */
 };
 struct admit_result {
     enum admit_verdict verdict;

@@ -34,6 +34,7 @@ struct tree_node {
     uint32_t seen;              /* the scan_id of its parent when that one saw it last */
     uint16_t pins;
     uint16_t flags;
+    int8_t habit; /* see habit.h */
     uint8_t name_len;
     char name[];
 };

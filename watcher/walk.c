@@ -16,7 +16,8 @@
 #include <string.h>
 
 enum {
-    SPOT_MAX = 512,       /* directories read on the spot in one go */
+    SPOT_MAX = 512, /* directories read on the spot in one go */
+    FRESH_MS = 2,   /* of quiet, before a file in a new directory is taken as its neighbours are */
     DRIFT_GRACE_MS = 2000 /* past `settle`: younger files may have their events under way */
 };
 
@@ -295,8 +296,8 @@ static void file_seen(struct watcher *w, struct tree_node *dir, const struct sca
     }
     if (w->cfg.known(w->cfg.arg, w->path, n))
         return;
-    if (on_spot && w->cfg.fresh_ms && !by_scan) {
-        if (!settle_fresh(&w->settle, dir, w->path, n, w->cfg.fresh_ms, watcher_now(w)))
+    if (on_spot && !by_scan && habit_is_whole(dir)) {
+        if (!settle_fresh(&w->settle, dir, w->path, n, FRESH_MS, watcher_now(w)))
             walk_dirty(w, dir);
         return;
     }
@@ -348,7 +349,7 @@ static void spot_read(struct watcher *w, struct tree_node *node)
     if (!scan_add(s, node, fd))
         bug_found(__FILE__, __LINE__, "the spot is taken");
     scan_read(s);
-    dispatch_drain(w);
+    events_drain(w);
     const struct scan_part *p = &s->parts[0];
     size_t at = p->begin;
     bool all = part_seen(w, s, p, &at, true);
@@ -395,7 +396,7 @@ static void reader_done(void *arg, struct scan *s)
     r->at = 0;
     if (w->closing)
         return;
-    dispatch_drain(w);
+    events_drain(w);
     watcher_pump(w);
 }
 

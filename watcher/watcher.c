@@ -86,7 +86,7 @@ void watcher_pump(struct watcher *w)
     walk_step(w);
     while (watcher_has_room(w) && (e = settle_take(&w->settle, watcher_now(w))))
         tell(w, e);
-    dispatch_probe(w);
+    events_probe(w);
     w->pumping = false;
     arm(w, w->walk.fresh.head != NULL);
 }
@@ -142,6 +142,8 @@ void watcher_stats(const struct watcher *w, struct watcher_stats *out)
         .settling = w->settle.n - w->settle.out,
         .outstanding = w->settle.out,
         .polled_directories = w->tree.flagged[__builtin_ctz(TREE_POLLED)],
+        .denied_directories = w->tree.flagged[__builtin_ctz(TREE_DENIED)],
+        .root_gone = w->root_told,
         .canary_last_ms = canary_last_ms(w->canary),
         .canary_late = canary_late(w->canary),
         .scanning_start = w->scanning_start,
@@ -194,7 +196,7 @@ enum rc watcher_new(const struct watcher_cfg *cfg, struct watcher **out, struct 
     tree_init(&w->tree);
     settle_init(&w->settle, cfg->settle_ms, cfg->table_max);
     w->prober = (struct prober){
-        .loop = cfg->loop, .root_fd = cfg->root_fd, .done = dispatch_probed, .arg = w};
+        .loop = cfg->loop, .root_fd = cfg->root_fd, .done = events_probed, .arg = w};
     prober_init(&w->prober);
     w->due = loop_timer_new(cfg->loop, due, w);
     walk_init(w);
@@ -203,7 +205,7 @@ enum rc watcher_new(const struct watcher_cfg *cfg, struct watcher **out, struct 
         watcher_free(w);
         return rc;
     }
-    w->poll = loop_poll_new(cfg->loop, inotify_fd(in), dispatch_ready, w);
+    w->poll = loop_poll_new(cfg->loop, inotify_fd(in), events_ready, w);
     loop_poll_set(w->poll, LOOP_READ);
     if (cfg->canary_ms) {
         w->canary = canary_new(&(struct canary_cfg){.loop = cfg->loop,

@@ -29,12 +29,6 @@ struct watcher_cfg {
     uint64_t settle_ms;
     uint64_t rescan_ms; /* the slow rescan; 0: none */
     uint64_t canary_ms; /* 60 000; 0: none. The canary is .spoolgate/canary/<n> */
-    /* A file found in a directory that was made a moment ago, before any event told of it: 0: like
-     * every file that a scan finds, it must have been quiet for settle_ms. Else it is taken as
-     * moved in when nothing happened to it for so long: what was made together with its directory
-     * came whole, or its writer is heard of, as the directory is watched by then. A producer that
-     * closes a file and opens it again later than this, to append, needs 0. */
-    uint64_t fresh_ms;
     size_t window;    /* candidates unanswered at most; scans wait, events are kept in the table */
     size_t table_max; /* files in the settle table at most (65 536); past it their directory is
                          marked for a rescan instead */
@@ -61,9 +55,11 @@ struct watcher_stats {
     uint64_t events, overflows, rescans, scans_running, directories, watches;
     uint64_t drift; /* files that a rescan found and no event had told of */
     uint64_t settling, outstanding, polled_directories;
-    uint64_t canary_last_ms; /* loop time of the last canary that came back; 0: none yet */
-    bool canary_late;        /* two minutes without */
-    bool scanning_start;     /* the first scan is not finished */
+    uint64_t denied_directories; /* that cannot be read now: what is in them is not known */
+    bool root_gone;              /* its path leads elsewhere or nowhere */
+    uint64_t canary_last_ms;     /* loop time of the last canary that came back; 0: none yet */
+    bool canary_late;            /* two minutes without */
+    bool scanning_start;         /* the first scan is not finished */
 };
 
 struct watcher;

@@ -1,9 +1,10 @@
-/* The inside of the watcher, for watcher.c, dispatch.c, walk.c, patrol.c and
+/* The inside of the watcher, for watcher.c, events.c, walk.c, patrol.c and
  * the tests of this folder. */
 #ifndef WATCHER_WATCHER_INT_H
 #define WATCHER_WATCHER_INT_H
 
 #include "watcher/canary.h"
+#include "watcher/habit.h"
 #include "watcher/inotify.h"
 #include "watcher/probe.h"
 #include "watcher/scan.h"
@@ -73,11 +74,11 @@ bool watcher_found(struct watcher *w, struct tree_node *dir, const char *path, s
 bool watcher_has_room(const struct watcher *w); /* in the window */
 uint64_t watcher_now(const struct watcher *w);
 
-/* ---- dispatch.c: events, and the probes they ask for ---- */
-void dispatch_ready(void *arg, int events);
-void dispatch_drain(struct watcher *w); /* deal with all that is queued now; tells nothing yet */
-void dispatch_probe(struct watcher *w); /* ask the probes that are still wanted */
-void dispatch_probed(void *arg, const struct probe *probes, size_t n);
+/* ---- events.c: events, and the probes they ask for ---- */
+void events_ready(void *arg, int events);
+void events_drain(struct watcher *w); /* deal with all that is queued now; tells nothing yet */
+void events_probe(struct watcher *w); /* ask the probes that are still wanted */
+void events_probed(void *arg, const struct probe *probes, size_t n);
 
 /* ---- walk.c: directories, their watches and their scans ---- */
 void walk_init(struct watcher *w);

@@ -65,6 +65,10 @@ static void file_event(struct watcher *w, struct tree_node *dir, const struct in
     size_t n = tree_path(dir, seen->name, seen->name_len, w->path, sizeof w->path);
     if (n == 0)
         return; /* deeper than any path can lead: its directory was told as not readable */
+    if (seen->kind == INOTIFY_MOVED_TO)
+        habit_whole(dir);
+    else if (seen->kind == INOTIFY_CLOSE_WRITE && !ino)
+        habit_in_place(dir);
     if (ino && !settle_find(&w->settle, w->path, n))
         tmp_closed(w, dir, n);
     else
@@ -135,7 +139,7 @@ static void tell(void *arg, const struct inotify_seen *seen)
     }
 }
 
-void dispatch_drain(struct watcher *w)
+void events_drain(struct watcher *w)
 {
     /* As much as was there at the start: a producer that never rests must not keep us here. */
     size_t queued = inotify_queued(w->inotify);
@@ -146,7 +150,7 @@ void dispatch_drain(struct watcher *w)
     }
 }
 
-void dispatch_ready(void *arg, int events)
+void events_ready(void *arg, int events)
 {
     struct watcher *w = arg;
     (void)events;
@@ -167,7 +171,7 @@ static bool wanted(void *arg, const struct probe *probe)
     return probed_entry(arg, probe) != NULL;
 }
 
-void dispatch_probe(struct watcher *w)
+void events_probe(struct watcher *w)
 {
     if (w->prober.busy)
         return;
@@ -202,10 +206,12 @@ static void apply_other(struct watcher *w, const struct probe *probe)
     case PROBE_WHOLE:
         /* Written in place and closed would have told so before the writer was counted off, and
          * that event has been read by now; unless events were lost. */
-        if (w->overflows != w->probe_overflows)
+        if (w->overflows != w->probe_overflows) {
             settle_quiet(&w->settle, e, now_ms);
-        else
+        } else {
+            habit_whole(e->dir);
             settle_whole(&w->settle, e, now_ms);
+        }
         break;
     case PROBE_OTHER:
         settle_whole(&w->settle, e, now_ms);
@@ -222,7 +228,7 @@ static void apply_other(struct watcher *w, const struct probe *probe)
     }
 }
 
-void dispatch_probed(void *arg, const struct probe *probes, size_t n)
+void events_probed(void *arg, const struct probe *probes, size_t n)
 {
     struct watcher *w = arg;
     if (w->closing)
@@ -232,7 +238,7 @@ void dispatch_probed(void *arg, const struct probe *probes, size_t n)
         if (probes[i].answer == PROBE_WRITER)
             apply_writer(w, &probes[i]);
     }
-    dispatch_drain(w);
+    events_drain(w);
     for (size_t i = 0; i < n; i++)
         apply_other(w, &probes[i]);
     watcher_pump(w);

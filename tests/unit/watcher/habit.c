@@ -1,0 +1,30 @@
+#include "watcher/habit.h"
+
+#include <criterion/criterion.h>
+
+Test(habit, three_whole_files_make_one_and_one_in_place_breaks_it_for_long)
+{
+    struct tree t;
+    tree_init(&t);
+    struct tree_node *a = tree_add(&t, t.root, "a", 1), *b = tree_add(&t, t.root, "b", 1);
+    struct tree_node *fresh = tree_add(&t, a, "fresh", 5);
+    cr_expect_not(habit_is_whole(fresh), "nothing is known");
+    for (int i = 0; i < 3; i++) {
+        cr_expect_not(habit_is_whole(fresh), "%d are not enough", i);
+        habit_whole(a);
+    }
+    cr_expect(habit_is_whole(fresh), "its parent's habit");
+    cr_expect(habit_is_whole(b), "the root's, for want of one nearer");
+    habit_in_place(b);
+    cr_expect(habit_is_whole(fresh), "what is nearer counts");
+    cr_expect_not(habit_is_whole(b));
+    habit_in_place(a);
+    for (int i = 0; i < 34; i++) {
+        habit_whole(a);
+        cr_expect_not(habit_is_whole(fresh), "%d", i);
+    }
+    habit_whole(a);
+    cr_expect(habit_is_whole(fresh), "after 35 in a row again");
+    tree_remove(&t, fresh);
+    tree_fini(&t);
+}
