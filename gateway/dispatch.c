@@ -291,7 +291,8 @@ static void delivered(void *arg, enum rc rc)
     } else {
         /* It is in the bucket, but nothing proves it: it will be sent again and found there, when
          * the journal takes records again. */
-        p->journal_again_ms = loop_now_ms(p->cfg.loop) + JOURNAL_AGAIN_MS;
+        p->journal_failed_ms = loop_now_ms(p->cfg.loop);
+        p->journal_again_ms = p->journal_failed_ms + JOURNAL_AGAIN_MS;
         put_back(p, f);
     }
     free(d);

@@ -1,5 +1,6 @@
-/* What time brings, each minute: space and inodes, empty directories of past dates, the archive's
- * limits, the journal's oldest segment. The file system is looked at on a pool thread.
+/* What time brings: every few seconds space and inodes, since `put` and other producers hang on
+ * what is said of them; each minute empty directories of past dates, the archive's limits, the
+ * journal's oldest segment. The file system is looked at on a pool thread.
  */
 #include "gateway/pipeline_int.h"
 
@@ -15,9 +16,9 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#define HOUSEKEEPING_MS 60000
-/* While the spool is full, or nearly: look more often, since `put` hangs on it. */
-#define HOUSEKEEPING_FULL_MS 2000
+#define HEAVY_MS      60000
+#define SPACE_MS      5000
+#define SPACE_FULL_MS 2000
 
 /* One round: what it needs, and what it found. */
 struct round {
@@ -123,7 +124,7 @@ static void round_done(void *arg)
         p->archive = r->archive;
     if (r->removed > 0)
         log_debug("directories_removed", F_U64("count", r->removed));
-    loop_timer_set(p->minute_timer, p->full ? HOUSEKEEPING_FULL_MS : HOUSEKEEPING_MS);
+    loop_timer_set(p->housekeeping_timer, p->full ? SPACE_FULL_MS : SPACE_MS);
     free(r);
     dispatch_want(p);
     dispatch_check_drained(p);
@@ -135,27 +136,31 @@ static void housekeep(void *arg)
     if (p->stopping)
         return;
     if (p->fresh) { /* settings are about to change: a little later */
-        loop_timer_set(p->minute_timer, HOUSEKEEPING_FULL_MS);
+        loop_timer_set(p->housekeeping_timer, SPACE_FULL_MS);
         return;
     }
     struct round *r = mem_alloc(sizeof *r);
     r->p = p;
-    r->heavy = !p->full;
+    uint64_t now = loop_now_ms(p->cfg.loop);
+    r->heavy = now >= p->heavy_ms;
+    if (r->heavy) {
+        p->heavy_ms = now + HEAVY_MS;
+        ledger_compact(p->ledger, clock_wall_now_ns());
+    }
     r->archives = p->config->after_delivery.action == CONFIG_ARCHIVE;
     r->limits = (struct archive_limits){p->config->after_delivery.keep_ms,
                                         p->config->after_delivery.max_bytes};
     p->housekeeping = true;
-    ledger_compact(p->ledger, clock_wall_now_ns());
     loop_work(p->cfg.loop, round_run, round_done, r);
 }
 
 void housekeeping_init(struct pipeline *p)
 {
-    p->minute_timer = loop_timer_new(p->cfg.loop, housekeep, p);
-    loop_timer_set(p->minute_timer, 0);
+    p->housekeeping_timer = loop_timer_new(p->cfg.loop, housekeep, p);
+    loop_timer_set(p->housekeeping_timer, 0);
 }
 
 void housekeeping_free(struct pipeline *p)
 {
-    loop_timer_free(p->minute_timer);
+    loop_timer_free(p->housekeeping_timer);
 }

@@ -35,6 +35,7 @@ struct recording {
     char *path;
     size_t n;
     struct err why; /* of a rejection */
+    bool candidate; /* the watcher awaits an answer */
 };
 
 /* A rejected file that is being moved away. */
@@ -43,6 +44,7 @@ struct rejection {
     char *path;
     struct err why, failure;
     enum rc rc;
+    bool candidate;
 };
 
 bool intake_ignored(void *arg, const char *name)
@@ -120,9 +122,11 @@ static void accepted(void *arg, enum rc rc)
     struct pipeline *p = r->p;
     if (rc == RC_OK) {
         p->counts.accepted++;
+        p->journal_failed_ms = 0;
         watcher_answer(p->watcher, r->path, r->n, WATCHER_DONE, 0);
         dispatch_want(p);
     } else {
+        p->journal_failed_ms = loop_now_ms(p->cfg.loop);
         watcher_answer(p->watcher, r->path, r->n, WATCHER_AGAIN, UNSURE_AGAIN_MS);
     }
     recording_free(r);
@@ -177,7 +181,10 @@ static void rejections_done(void *arg, void *items, size_t n)
         }
         enum watcher_verdict v =
             r[i].rc == RC_OK || r[i].rc == RC_ABSENT ? WATCHER_DONE : WATCHER_AGAIN;
-        watcher_answer(p->watcher, r[i].path, strlen(r[i].path), v, DENIED_AGAIN_MS);
+        if (r[i].candidate)
+            watcher_answer(p->watcher, r[i].path, strlen(r[i].path), v, DENIED_AGAIN_MS);
+        else if (v == WATCHER_AGAIN)
+            watcher_look(p->watcher, r[i].path, strlen(r[i].path), DENIED_AGAIN_MS);
         buf_fini(&shown);
         free(r[i].path);
     }
@@ -194,22 +201,32 @@ static void rejection_recorded(void *arg, enum rc rc)
         move->p = p;
         move->path = mem_strndup(r->path, r->n);
         move->why = r->why;
-    } else {
+        move->candidate = r->candidate;
+    } else if (r->candidate) {
         watcher_answer(p->watcher, r->path, r->n, WATCHER_AGAIN, UNSURE_AGAIN_MS);
+    } else {
+        watcher_look(p->watcher, r->path, r->n, UNSURE_AGAIN_MS);
     }
     recording_free(r);
     dispatch_check_drained(p);
 }
 
-void intake_reject(struct pipeline *p, const char *path, const struct identity *id,
-                   const struct err *why)
+static void reject(struct pipeline *p, const char *path, const struct identity *id,
+                   const struct err *why, bool candidate)
 {
     size_t n = strlen(path);
     struct recording *r = recording_new(p, path, n);
     r->why = *why;
+    r->candidate = candidate;
     /* A path may be too long to be a key, which is why it is here; its record has the beginning. */
     size_t told = n < RECORD_PATH_MAX ? n : RECORD_PATH_MAX;
     ledger_reject(p->ledger, path, told, id, why->code, why->text, rejection_recorded, r);
+}
+
+void intake_reject(struct pipeline *p, const char *path, const struct identity *id,
+                   const struct err *why)
+{
+    reject(p, path, id, why, false);
 }
 
 /* ---- what was seen ---- */
@@ -220,6 +237,7 @@ static void denied(struct pipeline *p, const struct admission *a)
     if (strcmp(p->denied_why.text, a->result.err.text) != 0)
         log_warning("denied", F_STR("why", a->result.err.text));
     p->denied_why = a->result.err;
+    p->denied_ms = loop_now_ms(p->cfg.loop);
     watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, DENIED_AGAIN_MS);
 }
 
@@ -241,7 +259,7 @@ static void act_on_verdict(struct pipeline *p, const struct admission *a)
         watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, a->result.wait_ms);
         break;
     case ADMIT_REJECT:
-        intake_reject(p, a->path, &a->result.id, &a->result.err);
+        reject(p, a->path, &a->result.id, &a->result.err, true);
         break;
     case ADMIT_GONE:
         watcher_answer(p->watcher, a->path, a->n, WATCHER_DONE, 0);

@@ -52,7 +52,7 @@ struct pipeline {
     struct destination *destination;
     struct batch *admissions, *retirements, *rejections;
     struct loop_prepare *pump_prepare;
-    struct loop_timer *pump_timer, *minute_timer, *stop_timer;
+    struct loop_timer *pump_timer, *housekeeping_timer, *stop_timer;
     struct pipeline_lane *lanes;
     unsigned n_lanes;
     struct pipeline_deferred deferred[PIPELINE_DEFERRED_MAX];
@@ -69,7 +69,11 @@ struct pipeline {
     uint64_t journal_again_ms; /* nothing is sent before: a receipt could not be written */
     bool full;                 /* the spool is full: `put` refuses */
     bool housekeeping;         /* a round is on the pool */
-    struct err journal_why, full_why, denied_why;
+    uint64_t heavy_ms;         /* when the next round of the heavy kind is due */
+    struct err journal_why, full_why, denied_why, retire_why;
+    /* When such a failure was last seen; 0: never. What goes on shows again when it is tried again,
+     * so an old one is over. */
+    uint64_t journal_failed_ms, retire_failed_ms, denied_ms;
     const struct config *fresh; /* waiting for nothing to be in flight */
     void (*reload_done)(void *arg, enum rc rc, const struct err *e);
     void *reload_arg;
@@ -92,7 +96,7 @@ bool intake_ignored(void *arg, const char *name);
 bool intake_known(void *arg, const char *path, size_t n);
 void intake_candidate(void *arg, const char *path, size_t n, enum watcher_trust trust,
                       enum watcher_source source);
-/* Record a rejection, then move the file. */
+/* Record the rejection of a file that was in our care, then move it. */
 void intake_reject(struct pipeline *p, const char *path, const struct identity *id,
                    const struct err *why);
 

@@ -16,6 +16,10 @@
 
 /* The mission's objective: delivered within a minute. Past it the first sentence says so. */
 #define BEHIND_MS 60000
+/* A failure not seen for so long is over; each is tried again more often (30 s, 5 s, 2 s). */
+#define DENIED_RECENT_MS  75000
+#define RETIRE_RECENT_MS  15000
+#define JOURNAL_RECENT_MS 10000
 
 static json_t *text_or_null(const char *s)
 {
@@ -135,6 +139,28 @@ static json_t *report_journal(struct pipeline *p)
                      "poisoned", j.poisoned, "why", text_or_null(j.why.text));
 }
 
+static bool is_recent(const struct pipeline *p, uint64_t then_ms, uint64_t within_ms)
+{
+    return then_ms != 0 && loop_now_ms(p->cfg.loop) - then_ms < within_ms;
+}
+
+/* What else must be known, after the verdict. */
+static void add_notes(const struct pipeline *p, uint64_t held, struct buf *out)
+{
+    if (is_recent(p, p->retire_failed_ms, RETIRE_RECENT_MS))
+        buf_addf(out, " Delivered files cannot be %s: %s.",
+                 p->config->after_delivery.action == CONFIG_ARCHIVE ? "archived" : "removed",
+                 p->retire_why.text);
+    if (p->full)
+        buf_addf(out, " The spool is full: %s.", p->full_why.text);
+    if (held > 0)
+        buf_addf(out, " %llu held files want a decision: spoolgate ls --state held.",
+                 (unsigned long long)held);
+    if (p->rejected_files > 0)
+        buf_addf(out, " %llu rejected files want a decision: spoolgate ls --state rejected.",
+                 (unsigned long long)p->rejected_files);
+}
+
 /* The first line of `status`: one sentence that says whether all is well, and if not, why. */
 static const char *sentence(const struct pipeline *p, const struct totals *t,
                             const struct destination_status *d, const struct watcher_stats *w,
@@ -143,6 +169,7 @@ static const char *sentence(const struct pipeline *p, const struct totals *t,
     char size[UNITS_TEXT_SIZE], age[UNITS_TEXT_SIZE];
     int64_t oldest = t->oldest_ns == INT64_MAX ? 0 : age_ms(t->oldest_ns);
     uint64_t held = ledger_count(p->ledger, LEDGER_HELD) + t->unselected;
+    uint64_t settling = w->settling + w->outstanding;
     bool waiting = !d->has_credentials || d->state != BREAKER_CLOSED;
     const struct pipeline_lane *refused = NULL;
     uint64_t refused_files = 0;
@@ -154,11 +181,19 @@ static const char *sentence(const struct pipeline *p, const struct totals *t,
         refused = &p->lanes[i];
         refused_files += c.files;
     }
+    struct journal_stats j;
+    journal_stats(ledger_journal(p->ledger), &j);
     const char *state = "ok";
-    if (p->poisoned) {
+    if (w->root_gone) {
+        state = "stuck";
+        buf_addf(out,
+                 "Nothing is taken on: the spool root %s was removed, moved, replaced or "
+                 "unmounted: put it back and restart the gateway.",
+                 p->config->spool);
+    } else if (p->poisoned || is_recent(p, p->journal_failed_ms, JOURNAL_RECENT_MS)) {
         state = "stuck";
         buf_addf(out, "Nothing is taken on: the journal cannot be written (%s).",
-                 p->journal_why.text);
+                 p->poisoned ? p->journal_why.text : j.why.text);
     } else if (waiting && t->files > 0) {
         state = "stuck";
         buf_addf(out, "%llu files (%s) wait for the bucket: %s", (unsigned long long)t->files,
@@ -175,19 +210,19 @@ static const char *sentence(const struct pipeline *p, const struct totals *t,
         state = "behind";
         buf_addf(out, "%llu files (%s) wait, the oldest for %s.", (unsigned long long)t->files,
                  units_format_size(size, t->bytes), units_format_duration(age, (uint64_t)oldest));
-    } else if (t->files + w->settling > 0) {
+    } else if (t->files + settling > 0) {
         buf_addf(out, "Delivering: %llu files (%s) on their way.",
-                 (unsigned long long)(t->files + w->settling), units_format_size(size, t->bytes));
+                 (unsigned long long)(t->files + settling), units_format_size(size, t->bytes));
+    } else if (w->denied_directories > 0 || is_recent(p, p->denied_ms, DENIED_RECENT_MS)) {
+        state = "behind";
+        buf_addf(out, "Everything that can be read is delivered. Some cannot: %s.",
+                 is_recent(p, p->denied_ms, DENIED_RECENT_MS) ? p->denied_why.text
+                 : strcmp(p->trouble.code, "denied") == 0     ? p->trouble.text
+                                                              : "the log names the directories");
     } else {
         buf_adds(out, "Everything is delivered.");
     }
-    if (p->full)
-        buf_addf(out, " The spool is full: %s.", p->full_why.text);
-    if (held > 0 || p->rejected_files > 0)
-        buf_addf(out,
-                 " %llu held and %llu rejected files want a decision: spoolgate ls --state held, "
-                 "--state rejected.",
-                 (unsigned long long)held, (unsigned long long)p->rejected_files);
+    add_notes(p, held, out);
     return state;
 }
 
@@ -207,11 +242,12 @@ json_t *pipeline_status(struct pipeline *p)
     buf_fini(&first);
     json_object_set_new(
         o, "files",
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "settling", (json_int_t)w.settling,
-                  "accepted", (json_int_t)(ledger_count(p->ledger, LEDGER_ACCEPTED) - t.unselected),
-                  "sending", (json_int_t)p->n_sending, "deferred", (json_int_t)p->n_deferred,
-                  "held", (json_int_t)(ledger_count(p->ledger, LEDGER_HELD) + t.unselected),
-                  "rejected", (json_int_t)p->rejected_files, "kept",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "settling",
+                  (json_int_t)(w.settling + w.outstanding), "accepted",
+                  (json_int_t)(ledger_count(p->ledger, LEDGER_ACCEPTED) - t.unselected), "sending",
+                  (json_int_t)p->n_sending, "deferred", (json_int_t)p->n_deferred, "held",
+                  (json_int_t)(ledger_count(p->ledger, LEDGER_HELD) + t.unselected), "rejected",
+                  (json_int_t)p->rejected_files, "kept",
                   (json_int_t)ledger_count(p->ledger, LEDGER_DELIVERED)));
     json_object_set_new(
         o, "backlog",

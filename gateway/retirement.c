@@ -88,6 +88,8 @@ static void retirement_failed(struct pipeline *p, struct retirement *r)
 {
     if (p->counts.retire_failures++ == 0 || r->file->state != LEDGER_DELIVERED)
         log_error("retire_failed", F_STR("path", r->file->path), F_STR("why", r->err.text));
+    p->retire_why = r->err;
+    p->retire_failed_ms = loop_now_ms(p->cfg.loop);
     if (p->stopping) {
         /* The receipt is durable: the next start retires it. */
         dispatch_drop_taken(r->file);
