@@ -79,6 +79,11 @@ static enum rc refuse_when_full(const struct config *c, int root_fd, struct err 
                        "less than %u %% is free on the spool's file system "
                        "(limits.min_free_percent): make room and try again",
                        c->limits.free_percent);
+    if (s.f_files > 0 && s.f_favail < s.f_files / 100 * c->limits.free_inodes_percent)
+        return err_set(e, RC_FULL,
+                       "less than %u %% of the inodes are free on the spool's file system "
+                       "(limits.min_free_inodes_percent): make room and try again",
+                       c->limits.free_inodes_percent);
     return RC_OK;
 }
 

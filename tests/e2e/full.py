@@ -1,0 +1,285 @@
+#!/usr/bin/python3
+"""No space, no inodes, no writing: on the state directory and on the spool, while files arrive.
+
+What was accepted is not harmed, the first line of `status` says what is wrong, `put` refuses early
+with a sentence, and all goes on by itself when there is room again. Mounts small file systems of
+its own, so it must run as root: as anybody else it fails and says so.
+"""
+# also-under: asan
+
+import contextlib
+import errno
+import os
+import subprocess
+
+from lib import (Devstore, Dropped, Gateway, check, check_equal, compare, event, key, run_tests,
+                 scratch_dir, spooled, wait_until)
+
+
+@contextlib.contextmanager
+def small(path, options):
+    """A tmpfs of its own at path."""
+    os.makedirs(path, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "spoolgate-e2e", path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", path], check=True)
+
+
+@contextlib.contextmanager
+def disk(path, megabytes=16):
+    """An ext4 of its own at path; yields a function that makes it read-only at once, as an error on
+    the disk does, whoever has a file open."""
+    os.makedirs(path, exist_ok=True)
+    image = path + ".img"
+    with open(image, "wb") as file:
+        file.truncate(megabytes << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    subprocess.run(["mount", "-o", "loop,errors=remount-ro", image, path], check=True)
+    device = os.stat(path).st_dev
+    name = os.path.basename(os.path.realpath(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"))
+
+    def fail():
+        with open(f"/sys/fs/ext4/{name}/trigger_fs_error", "w") as file:
+            file.write("a test")
+    try:
+        yield fail
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+def fill(path, leave=0):
+    """Take all the space there is, but for `leave` bytes."""
+    ballast = os.path.join(path, "ballast")
+    with open(ballast, "wb", buffering=0) as file:
+        with contextlib.suppress(OSError):
+            while True:
+                file.write(b"x" * 4096)
+        if leave:
+            file.truncate(os.path.getsize(ballast) - leave)
+    return ballast
+
+
+def sentence_has(gateway, word, timeout=20):
+    """The first line of status comes to hold the word; counted as a check."""
+    ok = wait_until(lambda: word in gateway.status()["sentence"], timeout)
+    return check(ok, f"status says {word!r}" + ("" if ok else f": {gateway.status()['sentence']}"))
+
+
+def left(root):
+    """What is in the spool, as spooled() has it, without what a file system brings along."""
+    return [p for p in spooled(root) if not p.startswith("lost+found")]
+
+
+def drop(gateway, dropped, count, kind="findings", size=300, start=0):
+    for number in range(start, start + count):
+        path = key(kind, f"{kind}-{number}.ndjson")
+        (dropped.rename, dropped.write)[number % 2](gateway.root, path, event(number, size))
+
+
+def test_a_full_state_directory_stops_taking_on_and_goes_on_by_itself():
+    with Devstore() as store, scratch_dir() as directory, \
+         small(os.path.join(directory, "state"), "size=1m") as state, \
+         Gateway(store, {"settle": "100ms"}, directory=directory) as gateway:
+        dropped = Dropped()
+        drop(gateway, dropped, 20)
+        gateway.wait_idle()
+        store.fault("status=503")  # what is accepted now stays so
+        drop(gateway, dropped, 20, "audit")
+        wait_until(lambda: gateway.status()["files"]["settling"] == 0 and
+                   gateway.status()["backlog"]["files"] == 20)
+        check_equal(gateway.status()["backlog"]["files"], 20, "files accepted before the disk is full")
+        ballast = fill(state)
+        drop(gateway, dropped, 400, "paths")
+        sentence_has(gateway, "the journal cannot be written")
+        store.clear_faults()
+        check_equal(gateway.status()["state"], "stuck", "state")
+        check(set(left(gateway.root)) >= {p for p in dropped if "paths" in p or "audit" in p} - set(store.keys()),
+              "no file is gone that is not in the bucket")
+        os.unlink(ballast)
+        gateway.wait_idle(60)
+        check_equal(gateway.status()["state"], "ok", "state after there is room again")
+        compare(store, dropped)
+        check_equal(gateway.starts, 1, "starts")
+        gateway.stop()
+        gateway.journal_verify()
+
+
+def test_a_state_directory_that_is_full_at_the_start_says_so():
+    with Devstore() as store, scratch_dir() as directory, \
+         small(os.path.join(directory, "state"), "size=64k") as state, \
+         Gateway(store, directory=directory, start=False) as gateway:
+        ballast = fill(state)
+        done = gateway.cli("run")
+        check_equal(done.returncode, 111, "exit status of run")
+        check("No space left" in done.stderr, f"run says that there is no space: {done.stderr}")
+        os.unlink(ballast)
+        gateway.start()
+        dropped = Dropped()
+        drop(gateway, dropped, 4)
+        gateway.wait_idle()
+        compare(store, dropped)
+
+
+def full_spool(options, fill_up, why):
+    with Devstore() as store, scratch_dir() as directory, \
+         small(os.path.join(directory, "spool"), options), \
+         Gateway(store, {"settle": "100ms"}, directory=directory) as gateway:
+        dropped = Dropped()
+        drop(gateway, dropped, 10)
+        gateway.wait_idle()
+        store.fault("status=503")
+        fill_up(gateway, dropped)
+        marker = os.path.join(gateway.root, ".spoolgate/full")
+        check(wait_until(lambda: gateway.status()["spool"]["full"], 75), "status tells a full spool")
+        sentence_has(gateway, why)
+        # The marker itself needs an inode: without any left only `put` and status tell.
+        if "nr_inodes" not in options:
+            check(os.path.exists(marker), "the marker `full` is there")
+        done = gateway.cli("put", key("findings", "late.ndjson"), stdin=event(1))
+        check_equal(done.returncode, 111, f"exit status of put ({done.stderr.strip()})")
+        check("full" in done.stderr or "free" in done.stderr, f"put says why: {done.stderr.strip()}")
+        check(not any("late" in p for p in spooled(gateway.root)), "put has left nothing behind")
+        before = set(dropped) - set(store.keys())
+        check(before <= set(spooled(gateway.root)), "nothing that was dropped is gone")
+        store.clear_faults()
+        gateway.wait_idle(60)
+        check(wait_until(lambda: not gateway.status()["spool"]["full"], 30), "it has room again")
+        check(not os.path.exists(marker), "the marker is gone")
+        dropped.put(gateway, key("findings", "after.ndjson"), event(2))
+        gateway.wait_idle()
+        compare(store, dropped)
+        check_equal(gateway.starts, 1, "starts")
+
+
+def test_a_full_spool_refuses_early_and_goes_on_by_itself():
+    def fill_up(gateway, dropped):
+        number = 0
+        with contextlib.suppress(OSError):
+            while True:
+                path = key("audit", f"{number}.ndjson")
+                hidden = os.path.join(gateway.root, ".producer.tmp")
+                data = event(number, 40000)
+                with open(hidden, "wb") as file:
+                    file.write(data)
+                full = os.path.join(gateway.root, path)
+                os.makedirs(os.path.dirname(full), exist_ok=True)
+                os.rename(hidden, full)
+                dropped.add(path, data)
+                number += 1
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(gateway.root, ".producer.tmp"))
+        check(number > 50, "the spool took files until it was full")
+    full_spool("size=4m", fill_up, "free on the spool's file system")
+
+
+def test_a_spool_without_inodes_refuses_early_and_goes_on_by_itself():
+    def fill_up(gateway, dropped):
+        number = 0
+        try:
+            while True:
+                path = key("audit", f"{number}.ndjson")
+                data = event(number)
+                full = os.path.join(gateway.root, path)
+                os.makedirs(os.path.dirname(full), exist_ok=True)
+                with open(full, "xb") as file:
+                    file.write(data)
+                dropped.add(path, data)
+                number += 1
+        except OSError as error:
+            check_equal(error.errno, errno.ENOSPC, "what ended it")
+        check(number > 200, "the spool took files until it had no inodes")
+    full_spool("size=8m,nr_inodes=400", fill_up, "inodes are free")
+
+
+def test_a_spool_that_becomes_read_only_loses_nothing():
+    with Devstore() as store, scratch_dir() as directory:
+        root = os.path.join(directory, "spool")
+        with Gateway(store, {"settle": "100ms"}, directory=directory, start=False) as gateway:
+            with disk(root) as fail:
+                gateway.start()
+                dropped = Dropped()
+                store.fault("status=503")
+                drop(gateway, dropped, 60)
+                wait_until(lambda: gateway.status()["backlog"]["files"] == 60)
+                fail()
+                store.clear_faults()
+                wait_until(lambda: len(store.keys()) == 60, 60)
+                check_equal(len(store.keys()), 60, "objects while the spool is read-only")
+                check_equal(len(left(root)), 60, "files that cannot be removed")
+                sentence_has(gateway, "cannot be removed")
+                done = gateway.cli("put", key("findings", "late.ndjson"), stdin=event(1))
+                check_equal(done.returncode, 111, f"exit status of put ({done.stderr.strip()})")
+                check("Read-only" in done.stderr, f"put says why: {done.stderr.strip()}")
+                check_equal(gateway.stop(), 0, "exit status of a gateway on a read-only spool")
+                sent = store.stats()["operations"]["PutObject"]
+            subprocess.run(["e2fsck", "-fy", root + ".img"], capture_output=True)
+            subprocess.run(["mount", "-o", "loop", root + ".img", root], check=True)
+            try:
+                gateway.start()
+                gateway.wait_idle(60)
+                check_equal(store.stats()["operations"]["PutObject"], sent,
+                            "PutObject requests: what was delivered is not sent again")
+                drop(gateway, dropped, 5, "audit")
+                gateway.wait_idle()
+                compare(store, dropped)
+                gateway.stop()
+            finally:
+                subprocess.run(["umount", root], check=True)
+
+
+def test_a_state_directory_that_becomes_read_only_loses_nothing():
+    with Devstore() as store, scratch_dir() as directory:
+        state = os.path.join(directory, "state")
+        with Gateway(store, {"settle": "100ms"}, directory=directory, start=False) as gateway:
+            with disk(state) as fail:
+                gateway.start()
+                dropped = Dropped()
+                drop(gateway, dropped, 10)
+                gateway.wait_idle()
+                fail()
+                drop(gateway, dropped, 100, "audit")
+                sentence_has(gateway, "the journal cannot be written")
+                check(len(left(gateway.root)) >= 100 - len([k for k in store.keys() if "audit" in k]),
+                      "no file is gone that is not in the bucket")
+                check_equal(gateway.stop(), 0, "exit status of a gateway on a read-only state directory")
+                done = gateway.cli("run")
+                check_equal(done.returncode, 111, "exit status of run on a read-only state directory")
+                check("Read-only" in done.stderr, f"run says why: {done.stderr.strip()}")
+            subprocess.run(["e2fsck", "-fy", state + ".img"], capture_output=True)
+            subprocess.run(["mount", "-o", "loop", state + ".img", state], check=True)
+            try:
+                gateway.start()
+                gateway.wait_idle()
+                compare(store, dropped)
+                gateway.stop()
+                gateway.journal_verify()
+            finally:
+                subprocess.run(["umount", state], check=True)
+
+
+def test_a_spool_root_that_is_unmounted_is_told_and_comes_back():
+    with Devstore() as store, scratch_dir() as directory:
+        root = os.path.join(directory, "spool")
+        with Gateway(store, {"settle": "100ms", "rescan": "10s"}, directory=directory,
+                     start=False) as gateway:
+            with small(root, "size=8m"):
+                gateway.start()
+                dropped = Dropped()
+                drop(gateway, dropped, 5)
+                gateway.wait_idle()
+            trouble = wait_until(lambda: gateway.status()["watcher"]["trouble"], 90)
+            check(trouble and "was removed, moved, replaced or unmounted" in trouble,
+                  f"status tells of the spool root: {trouble}")
+            gateway.restart()
+            drop(gateway, dropped, 5, "audit")
+            gateway.wait_idle()
+            compare(store, dropped)
+
+
+if __name__ == "__main__":
+    if os.geteuid() != 0:
+        check(False, "this must run as root: it mounts small file systems")
+    run_tests([v for n, v in list(globals().items()) if n.startswith("test_")] if os.geteuid() == 0
+              else [])
