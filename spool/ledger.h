@@ -108,7 +108,7 @@ struct ledger_file *ledger_take(struct ledger *l);
 struct ledger_file *ledger_take_from(struct ledger *l, unsigned lane); /* paused or not: a probe */
 /* The next one that was delivered before a restart and not retired. */
 struct ledger_file *ledger_take_delivered(struct ledger *l);
-/* Back into its lane as the oldest. Frees f. Nothing is written. */
+/* Back into its lane, to the end that it was taken from. Frees f. Nothing is written. */
 void ledger_put_back(struct ledger *l, struct ledger_file *f);
 /* An attempt ended without delivery (the caller has counted it in f->attempts). ATTEMPT is written
  * when its class is another than the last one's. Nobody waits for it. */

@@ -79,7 +79,8 @@ struct taken {
     struct motion *m;
     struct taken *prev, *next; /* the window, in the order of taking */
     uint64_t number;
-    bool gone; /* the caller has given it up; it lives until its last op ended */
+    bool gone;   /* the caller has given it up; it lives until its last op ended */
+    bool newest; /* it was taken as its lane's newest: see queue_take */
     char *event_type;
 };
 
@@ -146,7 +147,7 @@ void ledger_leave(struct ledger *l, const struct entry *e);
 
 /* ledger_take.c */
 void ledger_taken_free(struct ledger *l, struct taken *t);
-/* Into its lane as the oldest, and free t. */
+/* Into its lane, to the end that it was taken from, and free t. */
 void ledger_queue_again(struct ledger *l, struct taken *t);
 /* The record at this place cannot be read: the entry goes, the next scan finds the file. Not for an
  * entry in motion. */

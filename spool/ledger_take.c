@@ -30,7 +30,7 @@ void ledger_queue_again(struct ledger *l, struct taken *t)
     record_place at = t->pub.last;
 
     BUG_ON(!index_move(l->index, t->pub.hash, at, at, INDEX_QUEUED));
-    queue_push_again(l->queue, t->pub.lane, at);
+    (t->newest ? queue_push : queue_push_again)(l->queue, t->pub.lane, at);
     ledger_segment_stray(l, t->pub.first, at);
     ledger_taken_free(l, t);
 }
@@ -209,9 +209,12 @@ struct ledger_file *ledger_take(struct ledger *l)
     struct ledger_file *f = NULL;
     record_place at;
     unsigned lane;
+    bool newest;
 
-    while (queue_take(l->queue, &lane, &at) && take_popped(l, lane, at, &f))
+    while (queue_take(l->queue, &lane, &at, &newest) && take_popped(l, lane, at, &f))
         ;
+    if (f)
+        ((struct taken *)f)->newest = newest; /* a ledger_file is its taken */
     return f;
 }
 

@@ -208,14 +208,14 @@ static struct lane *next_lane(struct queue *q)
     return best;
 }
 
-bool queue_take(struct queue *q, unsigned *lane, record_place *at)
+bool queue_take(struct queue *q, unsigned *lane, record_place *at, bool *newest)
 {
     struct lane *l;
 
     /* Again if nothing but dropped places lay in it: then it is empty now. */
     while ((l = next_lane(q)) != NULL) {
-        bool newest = ++l->turns % NEWEST_EVERY == 0;
-        if (lane_take(q, l, newest, at)) {
+        *newest = ++l->turns % NEWEST_EVERY == 0;
+        if (lane_take(q, l, *newest, at)) {
             *lane = (unsigned)(l - q->lanes);
             return true;
         }

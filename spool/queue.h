@@ -33,8 +33,10 @@ bool queue_front(struct queue *q, unsigned lane, record_place *at);
 /* A paused lane keeps its files and is not taken from. why: shown to people; NULL: not paused. */
 void queue_pause(struct queue *q, unsigned lane, const char *why);
 const char *queue_paused(const struct queue *q, unsigned lane);
-/* The next file of any lane that is not paused; false: none. */
-bool queue_take(struct queue *q, unsigned *lane, record_place *at);
+/* The next file of any lane that is not paused; false: none. *newest: which end it comes from, and
+ * goes back to if it has to (queue_push or queue_push_again), so that the oldest stays the oldest.
+ */
+bool queue_take(struct queue *q, unsigned *lane, record_place *at, bool *newest);
 /* Of this lane whether paused or not (a probe); the oldest. */
 bool queue_take_from(struct queue *q, unsigned lane, record_place *at);
 size_t queue_count(const struct queue *q, unsigned lane); /* dropped ones not yet swept included */

@@ -288,6 +288,25 @@ Test(ledger, a_failing_disk_changes_nothing)
     fix_free(&f);
 }
 
+Test(ledger, what_was_taken_as_the_newest_and_put_back_does_not_hide_the_oldest)
+{
+    struct fix f;
+    char path[16];
+    fix_new(&f);
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(path, sizeof path, "f/%d", i);
+        accept(&f, path, "audit", 10);
+    }
+    flush(&f);
+    int64_t oldest = lane_counts(&f, "audit").oldest_ns;
+    for (int i = 0; i < 12; i++) { /* one turn of four is the newest one's */
+        struct ledger_file *file = ledger_take(f.l);
+        ledger_put_back(f.l, file);
+        cr_assert_eq(lane_counts(&f, "audit").oldest_ns, oldest, "turn %d", i);
+    }
+    fix_free(&f);
+}
+
 Test(ledger, what_is_in_flight_when_it_closes_is_told_as_cancelled)
 {
     struct fix f;

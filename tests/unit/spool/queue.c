@@ -29,10 +29,11 @@ Test(queue, a_small_lane_is_served_beside_a_backlog_by_weight_and_without_rows)
     struct queue *q = queue_new(priority, NULL);
     unsigned big = lane(q, "audit"), small = lane(q, "findings"), got, served[2] = {0}, row = 0;
     record_place at;
+    bool newest;
     fill(q, big, 8, 100000);
     fill(q, small, 8000000, 30);
     for (int i = 0; i < 40; i++) {
-        cr_assert(queue_take(q, &got, &at));
+        cr_assert(queue_take(q, &got, &at, &newest));
         served[got]++;
         row = got == small ? row + 1 : 0;
         cr_assert_leq(row, 3);
@@ -48,9 +49,10 @@ Test(queue, three_of_four_turns_take_the_oldest_and_one_the_newest)
     unsigned l = lane(q, "audit"), got;
     const record_place want[] = {8, 16, 24, 800, 32, 40, 48, 792, 56};
     record_place at;
+    bool newest;
     fill(q, l, 8, 100);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++)
-        cr_assert(queue_take(q, &got, &at) && at == want[i]);
+        cr_assert(queue_take(q, &got, &at, &newest) && at == want[i] && newest == (want[i] > 56));
     queue_push_again(q, l, 56);
     cr_assert(queue_take_from(q, l, &at) && at == 56, "a probe takes the oldest");
     queue_free(q);
@@ -61,24 +63,25 @@ Test(queue, a_paused_lane_keeps_its_files_and_neither_saves_up_nor_owes)
     struct queue *q = queue_new(NULL, NULL);
     unsigned a = lane(q, "a"), b = lane(q, "b"), got;
     record_place at;
+    bool newest;
     fill(q, a, 8, 1000);
     fill(q, b, 80000, 1000);
     queue_pause(q, a, "refused");
     cr_assert_str_eq(queue_paused(q, a), "refused");
     cr_assert_null(queue_paused(q, b));
     for (int i = 0; i < 100; i++)
-        cr_assert(queue_take(q, &got, &at) && got == b);
+        cr_assert(queue_take(q, &got, &at, &newest) && got == b);
     cr_assert(queue_take_from(q, a, &at), "a probe may");
     queue_pause(q, a, NULL);
     unsigned from_a = 0;
     for (int i = 0; i < 10; i++) {
-        cr_assert(queue_take(q, &got, &at));
+        cr_assert(queue_take(q, &got, &at, &newest));
         from_a += got == a;
     }
     cr_assert_eq(from_a, 5);
     queue_pause(q, a, "x");
     queue_pause(q, b, "y");
-    cr_assert_not(queue_take(q, &got, &at));
+    cr_assert_not(queue_take(q, &got, &at, &newest));
     queue_free(q);
 }
 
@@ -106,6 +109,7 @@ Test(queue, what_was_dropped_is_passed_over_swept_out_and_can_be_restored)
     unsigned a = lane(q, "a"), b = lane(q, "b"), got;
     size_t taken = 0;
     record_place at;
+    bool newest;
     fill(q, a, 8, N);
     fill(q, b, 8 + 8 * N, N);
     queue_drop(q, 8);
@@ -121,7 +125,7 @@ Test(queue, what_was_dropped_is_passed_over_swept_out_and_can_be_restored)
             queue_drop(q, 8 * i);
     cr_assert_lt(queue_count(q, a) + queue_count(q, b), 2 * N / 2, "most were swept out");
     cr_assert_eq(queue_total(q), 2 * N / 3);
-    while (queue_take(q, &got, &at)) {
+    while (queue_take(q, &got, &at, &newest)) {
         cr_assert_eq(at / 8 % 3, 0);
         cr_assert_eq(got, at > 8 * N ? b : a);
         taken++;
