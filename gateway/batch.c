@@ -19,7 +19,8 @@ struct batch {
     struct batch_cfg cfg;
     struct loop_prepare *prepare;
     struct chunk *first, *last; /* waiting; `last` is being filled */
-    struct chunk *spare;
+    struct chunk *spare;        /* one for each that may be running, and the one being filled */
+    unsigned spares;
     unsigned running;
     bool paused;
     size_t outstanding;
@@ -40,10 +41,12 @@ static void chunk_done(void *arg)
     b->running--;
     b->outstanding -= c->n;
     b->cfg.done(b->cfg.arg, c->items, c->n);
-    if (b->spare) {
+    if (b->spares > b->cfg.parallel) {
         free(c);
     } else {
+        c->next = b->spare;
         b->spare = c;
+        b->spares++;
     }
     start_waiting(b);
 }
@@ -75,7 +78,11 @@ void batch_free(struct batch *b)
         return;
     BUG_ON(b->outstanding > 0);
     loop_prepare_free(b->prepare);
-    free(b->spare);
+    while (b->spare) {
+        struct chunk *c = b->spare;
+        b->spare = c->next;
+        free(c);
+    }
     free(b);
 }
 
@@ -83,9 +90,12 @@ void *batch_add(struct batch *b)
 {
     if (!b->last || b->last->n == b->cfg.items_max) {
         struct chunk *c = b->spare;
-        b->spare = NULL;
-        if (!c)
+        if (c) {
+            b->spare = c->next;
+            b->spares--;
+        } else {
             c = mem_alloc(sizeof *c + b->cfg.items_max * b->cfg.item_bytes);
+        }
         c->owner = b;
         c->next = NULL;
         c->n = 0;

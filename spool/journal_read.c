@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOWS = 4, WINDOW_BYTES = 32 * 1024, BACK_BYTES = 8 * 1024 };
+enum { WINDOWS = 16, WINDOW_BYTES = 16 * 1024, BACK_BYTES = 4 * 1024 };
 _Static_assert(WINDOW_BYTES - BACK_BYTES >= RECORD_MAX, "a window holds the record asked for");
 
 struct journal_window {
