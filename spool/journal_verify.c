@@ -16,10 +16,16 @@ struct verify {
     const struct journal_verify_cfg *cfg;
     struct scan scan;
     bool damaged;
+    bool again;  /* a later pass: only what it mends is news */
+    bool mended; /* something, in this pass */
 };
 
 static void tell(struct verify *v, const struct journal_fault *f)
 {
+    if (f->mended)
+        v->mended = true;
+    else if (v->again)
+        return;
     if (!f->legal)
         v->damaged = true;
     if (v->cfg->fault)
@@ -153,7 +159,7 @@ static enum rc verify_segment(struct verify *v, size_t i, struct err *e)
     if (x->bad) {
         f.why = *x->bad;
     } else {
-        enum rc rc = scan_segment(&v->scan, i, v->cfg->reader, false, &got, e);
+        enum rc rc = scan_segment(&v->scan, i, v->again ? NULL : v->cfg->reader, false, &got, e);
         if (rc != RC_OK)
             return rc;
         if (!got.damaged && !got.torn)
@@ -169,15 +175,27 @@ static enum rc verify_segment(struct verify *v, size_t i, struct err *e)
     return rc;
 }
 
+static enum rc verify_all(struct verify *v, struct err *e)
+{
+    v->mended = false;
+    enum rc rc = scan_init(&v->scan, v->cfg->fs, v->cfg->dirfd, e);
+    for (size_t i = 0; i < v->scan.n && rc == RC_OK; i++) {
+        verify_hole(v, i);
+        rc = verify_segment(v, i, e);
+    }
+    scan_fini(&v->scan);
+    return rc;
+}
+
 enum rc journal_verify(const struct journal_verify_cfg *cfg, struct err *e)
 {
     struct verify v = {.cfg = cfg};
-    enum rc rc = scan_init(&v.scan, cfg->fs, cfg->dirfd, e);
-    for (size_t i = 0; i < v.scan.n && rc == RC_OK; i++) {
-        verify_hole(&v, i);
-        rc = verify_segment(&v, i, e);
-    }
-    scan_fini(&v.scan);
+    enum rc rc = verify_all(&v, e);
+    /* A header that was mended, or a segment that is gone, says anew where the one before it ends:
+     * that one is looked at again, and so on to the oldest. */
+    size_t passes_left = v.scan.n;
+    for (v.again = true; rc == RC_OK && v.mended && passes_left > 0; passes_left--)
+        rc = verify_all(&v, e);
     if (rc == RC_OK && v.damaged)
         rc = err_set(e, RC_CORRUPT, "the journal is damaged");
     return rc;

@@ -140,7 +140,8 @@ static bool start(const struct fsio *fs, int root, struct told *t, record_place 
     return lost;
 }
 
-/* A gateway starts, and all that it read or wrote is there when it starts again. */
+/* A gateway starts, and all that it read or wrote is there when it starts again. What it set aside
+ * leaves a hole, behind which the segment before may show damage that had not counted. */
 static void check_starts(struct fuzz_input in)
 {
     struct faultfs *f = faultfs_new();
@@ -154,7 +155,7 @@ static void check_starts(struct fuzz_input in)
     BUG_ON(damaged != lost);
     BUG_ON(!lost && !is_same(&seen, &first));
     (void)verify(fs, root, &sound, false);
-    BUG_ON(sound.damage > 0);
+    BUG_ON(sound.damage > 0 && sound.holes == 0);
     BUG_ON(!lost && sound.n != first.n + 1);
     lost = start(fs, root, &second, &at);
     BUG_ON(lost && sound.holes == 0);
@@ -173,7 +174,7 @@ static void check_mends(struct fuzz_input in)
     make_files(fs, root, in);
     enum rc rc = verify(fs, root, &before, true);
     (void)verify(fs, root, &after, false);
-    BUG_ON(after.damage > 0);
+    BUG_ON(after.damage > 0 && after.holes == 0);
     BUG_ON(rc == RC_OK && !is_same(&before, &after));
     BUG_ON(after.n < before.n && before.holes == 0 && after.holes == 0);
     bool lost = start(fs, root, &started, &at);

@@ -174,6 +174,23 @@ Test(journal_verify, mending_saves_the_segment_as_it_was)
     fix_free(x);
 }
 
+Test(journal_verify, what_shows_only_after_mending_is_mended_too)
+{
+    struct fix *x = three_segments();
+    struct heard h;
+    size_t n;
+    char *data = fix_read_file(x, SEG2, &n);
+    fix_write_file(x, SEG2, data, n - 5); /* a torn tail, as long as the next one has no header */
+    fix_flip(x, SEG3, 30);
+    cr_assert_eq(verify(x, true, &h), RC_CORRUPT);
+    cr_assert(h.mended == 2 && h.last.segment == 2, "%u were mended", h.mended);
+    cr_assert_eq(x->n_read, 19, "none is told twice, but %u", x->n_read);
+    cr_assert_eq(verify(x, false, &h), RC_OK);
+    cr_assert_eq(x->n_read, 29);
+    free(data);
+    fix_free(x);
+}
+
 Test(journal_verify, a_missing_segment_is_a_fault_unless_it_was_set_aside)
 {
     struct fix *x = three_segments();
