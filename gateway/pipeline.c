@@ -204,6 +204,7 @@ void pipeline_free(struct pipeline *p)
 {
     if (!p)
         return;
+    p->stopping = true; /* a start that failed: the loop turns below, and nothing may begin */
     watcher_free(p->watcher);
     destination_free(p->destination);
     if (p->ledger)
