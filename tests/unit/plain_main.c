@@ -1,14 +1,17 @@
 /* Runs the Criterion tests of a program under ThreadSanitizer and valgrind, for which Criterion's
  * own runner is no use: it wants memory at addresses that the sanitizer keeps for itself, and it
- * starts the program anew for each test, which takes valgrind a second. Same tests, same assertions;
- * each test is a forked process. The functions by which a test speaks to Criterion's runner are
- * defined here, and so come before those of the library.
+ * starts the program anew for each test, which takes valgrind a second. Same tests, same
+ * assertions; each test is a forked process. The functions by which a test speaks to Criterion's
+ * runner are defined here, and so come before those of the library.
  *
- * KNOWN: no parameterized tests, no theories, no timeouts, no parallel runs. Options are ignored;
- * an argument without a dash chooses the tests whose suite::name contains it.
+ * KNOWN: no parameterized tests, no theories, no timeouts, no parallel runs. Of the options
+ * only --except=WORD is known: tests whose suite::name contains WORD are left out. An argument
+ * without a dash chooses the tests whose suite::name contains it.
  */
 #include <criterion/criterion.h>
+#include <criterion/logging.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +52,16 @@ void criterion_send_assert(struct criterion_assert_stats *stats)
     if (!stats->passed)
         fprintf(stderr, "%s:%u: %s\n", stats->file, stats->line,
                 stats->message ? stats->message : "assertion failed");
+}
+
+void cr_log(enum criterion_severity severity, const char *msg, ...)
+{
+    va_list arguments;
+    (void)severity;
+    va_start(arguments, msg);
+    vfprintf(stderr, msg, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
 }
 
 void cri_asserts_passed_incr(void)
@@ -95,6 +108,14 @@ static bool run(const struct criterion_test *test)
     return WIFEXITED(status) && WEXITSTATUS(status) == test->data->exit_code;
 }
 
+static bool is_left_out(const char *name, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strncmp(argv[i], "--except=", 9) == 0 && strstr(name, argv[i] + 9))
+            return true;
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     const char *part = argc > 1 && argv[argc - 1][0] != '-' ? argv[argc - 1] : "";
@@ -104,7 +125,7 @@ int main(int argc, char **argv)
         if (!*t || (*t)->data->disabled)
             continue;
         (void)snprintf(name, sizeof name, "%s::%s", (*t)->category, (*t)->name);
-        if (!strstr(name, part))
+        if (!strstr(name, part) || is_left_out(name, argc, argv))
             continue;
         tested++;
         if (!run(*t)) {
