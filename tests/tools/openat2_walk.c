@@ -22,11 +22,16 @@ static long refuse(int error)
     return -1;
 }
 
-/* One component below fd, which is closed unless it is dirfd. */
+/* One component below fd, which is closed unless it is dirfd. A link is ELOOP also where a
+ * directory was asked for. */
 static int step(int fd, int dirfd, const char *name, int flags, mode_t mode)
 {
+    struct stat st;
     int next = openat(fd, name, flags | O_NOFOLLOW, mode);
     int error = errno;
+    if (next < 0 && error == ENOTDIR && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISLNK(st.st_mode))
+        error = ELOOP;
     if (fd != dirfd)
         (void)close(fd); /* opened with O_PATH: nothing to lose */
     errno = error;
