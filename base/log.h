@@ -27,8 +27,8 @@ struct log_field {
     ((struct log_field){.name = (n), .kind = LOG_KIND_I64, .u64 = (uint64_t)(int64_t)(v)})
 #define F_BOOL(n, v) ((struct log_field){.name = (n), .kind = LOG_KIND_BOOL, .u64 = (v) ? 1 : 0})
 
-/* Before threads start. fd: where lines go (2 by default). systemd's <3>-style prefix is written
- * when `prefix_priority`. */
+/* Before threads start. fd: where lines go (2 by default; -1: nowhere). systemd's <3>-style prefix
+ * is written when `prefix_priority`. */
 void log_setup(int fd, enum log_level level, enum log_format format, bool prefix_priority);
 bool log_enabled(enum log_level level);
 /* fields end with LOG_KIND_END. A NULL str is shown as "-". */

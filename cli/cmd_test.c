@@ -201,14 +201,17 @@ static enum cli_status tell(const struct cli_common *o, const struct config *c,
                             const struct test *t)
 {
     const struct transfer_outcome *r = &t->outcome;
+    struct destination_status s;
+    destination_status(t->destination, &s);
+    const char *region = s.region; /* it may have turned out to be another one */
     bool arrived = t->ended && !t->timed_out &&
                    (r->result == TRANSFER_STORED || r->result == TRANSFER_VERIFIED);
     if (o->json) {
         json_t *v =
-            json_pack("{s:b, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:I}", "arrived", arrived, "bucket",
-                      c->bucket.name, "key", t->key.data, "http_status", r->err.http_status, "code",
-                      json_text(r->err.code, strlen(r->err.code)), "why",
-                      json_text(r->err.text, strlen(r->err.text)), "etag",
+            json_pack("{s:b, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:I}", "arrived", arrived,
+                      "bucket", c->bucket.name, "region", region, "key", t->key.data, "http_status",
+                      r->err.http_status, "code", json_text(r->err.code, strlen(r->err.code)),
+                      "why", json_text(r->err.text, strlen(r->err.text)), "etag",
                       json_text(r->etag, strlen(r->etag)), "request_id",
                       json_text(r->request_id, strlen(r->request_id)), "answer_ms",
                       (json_int_t)(r->answer_us / 1000));
@@ -219,6 +222,9 @@ static enum cli_status tell(const struct cli_common *o, const struct config *c,
     if (arrived) {
         printf("The test message arrived: s3://%s/%s (ETag %s, answered in %llu ms).\n",
                c->bucket.name, t->key.data, r->etag, (unsigned long long)(r->answer_us / 1000));
+        if (strcmp(region, c->bucket.region) != 0)
+            printf("The bucket's region is %s, not %s: set bucket.region to it.\n", region,
+                   c->bucket.region);
         return CLI_YES;
     }
     if (t->timed_out)
@@ -240,7 +246,7 @@ static enum cli_status run(int argc, char **argv)
         return cli_fail(CLI_USAGE, "test takes no arguments, found \"%s\"", argv[1]);
     if ((status = cli_load_config(&o, &c)) != CLI_YES)
         return status;
-    log_setup(STDERR_FILENO, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, false);
+    log_setup(-1, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, false); /* all is told below, once */
     buf_init(&t.key, 4096);
     t.loop = loop_new();
     enum rc rc = http_global_init(&e);

@@ -1,0 +1,217 @@
+#!/usr/bin/python3
+# also-under: asan valgrind
+"""A store that misbehaves in every way there is: when it is well again all is delivered, the same
+bytes, and nothing was ever overwritten with others."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lib import *
+
+MIB = 1 << 20
+CONFIG = {"settle": "100ms", "multipart": {"threshold": "5MiB", "part_size": "5MiB"},
+          "timeouts": {"connect": "1s", "first_byte": "1500ms", "stall": "1500ms"}}
+FAULTS = {
+    "slow-down": ["op=PutObject,probability=0.5,status=503,code=SlowDown,retry-after=1"],
+    "internal errors": ["probability=0.4,status=500,code=InternalError"],
+    "bad gateway without a body of S3's": ["probability=0.4,status=502"],
+    "resets": ["probability=0.4,reset"],
+    "stored, and the answer lost": ["probability=0.4,store-then-reset"],
+    "answers cut": ["probability=0.4,truncate=10"],
+    "answers announced longer": ["op=PutObject,probability=0.4,wrong-length=64",
+                                 "op=CompleteMultipartUpload,nth=1,wrong-length=64"],
+    "200 with an Error body": ["op=CompleteMultipartUpload,count=3,error200",
+                               "op=PutObject,probability=0.3,error200"],
+    "garbage instead of XML": ["op=CreateMultipartUpload,count=2,garbage",
+                               "op=CompleteMultipartUpload,count=2,garbage"],
+    "answers without end": ["op=CreateMultipartUpload,count=1,endless",
+                            "op=CompleteMultipartUpload,count=1,endless"],
+    "black hole": ["probability=0.2,blackhole"],
+    "uploads forgotten": ["op=UploadPart,nth=2,code=NoSuchUpload,status=404",
+                          "op=CompleteMultipartUpload,nth=1,code=InvalidPart,status=400"],
+    "timeouts told": ["probability=0.4,status=400,code=RequestTimeout"],
+    "digests": ["op=PutObject,nth=3,count=2,status=400,code=BadDigest"],
+    "a clock 20 minutes ahead": ["skew=20min"],
+}
+
+
+def drop(gateway, count=40, large=2):
+    dropped = Dropped()
+    for number in range(count):
+        (dropped.rename, dropped.write, dropped.link)[number % 3](
+            gateway.root, key("findings", f"f-{number}.ndjson"), event(number, 3000))
+    for number in range(large):
+        data = b"".join(event(number * 1000 + i, 64 * 1024) for i in range(12 * 16))
+        dropped.rename(gateway.root, key("attack_paths", f"large-{number}.ndjson"), data)
+    return dropped
+
+
+def one_fault(name, specs):
+    with Devstore("--require-acl") as bucket, Gateway(bucket, CONFIG) as gateway:
+        for spec in specs:
+            bucket.fault(spec)
+        dropped = drop(gateway)
+        keeps_its_word = wait_until(gateway.is_idle, 5)
+        fired = bucket.stats()["faults_fired"]
+        check(fired > 0, f"{name}: the fault fired")
+        waits = gateway.status()
+        if not keeps_its_word:
+            check(waits["state"] == "ok" or len(waits["sentence"]) > 20, f"{name}: {waits['sentence']}")
+        bucket.clear_faults()
+        cleared = time.monotonic()
+        gateway.wait_idle(45)
+        took = 0 if keeps_its_word else time.monotonic() - cleared
+        stats = bucket.stats()
+        check_equal(stats["repeated_other"], 0, f"{name}: objects overwritten with other bytes")
+        check_equal(stats["puts_without_acl"], 0, f"{name}: writes without the ACL")
+        status = gateway.status()
+        check_equal(status["since_start"]["conflicts"], 0, f"{name}: files under a second name")
+        check_equal(status["since_start"]["delivered_files"], len(dropped), f"{name}: files delivered")
+        check_equal((status["files"]["held"], status["files"]["rejected"], status["state"]),
+                    (0, 0, "ok"), f"{name}: held, rejected, state")
+        compare(bucket, dropped)
+        check_equal(gateway.stop(), 0, f"{name}: exit status")
+        gateway.journal_verify()
+        print(f"  {name}: {fired} faults, {stats['requests']} requests, all delivered "
+              + ("meanwhile" if keeps_its_word else f"{took:.1f} s after it was well again"))
+
+
+def fault_test(name, specs):
+    def test():
+        one_fault(name, specs)
+    test.__name__ = name.replace(" ", "_").replace(",", "").replace("'", "")
+    return test
+
+
+def a_store_that_is_gone_for_one_prefix():
+    with Devstore("--require-acl", "--deny-prefix", "Panoptica/audit/") as bucket, \
+            Gateway(bucket, CONFIG) as gateway:
+        sent, denied = Dropped(), Dropped()
+        for number in range(30):
+            sent.rename(gateway.root, key("findings", f"f-{number}.ndjson"), event(number))
+            denied.rename(gateway.root, key("audit", f"a-{number}.ndjson"), event(number))
+        gateway.wait_delivered(30)
+        compare(bucket, sent)
+        status = gateway.status()
+        lane = next(t for t in status["event_types"] if t["event_type"] == "audit")
+        check(lane["held"] and "AccessDenied" in lane["held"], f"status names the refusal: {lane}")
+        check_equal(sorted(spooled(gateway.root)), sorted(denied), "files in the spool")
+        check("event types" in status["sentence"], f"the sentence: {status['sentence']}")
+        why = gateway.cli("why", next(iter(denied)))
+        check("AccessDenied" in why.stdout, f"why names it: {why.stdout}")
+        requests = bucket.stats()["requests"]
+        time.sleep(2)
+        check(bucket.stats()["requests"] - requests <= 2, "it is not asked again and again")
+        bucket.stop()
+        bucket.options = [o for o in bucket.options if "audit" not in o and o != "--deny-prefix"]
+        bucket.start()
+        gateway.cli("retry", "--all")
+        gateway.wait_idle()
+        compare(bucket, Dropped(**sent, **denied))
+
+
+def keys_that_exist():
+    with Devstore("--require-acl") as bucket, Gateway(bucket, CONFIG) as gateway:
+        same = {key("findings", "same.ndjson"): event(1), key("findings", "none"): event(2)}
+        other = {key("findings", "other.ndjson"): (event(3), event(4)),
+                 key("findings", "two.dots.tar.gz"): (event(5), event(6)),
+                 key("findings", "noextension"): (event(7), event(8))}
+        s3, dropped = bucket.s3(), Dropped()
+        for path, data in same.items():
+            s3.put_object(Bucket=bucket.bucket, Key=path, Body=data, ACL=ACL)
+        for path, (data, _) in other.items():
+            s3.put_object(Bucket=bucket.bucket, Key=path, Body=data, ACL=ACL)
+        for path, data in same.items():
+            dropped.rename(gateway.root, path, data)
+        for path, (_, data) in other.items():
+            dropped.rename(gateway.root, path, data)
+        gateway.wait_idle()
+        counts = gateway.status()["since_start"]
+        check_equal((counts["verified"], counts["conflicts"]), (2, 3), "verified and kept both")
+        for path, (data, new) in other.items():
+            digest = hashlib.sha256(new).hexdigest()[:8]
+            head, _, name = path.rpartition("/")
+            stem, extension = os.path.splitext(name)
+            second = f"{head}/{stem}~{digest}{extension}"
+            dropped.add(path, data)
+            dropped.add(second, new)
+            receipt = gateway.cli_json("why", path)
+            check_equal(receipt["key"], second, f"the receipt of {path} names the second key")
+        compare(bucket, dropped)
+        check_equal(bucket.stats()["repeated_other"], 0, "objects overwritten with other bytes")
+        check("kept_both" in gateway.log(), "the log says so")
+        receipt = gateway.cli_json("why", next(iter(same)))
+        check(receipt["verified"], f"the receipt says that it was there: {receipt}")
+
+
+def conflicts_may_be_held_or_overwrite():
+    name = key("findings", "f.ndjson")
+    with Devstore("--require-acl") as bucket, Gateway(bucket, {**CONFIG, "conflict": "hold"}) as gateway:
+        bucket.s3().put_object(Bucket=bucket.bucket, Key=name, Body=event(1), ACL=ACL)
+        Dropped().rename(gateway.root, name, event(2))
+        check(wait_until(lambda: gateway.status()["files"]["held"] == 1), "the file is held")
+        why = gateway.cli("why", name)
+        check("held" in why.stdout and "other" in why.stdout, f"why says so: {why.stdout}")
+        dropped = Dropped()
+        dropped.add(name, event(1))
+        compare(bucket, dropped)
+        gateway.configure({"conflict": "overwrite"})
+        gateway.reload()
+        check(wait_until(lambda: "event=reloaded" in gateway.log()), "reloaded")
+        gateway.cli("retry", name)
+        gateway.wait_idle()
+        dropped.add(name, event(2))
+        compare(bucket, dropped)
+
+
+def killed_in_a_large_upload():
+    parts_in_flight = 4
+    with Devstore("--require-acl") as bucket, Gateway(bucket, {
+            "settle": "100ms", "multipart": {"part_size": "5MiB", "parallel": parts_in_flight}}) as gateway:
+        dropped, mib = Dropped(), 300 if SLOW == 1 else 70
+        data = b"".join(event(n, 64 * 1024) for n in range(mib * 16))
+        parts = -(-len(data) // (5 * MIB))
+        bucket.fault("op=UploadPart,latency=150ms")
+        dropped.rename(gateway.root, key("findings", "large.ndjson"), data)
+        kills = 3 if SLOW == 1 else 1
+        for round_ in range(kills):
+            goal = parts * (round_ + 1) // (kills + 1)
+            check(wait_until(lambda: bucket.stats()["operations"].get("UploadPart", 0) >= goal, 60),
+                  f"{goal} parts were begun")
+            gateway.kill()
+            gateway.start()
+        bucket.clear_faults()
+        gateway.wait_idle(60)
+        done = bucket.stats()["operations"]
+        compare(bucket, dropped)
+        check_equal(done["CreateMultipartUpload"], 1, "uploads begun")
+        extra = done["UploadPart"] - parts
+        # A part whose record was not durable yet is sent again as well.
+        check(extra <= kills * 2 * parts_in_flight, f"{extra} parts were sent again in {kills} kills")
+        check("ListParts" not in done and "DeleteObject" not in done, f"requests: {done}")
+        print(f"  {mib} MiB, {parts} parts, {kills} kills: {extra} parts sent again")
+
+
+def everything_at_once():
+    with Devstore("--require-acl") as bucket, Gateway(bucket, CONFIG) as gateway:
+        for spec in ("probability=0.05,reset", "probability=0.05,store-then-reset",
+                     "probability=0.05,status=503,code=SlowDown", "probability=0.03,truncate=20",
+                     "probability=0.1,latency=300ms", "op=CompleteMultipartUpload,probability=0.3,error200",
+                     "probability=0.01,blackhole"):
+            bucket.fault(spec)
+        dropped = drop(gateway, 300, 4)
+        for _ in range(2):
+            time.sleep(1.5)
+            gateway.kill()
+            gateway.start()
+        time.sleep(2)
+        bucket.clear_faults()
+        gateway.wait_idle(60)
+        compare(bucket, dropped)
+        check_equal(bucket.stats()["repeated_other"], 0, "objects overwritten with other bytes")
+
+
+run_tests([*(fault_test(name, specs) for name, specs in FAULTS.items()),
+           a_store_that_is_gone_for_one_prefix, keys_that_exist, conflicts_may_be_held_or_overwrite,
+           killed_in_a_large_upload, everything_at_once])
