@@ -3,7 +3,7 @@
  */
 #include "watcher/habit.h"
 
-enum { HABIT_IN_PLACE = -32, HABIT_WHOLE = 2 };
+enum { HABIT_IN_PLACE = -32, HABIT_WHOLE = 1 };
 
 void habit_whole(struct tree_node *dir)
 {
