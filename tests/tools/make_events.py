@@ -106,7 +106,8 @@ class Item:
         stamp = f"{day:%Y%m%d}T{rnd.randrange(24):02}{rnd.randrange(60):02}{rnd.randrange(60):02}Z"
         ending = rnd.choice(("json", "ndjson", "jsonl"))
         self.path = f"Panoptica/{event_type}/{day}/{account}/{stamp}-{number:06}-{hex_of(rnd, 8)}.{ending}"
-        self.how = "write" if rnd.random() < 0.3 else "rename"
+        # Loggers write where the file is to be; those that compute a result rename it when it is done.
+        self.how = "write" if event_type in RAW else "rename"
 
     def data(self):
         rnd = random.Random(self._seed + "/data")
