@@ -144,9 +144,22 @@ static bool is_recent(const struct pipeline *p, uint64_t then_ms, uint64_t withi
     return then_ms != 0 && loop_now_ms(p->cfg.loop) - then_ms < within_ms;
 }
 
-/* What else must be known, after the verdict. */
-static void add_notes(const struct pipeline *p, uint64_t held, struct buf *out)
+/* Why there is something in the spool that cannot be read; NULL: there is nothing. */
+static const char *shut_out(const struct pipeline *p, const struct watcher_stats *w)
 {
+    if (is_recent(p, p->denied_ms, DENIED_RECENT_MS))
+        return p->denied_why.text;
+    if (w->denied_directories == 0)
+        return NULL;
+    return strcmp(p->trouble.code, "denied") == 0 ? p->trouble.text
+                                                  : "the log names the directories";
+}
+
+/* What else must be known, after the verdict. */
+static void add_notes(const struct pipeline *p, uint64_t held, const char *shut, struct buf *out)
+{
+    if (shut)
+        buf_addf(out, " Some cannot be read: %s.", shut);
     if (is_recent(p, p->retire_failed_ms, RETIRE_RECENT_MS))
         buf_addf(out, " Delivered files cannot be %s: %s.",
                  p->config->after_delivery.action == CONFIG_ARCHIVE ? "archived" : "removed",
@@ -170,6 +183,7 @@ static const char *sentence(const struct pipeline *p, const struct totals *t,
     int64_t oldest = t->oldest_ns == INT64_MAX ? 0 : age_ms(t->oldest_ns);
     uint64_t held = ledger_count(p->ledger, LEDGER_HELD) + t->unselected;
     uint64_t settling = w->settling + w->outstanding;
+    const char *shut = shut_out(p, w);
     bool waiting = !d->has_credentials || d->state != BREAKER_CLOSED;
     const struct pipeline_lane *refused = NULL;
     uint64_t refused_files = 0;
@@ -213,16 +227,12 @@ static const char *sentence(const struct pipeline *p, const struct totals *t,
     } else if (t->files + settling > 0) {
         buf_addf(out, "Delivering: %llu files (%s) on their way.",
                  (unsigned long long)(t->files + settling), units_format_size(size, t->bytes));
-    } else if (w->denied_directories > 0 || is_recent(p, p->denied_ms, DENIED_RECENT_MS)) {
-        state = "behind";
-        buf_addf(out, "Everything that can be read is delivered. Some cannot: %s.",
-                 is_recent(p, p->denied_ms, DENIED_RECENT_MS) ? p->denied_why.text
-                 : strcmp(p->trouble.code, "denied") == 0     ? p->trouble.text
-                                                              : "the log names the directories");
     } else {
-        buf_adds(out, "Everything is delivered.");
+        buf_addf(out, "Everything%s is delivered.", shut ? " that can be read" : "");
     }
-    add_notes(p, held, out);
+    if (shut && strcmp(state, "ok") == 0)
+        state = "behind";
+    add_notes(p, held, shut, out);
     return state;
 }
 

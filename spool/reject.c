@@ -100,6 +100,16 @@ static enum rc write_reason(const struct fsio *fs, int dirfd, const char *name,
     return result < 0 ? err_sys(e, result, "cannot fsync the directory of rejected files") : RC_OK;
 }
 
+/* Between the look at a name and its move somebody may have put a directory there: it goes back.
+ * True if it did; one whose name has been taken again stays with the rejected. */
+static bool gave_back_directory(const struct fsio *fs, const struct beneath_move *m,
+                                const char *got)
+{
+    struct file_stat st;
+    return fs->ops->stat(fs->ctx, m->to_dir, got, &st) == 0 && S_ISDIR(st.mode) &&
+           fs->ops->rename(fs->ctx, m->to_dir, got, m->from_dir, m->from, RENAME_NOREPLACE) == 0;
+}
+
 static enum rc move(const struct fsio *fs, int root_fd, const struct reject_source *source,
                     const char *path, const struct buf *reason, struct err *e)
 {
@@ -125,6 +135,8 @@ static enum rc move(const struct fsio *fs, int root_fd, const struct reject_sour
     int result = beneath_move_aside(fs, &m, got);
     if (result < 0)
         rc = beneath_cannot(fs, source->from_dir, result, "reject", path, e);
+    else if (gave_back_directory(fs, &m, got))
+        rc = err_set(e, RC_ABSENT, "there is a directory in its place");
     else
         rc = write_reason(fs, dirfd, got, reason, e);
 out:
