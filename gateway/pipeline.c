@@ -143,10 +143,11 @@ static enum rc open_destination(struct pipeline *p, struct err *e)
 
 static enum rc open_watcher(struct pipeline *p, struct err *e)
 {
+    p->root_path = mem_strdup(p->config->spool);
     struct watcher_cfg cfg = {
         .loop = p->cfg.loop,
         .root_fd = p->cfg.root_fd,
-        .root = p->config->spool,
+        .root = p->root_path,
         .settle_ms = p->config->settle_ms,
         .rescan_ms = p->config->rescan_ms,
         .canary_ms = WATCH_CANARY_MS,
@@ -214,6 +215,7 @@ void pipeline_free(struct pipeline *p)
     dispatch_free(p);
     intake_free(p);
     layout_free(p->layout);
+    free(p->root_path);
     free(p);
 }
 

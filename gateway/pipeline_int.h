@@ -46,6 +46,7 @@ struct pipeline_counts {
 struct pipeline {
     struct pipeline_cfg cfg;
     const struct config *config;
+    char *root_path; /* what the watcher borrows: it outlives a reload, a configuration does not */
     struct layout *layout;
     struct ledger *ledger;
     struct watcher *watcher;

@@ -96,4 +96,19 @@ def over_tls():
             gateway.wait_delivered(len(dropped))
 
 
-run_tests([in_trouble_and_turmoil, over_tls])
+def after_a_reload_the_root_is_still_known():
+    """By its name, which came from settings that are gone."""
+    with Devstore("--count") as bucket, Gateway(bucket) as gateway:
+        for times in (1, 2):
+            gateway.configure({"uploads": 8 + times})
+            gateway.reload()
+            check(wait_until(lambda: gateway.log().count("event=reloaded") == times), "it reloads")
+        gateway.files()
+        os.rename(gateway.root, gateway.root + ".away")
+        gateway.api("POST", "/v1/rescan")
+        told = f"the spool root {gateway.root} was removed"
+        check(wait_until(lambda: told in gateway.log()), f"the log says: {told}")
+        os.rename(gateway.root + ".away", gateway.root)
+
+
+run_tests([in_trouble_and_turmoil, over_tls, after_a_reload_the_root_is_still_known])
