@@ -5,11 +5,14 @@
 #include "base/utf8.h"
 #include "uploader/http.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define ANSWER_MAX (64 << 20)
@@ -143,6 +146,22 @@ static enum cli_status read_answer(const struct http_answer *a, const char *text
     return cli_fail(a->status / 100 == 4 ? CLI_USAGE : CLI_ENVIRONMENT, "%s", e->text);
 }
 
+/* What the system says of the socket, where libcurl names a host and a port that nobody gave it. */
+static const char *socket_trouble(const char *path, const char *otherwise)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || strlen(path) >= sizeof a.sun_path) {
+        if (fd >= 0)
+            (void)close(fd); /* nothing was written */
+        return otherwise;
+    }
+    memcpy(a.sun_path, path, strlen(path));
+    int error = connect(fd, (const struct sockaddr *)&a, sizeof a) == 0 ? 0 : errno;
+    (void)close(fd); /* nothing was written */
+    return error ? strerror(error) : otherwise;
+}
+
 enum cli_status cli_ask(const struct config *c, const char *method, const char *path_and_query,
                         const json_t *body, json_t **out, struct err *e)
 {
@@ -174,7 +193,7 @@ enum cli_status cli_ask(const struct config *c, const char *method, const char *
             cli_fail(CLI_ENVIRONMENT,
                      "no gateway answers on %s (%s): is it running (spoolgate run, or systemctl "
                      "status spoolgate), and may this user open the socket?",
-                     c->control, a.text);
+                     c->control, socket_trouble(c->control, a.text));
     else
         status = read_answer(&a, answer, out, e);
     free(answer);

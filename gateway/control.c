@@ -14,8 +14,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX   64
-#define CONNECTION_IDLE_S 30
+/* One who keeps connections open and says nothing shuts the others out for this long at most. */
+#define CONNECTIONS_MAX   200
+#define CONNECTION_IDLE_S 10
 #define ANSWER_MAX        (64 << 20)
 
 struct control {

@@ -147,7 +147,8 @@ static bool is_recent(const struct pipeline *p, uint64_t then_ms, uint64_t withi
 /* Why there is something in the spool that cannot be read; NULL: there is nothing. */
 static const char *shut_out(const struct pipeline *p, const struct watcher_stats *w)
 {
-    if (is_recent(p, p->denied_ms, DENIED_RECENT_MS))
+    /* A file that was denied stays with the watcher until it can be read or is gone. */
+    if (w->settling + w->outstanding > 0 && is_recent(p, p->denied_ms, DENIED_RECENT_MS))
         return p->denied_why.text;
     if (w->denied_directories == 0)
         return NULL;
