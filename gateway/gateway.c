@@ -34,6 +34,7 @@ struct gateway {
     struct loop_signal *term, *interrupt, *hup;
     struct loop_timer *grace, *reload_grace, *watchdog;
     struct config *fresh; /* being swapped in */
+    bool reload_again;    /* asked for meanwhile: what is being swapped in may be old by now */
     int root_fd, state_fd, journal_fd, root_lock, state_lock;
     bool stopping;
 };
@@ -132,6 +133,8 @@ static const char *needs_restart(const struct config *a, const struct config *b)
     return NULL;
 }
 
+static void on_hup(void *arg);
+
 static void on_reloaded(void *arg, enum rc rc, const struct err *e)
 {
     struct gateway *g = arg;
@@ -146,6 +149,8 @@ static void on_reloaded(void *arg, enum rc rc, const struct err *e)
     }
     g->fresh = NULL;
     notify_ready();
+    if (g->reload_again)
+        on_hup(g);
 }
 
 static void on_hup(void *arg)
@@ -153,6 +158,7 @@ static void on_hup(void *arg)
     struct gateway *g = arg;
     struct config_faults faults = {0};
     struct config *fresh = NULL;
+    g->reload_again = g->fresh != NULL;
     if (g->fresh || g->stopping)
         return;
     notify_reloading();

@@ -111,4 +111,20 @@ def after_a_reload_the_root_is_still_known():
         os.rename(gateway.root + ".away", gateway.root)
 
 
-run_tests([in_trouble_and_turmoil, over_tls, after_a_reload_the_root_is_still_known])
+def a_reload_while_one_waits_counts_too():
+    """The first one waits for what is being sent."""
+    with Devstore("--count") as bucket, Gateway(bucket, {"settle": "100ms"}) as gateway:
+        bucket.fault("op=PutObject,count=1,latency=2s")
+        gateway.files()
+        Dropped().rename(gateway.root, key("findings", "slow.ndjson"), event())
+        check(wait_until(lambda: gateway.status()["files"]["sending"] == 1), "a file is being sent")
+        gateway.reload()
+        time.sleep(0.3)
+        gateway.configure({"bucket": {"region": "nowhere at all"}})
+        gateway.reload()
+        check(wait_until(lambda: "event=reload_failed" in gateway.log()), "the second one is read")
+        check_equal(gateway.log().count("event=reloaded"), 1, "settings that were taken")
+
+
+run_tests([in_trouble_and_turmoil, over_tls, after_a_reload_the_root_is_still_known,
+           a_reload_while_one_waits_counts_too])
