@@ -161,7 +161,7 @@ static int sys_mkdir(void *ctx, int dirfd, const char *path, mode_t mode)
     return CALL(int, mkdirat(dirfd, path, mode));
 }
 
-static int sys_list(void *ctx, int dirfd, void (*name)(void *arg, const char *name), void *arg)
+static int sys_list(void *ctx, int dirfd, fsio_name *name, void *arg)
 {
     /* Opened anew: a duplicate would share its position with dirfd, and other readers of it. */
     int fd = sys_open(ctx, dirfd, ".", O_RDONLY | O_DIRECTORY, 0);
@@ -178,7 +178,7 @@ static int sys_list(void *ctx, int dirfd, void (*name)(void *arg, const char *na
     const struct dirent *entry;
     while (errno = 0, (entry = readdir(dir)))
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            name(arg, entry->d_name);
+            name(arg, entry->d_name, DTTOIF(entry->d_type));
     int result = -errno;
     (void)closedir(dir); /* only read from */
     errno = saved_errno;
@@ -348,19 +348,21 @@ static enum rc make_one(const struct fsio *fs, int at, const char *name, mode_t 
     int result = fs->ops->mkdir(fs->ctx, at, name, mode);
     if (result < 0 && result != -EEXIST)
         return err_sys(e, result, "cannot make the directory %s", name);
-    /* KNOWN: where another process has just made it and not yet synced, or an earlier call failed
-     * between the two, we do not sync. ext4, xfs and btrfs make a file's new parents durable when
-     * the file is synced, so a caller that syncs what it puts there is safe on them. */
+    /* KNOWN: where another process has just made it and not yet synced, or died between the two, we
+     * do not sync. ext4, xfs and btrfs make a file's new parents durable when the file is synced,
+     * so a caller that syncs what it puts there is safe on them. */
     if (result == -EEXIST || !sync_made)
         return RC_OK;
+    /* Opened anew since `at` may be O_PATH, which cannot be synced. */
     int parent = fs->ops->open_beneath(fs->ctx, at, ".", O_RDONLY | O_DIRECTORY, 0);
-    if (parent < 0) /* opened anew since `at` may be O_PATH, which cannot be synced */
-        return err_sys(e, parent, "cannot open the directory above %s", name);
-    result = fs->ops->sync(fs->ctx, parent);
-    (void)fs->ops->close(fs->ctx, parent); /* synced, or failing anyway */
-    if (result < 0)
-        return err_sys(e, result, "cannot fsync the directory above %s", name);
-    return RC_OK;
+    result = parent < 0 ? parent : fs->ops->sync(fs->ctx, parent);
+    if (parent >= 0)
+        (void)fs->ops->close(fs->ctx, parent); /* synced, or failing anyway */
+    if (result == 0)
+        return RC_OK;
+    /* The next call must not find it and believe it durable. */
+    (void)fs->ops->rmdir(fs->ctx, at, name); /* the first error is told, not this one */
+    return err_sys(e, result, "cannot fsync the directory above %s", name);
 }
 
 /* The next component of a path, which moves past it; RC_INVALID for what leads up or is too long.

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+typedef void fsio_name(void *arg, const char *name, mode_t kind);
+
 struct fsio_ops {
     /* openat */
     int (*open)(void *ctx, int dirfd, const char *path, int flags, mode_t mode);
@@ -36,9 +38,9 @@ struct fsio_ops {
     int (*unlink)(void *ctx, int dirfd, const char *path);
     int (*rmdir)(void *ctx, int dirfd, const char *path);
     int (*mkdir)(void *ctx, int dirfd, const char *path, mode_t mode);
-    /* Tell of each name in the directory but . and .., in no order. Names made or removed meanwhile
-     * may or may not be told. */
-    int (*list)(void *ctx, int dirfd, void (*name)(void *arg, const char *name), void *arg);
+    /* Tell of each name in the directory but . and .., in no order, and its kind (S_IFDIR, …; 0: not
+     * known). Names made or removed meanwhile may or may not be told. */
+    int (*list)(void *ctx, int dirfd, fsio_name *name, void *arg);
 };
 struct fsio {
     const struct fsio_ops *ops;

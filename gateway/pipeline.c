@@ -82,7 +82,7 @@ static enum rc recover(struct pipeline *p, struct err *e)
     if (rc != RC_OK)
         return rc;
     enum retire_action action =
-        p->config->after_delivery.action == CONFIG_ARCHIVE ? RETIRE_ARCHIVE : RETIRE_DELETE;
+        p->config->after_delivery.action == CONFIG_DELETE ? RETIRE_DELETE : RETIRE_ARCHIVE;
     unsigned recovered = 0;
     rc = retire_recover(&fsio_system, p->cfg.root_fd, action, find_place, p, &recovered, e);
     if (rc != RC_OK)

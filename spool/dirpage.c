@@ -6,8 +6,6 @@
 #include "base/mem.h"
 #include "spool/beneath.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,14 +28,6 @@ static void shrink(struct dirpage *page)
     }
 }
 
-static bool is_directory(const struct fsio *fs, int fd, const struct dirent *d)
-{
-    struct file_stat st;
-    if (d->d_type != DT_UNKNOWN)
-        return d->d_type == DT_DIR;
-    return fs->ops->stat(fs->ctx, fd, d->d_name, &st) == 0 && S_ISDIR(st.mode);
-}
-
 static void take(struct dirpage *page, const char *name, bool is_dir)
 {
     if (page->dirs_only && !is_dir)
@@ -55,6 +45,21 @@ static void take(struct dirpage *page, const char *name, bool is_dir)
         shrink(page);
 }
 
+struct reading {
+    struct dirpage *page;
+    const struct fsio *fs;
+    int fd;
+};
+
+static void told(void *arg, const char *name, mode_t kind)
+{
+    const struct reading *r = arg;
+    struct file_stat st;
+    if (kind == 0 && r->fs->ops->stat(r->fs->ctx, r->fd, name, &st) == 0)
+        kind = st.mode & S_IFMT;
+    take(r->page, name, kind == S_IFDIR);
+}
+
 enum rc dirpage_read(const struct fsio *fs, int dirfd, const char *path, struct dirpage *page,
                      struct err *e)
 {
@@ -62,28 +67,18 @@ enum rc dirpage_read(const struct fsio *fs, int dirfd, const char *path, struct 
     page->entries = NULL;
     page->n = 0;
     page->more = false;
-    int fd = fs->ops->open_beneath(fs->ctx, dirfd, path, O_RDONLY | O_DIRECTORY, 0);
+    int fd = fs->ops->open_beneath(fs->ctx, dirfd, path, O_PATH | O_DIRECTORY, 0);
     if (fd < 0)
         return err_sys(e, fd, "cannot open the directory %s",
                        beneath_show(shown, path, strlen(path)));
-    DIR *dir = fdopendir(fd);
-    if (!dir) {
-        enum rc rc = err_sys(e, errno, "cannot read the directory %s",
-                             beneath_show(shown, path, strlen(path)));
-        (void)fs->ops->close(fs->ctx, fd); /* only read from: nothing can be lost */
-        return rc;
-    }
+    struct reading r = {.page = page, .fs = fs, .fd = fd};
     page->entries = mem_alloc(sizeof *page->entries * 2 * DIRPAGE_MAX);
-    struct dirent *d;
-    while (errno = 0, (d = readdir(dir)) != NULL)
-        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-            take(page, d->d_name, is_directory(fs, fd, d));
-    enum rc rc = errno == 0 ? RC_OK
-                            : err_sys(e, errno, "cannot read the directory %s",
-                                      beneath_show(shown, path, strlen(path)));
-    (void)closedir(dir); /* only read from: nothing can be lost */
+    int result = fs->ops->list(fs->ctx, fd, told, &r);
+    (void)fs->ops->close(fs->ctx, fd); /* O_PATH: there is nothing to lose */
     shrink(page);
-    return rc;
+    return result < 0 ? err_sys(e, result, "cannot read the directory %s",
+                                beneath_show(shown, path, strlen(path)))
+                      : RC_OK;
 }
 
 bool dirpage_next(const struct dirpage *page, char after[DIRPAGE_NAME_SIZE])

@@ -37,10 +37,11 @@ static bool is_temporary(const char *name)
     return segment_parse_name(stem, &number) && strcmp(name + SEGMENT_NAME_SIZE - 1, ".tmp") == 0;
 }
 
-static void list_entry(void *arg, const char *name)
+static void list_entry(void *arg, const char *name, mode_t kind)
 {
     struct scan *s = arg;
     uint32_t number;
+    (void)kind; /* what is no file fails when it is read, with a reason */
     if (segment_parse_name(name, &number)) {
         s->entries = grow(s->entries, s->n, &s->cap, sizeof *s->entries);
         s->entries[s->n++] = (struct scan_entry){.number = number};
@@ -52,9 +53,10 @@ static void list_entry(void *arg, const char *name)
 }
 
 /* In quarantine a name may have a suffix. */
-static void list_set_aside(void *arg, const char *name)
+static void list_set_aside(void *arg, const char *name, mode_t kind)
 {
     struct scan *s = arg;
+    (void)kind;
     char stem[SEGMENT_NAME_SIZE];
     uint32_t number;
     (void)snprintf(stem, sizeof stem, "%s", name);

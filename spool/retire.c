@@ -345,6 +345,13 @@ enum rc retire_prepare(const struct fsio *fs, int root_fd, struct err *e)
     return RC_OK;
 }
 
+static bool is_taken(struct retire_batch *b, const char *path)
+{
+    struct file_stat st;
+    return enter_parent(b, path) == 0 &&
+           b->fs->ops->stat(b->fs->ctx, b->parent_fd, beneath_name(path), &st) == 0;
+}
+
 /* One entry of retiring/ at start. */
 static enum rc recover_one(struct retire_batch *b, const char *name,
                            bool (*find)(void *arg, uint64_t place, char path[1025]), void *arg,
@@ -355,14 +362,18 @@ static enum rc recover_one(struct retire_batch *b, const char *name,
     char path[1025];
     if (!parse_aside(name, &place, sha))
         return make_stray(b, name, "it was found among the files being retired, and is none", e);
-    if (find(arg, place, path) && beneath_is_path(path))
+    bool known = find(arg, place, path) && beneath_is_path(path);
+    if (known && !is_taken(b, path))
         return put_back(b, name, path, e);
+    /* Where another has its name by now, it would come back as a new file, and be sent again under
+     * a new key. */
     struct err why;
     enum rc rc = examine(b, name, NULL, sha, true, &why);
     if (rc == RC_CHANGED)
-        return make_stray(b, name, why.text, e);
+        return known ? put_back(b, name, path, e) : make_stray(b, name, why.text, e);
     if (rc == RC_OK) {
-        (void)snprintf(path, sizeof path, "recovered/%s", name);
+        if (!known)
+            (void)snprintf(path, sizeof path, "recovered/%s", name);
         rc = dispose(b, name, path, clock_wall_now_ns(), &why);
     }
     if (rc != RC_OK && e)

@@ -53,9 +53,10 @@ enum retire_result retire_file(const struct fsio *fs, int root_fd, enum retire_a
 enum rc retire_prepare(const struct fsio *fs, int root_fd, struct err *e) MUST_CHECK;
 /* At start: every file left in retiring/. `find` tells the path of a place from the journal (true),
  * or that it does not know. Known: it goes back under its path (the pipeline retires it again).
- * Unknown: hashed; the bytes of its name, and no writer: they were delivered: `action` is done,
- * "keep" as if it were "archive" below <date>/recovered/; other bytes: moved to STRAYS_DIR with a
- * reason. One that cannot be dealt with stays, and is the result after all others. */
+ * Unknown, or its path is taken: hashed; the bytes of its name, and no writer: they were delivered:
+ * `action` is done, "keep" as if it were "archive", an unknown one below <date>/recovered/; other
+ * bytes: back beside its path if that is known, else moved to STRAYS_DIR with a reason. One that
+ * cannot be dealt with stays, and is the result after all others. */
 enum rc retire_recover(const struct fsio *fs, int root_fd, enum retire_action action,
                        bool (*find)(void *arg, uint64_t place, char path[1025]), void *arg,
                        unsigned *recovered, struct err *e) MUST_CHECK;

@@ -256,6 +256,17 @@ static uint32_t count_links(const struct faultfs *f, const struct inode *i)
     return n;
 }
 
+static struct file_stat stat_of(const struct faultfs *f, const struct inode *i)
+{
+    return (struct file_stat){.id = {.dev = 1,
+                                     .ino = i->number,
+                                     .size = i->seen.n,
+                                     .mtime_ns = i->mtime_ns,
+                                     .ctime_ns = i->ctime_ns},
+                              .mode = i->mode,
+                              .nlink = count_links(f, i)};
+}
+
 static int do_stat(void *ctx, int dirfd, const char *path, struct file_stat *out)
 {
     struct faultfs *f = ctx;
@@ -265,13 +276,7 @@ static int do_stat(void *ctx, int dirfd, const char *path, struct file_stat *out
         result = lookup(f, dirfd, path, &i);
     if (result < 0)
         return (int)end(f, result);
-    *out = (struct file_stat){.id = {.dev = 1,
-                                     .ino = i->number,
-                                     .size = i->seen.n,
-                                     .mtime_ns = i->mtime_ns,
-                                     .ctime_ns = i->ctime_ns},
-                              .mode = i->mode,
-                              .nlink = count_links(f, i)};
+    *out = stat_of(f, i);
     return (int)end(f, 0);
 }
 
@@ -363,7 +368,7 @@ static int do_mkdir(void *ctx, int dirfd, const char *path, mode_t mode)
     return (int)end(f, result);
 }
 
-static int do_list(void *ctx, int dirfd, void (*name)(void *arg, const char *name), void *arg)
+static int do_list(void *ctx, int dirfd, fsio_name *name, void *arg)
 {
     struct faultfs *f = ctx;
     int result = begin(f, FAULTFS_LIST);
@@ -374,7 +379,7 @@ static int do_list(void *ctx, int dirfd, void (*name)(void *arg, const char *nam
     copy_names(&copy, i->names);
     (void)end(f, 0);
     for (const struct name *n = copy; n; n = n->next)
-        name(arg, n->text);
+        name(arg, n->text, n->inode->mode & S_IFMT);
     free_names(&copy);
     return 0;
 }
@@ -459,6 +464,47 @@ void faultfs_kill(struct faultfs *f)
 {
     memset(f->fds, 0, sizeof f->fds);
     f->armed = f->dark = false;
+}
+
+bool faultfs_peek(struct faultfs *f, int dirfd, const char *path, struct file_stat *st,
+                  const char **data)
+{
+    struct inode *i;
+    (void)pthread_mutex_lock(&f->lock);
+    bool found = lookup(f, dirfd, path, &i) == 0;
+    if (found) {
+        *st = stat_of(f, i);
+        *data = i->seen.data;
+    }
+    (void)pthread_mutex_unlock(&f->lock);
+    return found;
+}
+
+/* The path of the inode below dir, appended to out. */
+static bool find_inode(const struct inode *dir, const struct inode *wanted, char out[PATH_MAX])
+{
+    size_t n = strlen(out);
+    if (dir == wanted)
+        return true;
+    for (const struct name *x = dir->names; x; x = x->next) {
+        (void)snprintf(out + n, PATH_MAX - n, "%s%s", n ? "/" : "", x->text);
+        if (find_inode(x->inode, wanted, out))
+            return true;
+    }
+    out[n] = '\0';
+    return false;
+}
+
+void faultfs_where(struct faultfs *f, int dirfd, const char *path, char out[PATH_MAX])
+{
+    out[0] = '\0';
+    (void)pthread_mutex_lock(&f->lock);
+    const struct inode *dir = of_fd(f, dirfd);
+    if (dir && find_inode(f->root, dir, out)) {
+        size_t n = strlen(out);
+        (void)snprintf(out + n, PATH_MAX - n, "%s%s", n ? "/" : "", path);
+    }
+    (void)pthread_mutex_unlock(&f->lock);
 }
 
 void faultfs_restart(struct faultfs *f, uint64_t seed)

@@ -11,6 +11,9 @@
 
 #include "base/fsio.h"
 
+#include <limits.h>
+#include <stdbool.h>
+
 enum faultfs_call {
     FAULTFS_ANY,
     FAULTFS_OPEN,
@@ -56,6 +59,12 @@ void faultfs_arm(struct faultfs *f, const struct faultfs_plan *plan);    /* NULL
 bool faultfs_fired(const struct faultfs *f);                             /* since armed */
 uint64_t faultfs_calls(const struct faultfs *f, enum faultfs_call call); /* since made */
 const char *faultfs_call_name(enum faultfs_call call);
+/* What lies at dirfd/path, uncounted and whatever is armed: its bytes stay the file system's, until
+ * the next call. False: nothing. */
+bool faultfs_peek(struct faultfs *f, int dirfd, const char *path, struct file_stat *st,
+                  const char **data);
+/* The path of dirfd/path from the root, "" if dirfd has none; uncounted too. */
+void faultfs_where(struct faultfs *f, int dirfd, const char *path, char out[PATH_MAX]);
 
 /* The power comes back: what was not durable is gone (seed 0), or a part of it (other seeds).
  * Descriptors are closed, the plan is disarmed. */

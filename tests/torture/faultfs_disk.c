@@ -137,14 +137,45 @@ static void apply_naming(const struct naming *n)
         put_name(&n->to_dir->disk_names, n->to, n->inode);
 }
 
-/* Take the changes of names that touch dir (NULL: all) off the log; apply the first `keep` of them.
+/* Must a reach the disk before b, which is the later one? They are about the same file, or the same
+ * name: no file system with a log shows the second without the first. */
+static bool comes_before(const struct naming *a, const struct naming *b)
+{
+    if (a->inode == b->inode)
+        return true;
+    if (a->to_dir && ((a->to_dir == b->from_dir && strcmp(a->to, b->from) == 0) ||
+                      (a->to_dir == b->to_dir && strcmp(a->to, b->to) == 0)))
+        return true;
+    return a->from_dir && ((a->from_dir == b->from_dir && strcmp(a->from, b->from) == 0) ||
+                           (a->from_dir == b->to_dir && strcmp(a->from, b->to) == 0));
+}
+
+/* Choose what a sync of dir carries over: what touches it, and what must come before. */
+static void choose(struct naming *list, const struct inode *dir)
+{
+    bool more = true;
+    for (struct naming *n = list; n; n = n->next)
+        n->chosen = n->from_dir == dir || n->to_dir == dir;
+    while (more) {
+        more = false;
+        for (struct naming *a = list; a; a = a->next)
+            for (const struct naming *b = a->next; b && !a->chosen; b = b->next)
+                if (b->chosen && comes_before(a, b))
+                    a->chosen = more = true;
+    }
+}
+
+/* Take the changes of names that a sync of dir carries over (NULL: all) off the log; apply the
+ * first `keep` of them.
  */
 void settle_names(struct faultfs *f, const struct inode *dir, uint64_t keep)
 {
     struct naming **at = &f->namings;
+    if (dir)
+        choose(f->namings, dir);
     while (*at) {
         struct naming *n = *at;
-        if (dir && n->from_dir != dir && n->to_dir != dir) {
+        if (dir && !n->chosen) {
             at = &n->next;
             continue;
         }

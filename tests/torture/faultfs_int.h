@@ -45,6 +45,7 @@ struct naming {
     struct inode *from_dir, *to_dir;
     char from[NAME_MAX + 1], to[NAME_MAX + 1];
     struct inode *inode;
+    bool chosen;
 };
 
 struct faultfs {
@@ -79,8 +80,8 @@ void lose_changes(struct inode *i);
 /* Remove one name and put another, in the cache, and note it. Either directory may be NULL. */
 void change_names(struct faultfs *f, struct inode *from_dir, const char *from, struct inode *to_dir,
                   const char *to, struct inode *inode);
-/* Take the changes of names that touch dir (NULL: all) off the log; apply the first `keep` of them.
- */
+/* Take the changes of names that a sync of dir carries over (NULL: all) off the log; apply the
+ * first `keep` of them. */
 void settle_names(struct faultfs *f, const struct inode *dir, uint64_t keep);
 
 struct inode *new_inode(struct faultfs *f, mode_t mode);

@@ -150,6 +150,12 @@ static int faulty_unlink(void *ctx, int dirfd, const char *path)
     return result ? result : SYS(unlink, dirfd, path);
 }
 
+static int faulty_rmdir(void *ctx, int dirfd, const char *path)
+{
+    int result = step(ctx, 'M');
+    return result ? result : SYS(rmdir, dirfd, path);
+}
+
 static int faulty_mkdir(void *ctx, int dirfd, const char *path, mode_t mode)
 {
     int result = step(ctx, 'm');
@@ -166,6 +172,7 @@ static const struct fsio_ops faulty_ops = {
     .stat = faulty_stat,
     .rename = faulty_rename,
     .unlink = faulty_unlink,
+    .rmdir = faulty_rmdir,
     .mkdir = faulty_mkdir,
 };
 
@@ -454,6 +461,19 @@ Test(fsio, making_directories_leaks_nothing_whichever_call_fails)
         else
             cr_assert_eq(rc, RC_FULL);
     }
+}
+
+Test(fsio, a_directory_that_could_not_be_synced_is_not_there_for_the_next_call)
+{
+    for (int at = 1; at <= 3; at++) { /* mkdir, opening what is above, its fsync */
+        struct faulty f = {.piece = 100, .fail_at = at, .fail_with = EIO};
+        struct fsio fs = {&faulty_ops, &f};
+        cr_assert_eq(fsio_mkdirs(&fs, root_fd, "once", 0700, 1, NULL), RC_IO);
+        cr_assert_not(exists("once"), "call %d", at);
+    }
+    struct faulty f = {.piece = 100};
+    struct fsio fs = {&faulty_ops, &f};
+    cr_assert_eq(fsio_mkdirs(&fs, root_fd, "once", 0700, 1, NULL), RC_OK);
 }
 
 Test(fsio, closing_tells_its_result)

@@ -39,6 +39,7 @@ FAILING(link_fd, int, (void *ctx, int fd, int to, const char *q), fd, to, q)
 FAILING(unlink, int, (void *ctx, int d, const char *p), d, p)
 FAILING(rmdir, int, (void *ctx, int d, const char *p), d, p)
 FAILING(mkdir, int, (void *ctx, int d, const char *p, mode_t m), d, p, m)
+FAILING(list, int, (void *ctx, int d, fsio_name *name, void *arg), d, name, arg)
 
 /* close always works. */
 static inline int failing_close(void *ctx, int fd)
@@ -62,6 +63,7 @@ static const struct fsio_ops failing_ops = {
     .unlink = failing_unlink,
     .rmdir = failing_rmdir,
     .mkdir = failing_mkdir,
+    .list = failing_list,
 };
 
 #endif

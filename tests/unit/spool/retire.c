@@ -333,6 +333,34 @@ Test(retire, leftovers_go_back_when_known_and_are_judged_by_their_bytes_when_not
     scratch_free(&s);
 }
 
+Test(retire, a_leftover_whose_name_is_taken_is_finished_and_not_sent_again)
+{
+    for (int action = RETIRE_DELETE; action <= RETIRE_ARCHIVE; action++) {
+        struct retire_file f;
+        struct scratch s = set_up(&f);
+        char aside[160];
+        unsigned n;
+        struct err e = {0};
+        aside_path(aside, &f);
+        cr_assert_eq(renameat(s.fd, PATH, s.fd, aside), 0);
+        scratch_write(&s, PATH, "a newer one");
+        cr_assert_eq(
+            retire_recover(&fsio_system, s.fd, (enum retire_action)action, knows, NULL, &n, &e),
+            RC_OK, "%s", e.text);
+        cr_expect_eq(n, 1);
+        cr_expect_eq(scratch_count(&s, RETIRE_DIR), 0);
+        cr_expect_eq(scratch_count(&s, "P/audit/2026-11-20/acct"), 1);
+        cr_expect_str_eq(scratch_text(&s, PATH), "a newer one");
+        /* Other bytes than its name tells are a new file, beside it. */
+        scratch_write(&s, aside, "other bytes");
+        cr_assert_eq(
+            retire_recover(&fsio_system, s.fd, (enum retire_action)action, knows, NULL, &n, &e),
+            RC_OK, "%s", e.text);
+        cr_expect_eq(scratch_count(&s, "P/audit/2026-11-20/acct"), 2);
+        scratch_free(&s);
+    }
+}
+
 Test(retire, a_leftover_in_the_way_is_kept_as_a_stray)
 {
     struct retire_file f;
