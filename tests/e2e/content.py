@@ -199,6 +199,17 @@ def kept_files_are_not_sent_again():
         stem, extension = os.path.splitext(name)
         dropped.add(f"{stem}~{digest[:8]}{extension}", other)
         compare(bucket, dropped)
+        # The same while nobody watches.
+        gateway.stop()
+        name = list(dropped)[1]
+        other = event(1001)
+        Dropped().rename(gateway.root, name, other)
+        gateway.start()
+        check(wait_until(lambda: bucket.stats()["objects_stored"] == 22), "new bytes after a stop")
+        digest = hashlib.sha256(other).hexdigest()
+        stem, extension = os.path.splitext(name)
+        dropped.add(f"{stem}~{digest[:8]}{extension}", other)
+        compare(bucket, dropped)
 
 
 run_tests([broken_files_are_rejected_and_come_back_mended, content_may_be_switched_off_for_a_type,
