@@ -1,7 +1,9 @@
 /* The descriptors that an HTTP client watches; see http_int.h for why interest shrinks late.
  *
- * Invariant: a descriptor in the table is open. One opened here leaves it in http_sockets_close,
- * any other one as soon as its owner wants no event, since it may be closed behind our back.
+ * Invariant: a descriptor that the loop watches is open, since libuv aborts at any other. A
+ * connected one opened here leaves the table in http_sockets_close; any other one as soon as its
+ * owner wants no event: curl closes those that never connected, and those of its own, behind our
+ * back.
  */
 #include "uploader/http_int.h"
 
@@ -17,7 +19,7 @@ struct watched {
     int fd;
     struct loop_poll *poll;
     int wanted, armed;
-    bool ours;
+    bool ours, connected;
 };
 
 struct http_sockets {
@@ -80,8 +82,15 @@ int http_sockets_open(struct http_sockets *s, int family, int type, int protocol
 {
     int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
 
-    if (fd >= 0)
-        make(s, fd)->ours = true;
+    if (fd < 0)
+        return fd;
+    /* An attempt to connect that failed may have had this number. Curl, for which nothing changed,
+     * does not say again what it waits for. */
+    int wanted = (size_t)fd < s->n && s->by_fd[fd] != NULL ? s->by_fd[fd]->wanted : 0;
+    forget(s, fd);
+    make(s, fd)->ours = true;
+    if (wanted != 0)
+        http_sockets_watch(s, fd, wanted);
     return fd;
 }
 
@@ -110,7 +119,7 @@ void http_sockets_watch(struct http_sockets *s, int fd, int events)
 
     if (events == 0) {
         w = (size_t)fd < s->n ? s->by_fd[fd] : NULL;
-        if (w != NULL && w->ours)
+        if (w != NULL && w->ours && w->connected)
             w->wanted = 0;
         else
             forget(s, fd);
@@ -118,6 +127,7 @@ void http_sockets_watch(struct http_sockets *s, int fd, int events)
     }
     w = make(s, fd);
     w->wanted = events;
+    w->connected |= (events & LOOP_READ) != 0; /* until then curl waits for writing only */
     if ((events & ~w->armed) == 0)
         return;
     if (w->poll == NULL)
