@@ -116,7 +116,8 @@ def without_the_acl_files_wait():
             for number in range(20):
                 dropped.rename(gateway.root, key("findings" if number % 2 else "audit",
                                                  f"f-{number}.ndjson"), event(number))
-            wait_until(lambda: gateway.status()["state"] == "stuck")
+            wait_until(lambda: gateway.status()["state"] == "stuck" and
+                       gateway.status()["backlog"]["files"] == 20)
             status = gateway.status()
             check_equal(status["state"], "stuck", "state")
             check_equal(bucket.objects(), {}, "objects stored")
