@@ -38,8 +38,8 @@ struct fsio_ops {
     int (*unlink)(void *ctx, int dirfd, const char *path);
     int (*rmdir)(void *ctx, int dirfd, const char *path);
     int (*mkdir)(void *ctx, int dirfd, const char *path, mode_t mode);
-    /* Tell of each name in the directory but . and .., in no order, and its kind (S_IFDIR, …; 0: not
-     * known). Names made or removed meanwhile may or may not be told. */
+    /* Tell of each name in the directory but . and .., in no order, and its kind (S_IFDIR, …; 0:
+     * not known). Names made or removed meanwhile may or may not be told. */
     int (*list)(void *ctx, int dirfd, fsio_name *name, void *arg);
 };
 struct fsio {

@@ -1,7 +1,8 @@
 /* What torture-spool is made of: producers, a store, a gateway in one thread, and a witness of what
  * the gateway does to names.
  *
- *   torture_spool.c   the workload, the faults, what must hold in the end
+ *   torture_spool.c   the workload, and the faults
+ *   spool_checks.c    what must hold in the end
  *   spool_gateway.c   the modules of spool/, put together as gateway/ does
  *   spool_witness.c   the file system as the gateway sees it, each removal and rename judged (P1)
  *   spool_store.c     a bucket that survives every power cut
@@ -109,6 +110,13 @@ void violation(struct run *t, const char *what, const char *about);
 
 extern const struct fsio_ops witness_ops; /* ctx: the run */
 void witness_receipt(struct run *t, const uint8_t sha[SHA256_SIZE], uint64_t ino);
+
+/* ---- checks ---- */
+
+/* Every DELIVERED in the journal is true. */
+void check_receipts(struct run *t);
+/* power_cut: what was never synced may be anything; disk_failed: calls have failed. */
+void check_all(struct run *t, bool power_cut, bool disk_failed);
 
 /* ---- gateway ---- */
 
