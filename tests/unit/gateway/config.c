@@ -436,7 +436,7 @@ Test(config, a_file_that_cannot_be_read_is_one_line_with_the_remedy)
     cr_expect_eq(config_load(path, &c, &faults), RC_LIMIT);
     cr_expect_null(c);
     cr_assert_eq(faults.n, 4);
-    cr_expect(strstr(faults.lines[0], "spoolgate setup"));
+    cr_expect(strstr(faults.lines[0], "write one"));
     cr_expect(strstr(faults.lines[1], "may not read"));
     config_faults_fini(&faults);
     cr_assert_eq(unlink(path), 0);
