@@ -5,6 +5,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 111
 passed=0 failed=0
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/sg-XXXXXX")
+chmod 711 "$scratch" # producers with other uids pass through it
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -100,13 +101,30 @@ e2e_scripts() { # NAME WORD
     done
 }
 
+# Two at a time: most of a script's time is waiting.
 run_e2e() { # PRESET STORE LABEL SCRIPT…
-    local preset=$1 store=$2 label=$3 script
+    local preset=$1 store=$2 label=$3 script job p f
     shift 3
     [ $# -gt 0 ] || fact 1 "no end-to-end script is meant for $label"
     for script in "$@"; do
-        run_counted "$(basename "$script" .py) ($label)" \
-            env SPOOLGATE_STORE="$store" SPOOLGATE_BUILD="$PWD/build/$preset" TMPDIR="$scratch" \
-            /usr/bin/python3 "$script" "$PWD/build/$preset"
+        while [ "$(jobs -rp | wc -l)" -ge "${SPOOLGATE_JOBS:-2}" ]; do
+            wait -n
+        done
+        job=$(mktemp -d "$scratch/XXXXXX")
+        chmod 711 "$job"
+        {
+            trap - EXIT
+            scratch=$job passed=0 failed=0
+            run_counted "$(basename "$script" .py) ($label)" \
+                env SPOOLGATE_STORE="$store" SPOOLGATE_BUILD="$PWD/build/$preset" TMPDIR="$job" \
+                /usr/bin/python3 "$script" "$PWD/build/$preset"
+            echo "$passed $failed" >"$job/counts"
+        } &
+    done
+    wait
+    for job in "$scratch"/*/; do
+        read -r p f <"$job/counts" || f=1
+        passed=$((passed + p)) failed=$((failed + f))
+        rm -rf "$job"
     done
 }
