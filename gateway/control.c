@@ -138,7 +138,7 @@ static enum rc clear_stale(const struct sockaddr_un *address, struct err *e)
     (void)close(fd); /* nothing was written */
     if (rc == 0)
         return err_set(
-            e, RC_EXISTS,
+            e, RC_AGAIN,
             "another gateway answers on %s: stop it first, or set `control` to another path",
             address->sun_path);
     if (unlink(address->sun_path) != 0 && errno != ENOENT)

@@ -27,8 +27,9 @@ struct control_answer {
 typedef void control_handler(void *arg, const struct control_request *r, struct control_answer *a);
 
 struct control;
-/* The socket is made with mode 0660, a stale one replaced. RC_EXISTS: someone answers on it;
- * RC_DENIED, RC_ABSENT (its directory), RC_LIMIT (path over 107 bytes). */
+/* The socket is made with mode 0660, a stale one replaced. RC_AGAIN: someone answers on it;
+ * RC_EXISTS: it is no socket; RC_DENIED, RC_ABSENT (its directory), RC_LIMIT (path over 107 bytes).
+ */
 enum rc control_new(struct loop *l, const char *socket_path, control_handler *handler, void *arg,
                     struct control **out, struct err *e) MUST_CHECK;
 /* Removes the socket. */

@@ -493,7 +493,8 @@ void dispatch_check_drained(struct pipeline *p)
         return;
     bool busy = p->n_sending > 0 || p->n_delivering > 0 || p->n_accepting > 0 ||
                 batch_outstanding(p->retirements) > 0 || batch_outstanding(p->admissions) > 0 ||
-                batch_outstanding(p->rejections) > 0 || p->housekeeping || p->n_retrying > 0;
+                batch_outstanding(p->rejections) > 0 || p->housekeeping || p->restoring ||
+                p->n_retrying > 0;
     if (busy)
         return;
     for (size_t i = 0; i < p->n_deferred; i++)

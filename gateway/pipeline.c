@@ -193,6 +193,7 @@ enum rc pipeline_new(const struct pipeline_cfg *cfg, struct pipeline **out, stru
 void pipeline_stop(struct pipeline *p)
 {
     p->stopping = true;
+    atomic_store(&p->restore_stop, true);
     dispatch_check_drained(p);
 }
 
@@ -285,43 +286,24 @@ enum rc pipeline_act(struct pipeline *p, enum pipeline_verb verb, const char *pa
     return explain(rc, path, e);
 }
 
-struct restore {
-    struct pipeline *p;
-    uint64_t n;
-};
-
-static bool restore_row(void *arg, const struct reject_row *row)
-{
-    struct restore *r = arg;
-    struct err e = {0};
-    if (retry_path(r->p, row->path, &e) == RC_OK) {
-        r->n++;
-    } else {
-        log_warning("retry_failed", F_STR("path", row->path), F_STR("why", e.text));
-    }
-    return true;
-}
-
 uint64_t pipeline_retry_all(struct pipeline *p)
 {
-    struct restore r = {.p = p};
-    struct err e = {0};
     enum { PAGE = 256 };
     struct ledger_row *rows = mem_alloc(PAGE * sizeof *rows);
     char cursor[64] = "";
+    uint64_t released = 0;
     do {
         /* A release shows only when its record is durable, so the cursor stays good meanwhile. */
         size_t n = ledger_page(p->ledger, LEDGER_HELD, cursor, rows, PAGE);
         for (size_t i = 0; i < n; i++)
-            r.n += ledger_release_path(p->ledger, rows[i].path, strlen(rows[i].path)) == RC_OK;
+            released += ledger_release_path(p->ledger, rows[i].path, strlen(rows[i].path)) == RC_OK;
     } while (cursor[0] != '\0');
     free(rows);
-    if (reject_each(&fsio_system, p->cfg.root_fd, "", restore_row, &r, &e) != RC_OK)
-        log_warning("retry_failed", F_STR("why", e.text));
+    restore_start(p);
     destination_kick(p->destination);
     dispatch_lanes_anew(p);
     dispatch_deferred_now(p);
-    return r.n;
+    return released + p->rejected_files;
 }
 
 void pipeline_rescan(struct pipeline *p)

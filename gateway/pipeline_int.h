@@ -1,6 +1,7 @@
 /* The pipeline's inside, shared by its files: pipeline.c (life, settings), intake.c (candidate to
  * accepted), dispatch.c (accepted to delivered), retirement.c
- * (delivered to retired), housekeeping.c (what time brings), report.c and why.c
+ * (delivered to retired), restore.c (all
+ * rejected files back), housekeeping.c (what time brings), report.c and why.c
  * (what people see).
  */
 #ifndef GATEWAY_PIPELINE_INT_H
@@ -12,6 +13,8 @@
 #include "spool/archive.h"
 #include "spool/layout.h"
 #include "spool/retire.h"
+
+#include <stdatomic.h>
 
 /* Taken files that wait for their own next try; past it they go back to the queue. */
 #define PIPELINE_DEFERRED_MAX 1024
@@ -53,7 +56,7 @@ struct pipeline {
     struct destination *destination;
     struct batch *admissions, *retirements, *rejections;
     struct loop_prepare *pump_prepare;
-    struct loop_timer *pump_timer, *housekeeping_timer, *stop_timer;
+    struct loop_timer *pump_timer, *housekeeping_timer;
     struct pipeline_lane *lanes;
     unsigned n_lanes;
     struct pipeline_deferred deferred[PIPELINE_DEFERRED_MAX];
@@ -70,6 +73,8 @@ struct pipeline {
     uint64_t journal_again_ms; /* nothing is sent before: a receipt could not be written */
     bool full;                 /* the spool is full: `put` refuses */
     bool housekeeping;         /* a round is on the pool */
+    bool restoring;            /* rejected files are being put back by the pool */
+    atomic_bool restore_stop;  /* tells it to end early */
     uint64_t heavy_ms;         /* when the next round of the heavy kind is due */
     struct err journal_why, full_why, denied_why, retire_why;
     /* When such a failure was last seen; 0: never. What goes on shows again when it is tried again,
@@ -125,6 +130,9 @@ void dispatch_drop_taken(struct ledger_file *f);
 void retirement_init(struct pipeline *p);
 void retirement_free(struct pipeline *p);
 void retirement_start(struct pipeline *p, struct ledger_file *f);
+
+/* restore.c */
+void restore_start(struct pipeline *p);
 
 /* housekeeping.c */
 void housekeeping_init(struct pipeline *p);

@@ -283,11 +283,14 @@ json_t *pipeline_status(struct pipeline *p)
 
 /* ---- lists ---- */
 
+#define REJECTED_A_PAGE 200
+
 struct listing {
     struct pipeline *p;
     const struct pipeline_query *q;
     json_t *rows;
     char last[1025]; /* of the rejected: where the next page begins */
+    size_t rejected; /* rows looked at */
     bool more;
 };
 
@@ -319,13 +322,15 @@ static bool settling_row(void *arg, const struct watcher_row *row)
 static bool rejected_row(void *arg, const struct reject_row *row)
 {
     struct listing *l = arg;
-    if (json_array_size(l->rows) == l->q->limit) {
+    /* Each row is a file that is read, on the loop's thread: a few at a time. */
+    if (json_array_size(l->rows) == l->q->limit || l->rejected == REJECTED_A_PAGE) {
         l->more = true;
         return false;
     }
     if (wanted(l, row->path))
         add_row(l, row->path, "rejected", (int64_t)row->size, row->rejected_ns, row->reason);
     text_copy(l->last, sizeof l->last, row->path);
+    l->rejected++;
     return true;
 }
 
