@@ -128,6 +128,34 @@ Test(journal, a_fault_at_the_end_of_an_older_segment_is_damage)
     fix_free(x);
 }
 
+/* Whole records, but one is gone or stands there twice: as bytes that are no record. */
+Test(journal, a_sequence_that_is_not_due_is_damage)
+{
+    for (int twice = 0; twice < 2; twice++) {
+        struct fix *x = fix_new();
+        char changed[SEGMENT_HEADER_SIZE + 11 * 64];
+        const size_t four = SEGMENT_HEADER_SIZE + 3 * 64, five = four + 64;
+        size_t n;
+        fix_open(x);
+        fix_fill(x, 1, 10, 1);
+        journal_close(x->j);
+        char *data = fix_read_file(x, SEG1, &n);
+        cr_assert_eq(n, SEGMENT_HEADER_SIZE + 10 * 64);
+        memcpy(changed, data, five);
+        if (twice)
+            memcpy(changed + five, data + four, n - four);
+        else
+            memcpy(changed + five, data + five + 64, n - five - 64);
+        fix_write_file(x, SEG1, changed, twice ? n + 64 : n - 64);
+        fix_open(x);
+        cr_assert(x->lost);
+        fix_expect(x, 1, 4, twice ? "twice" : "gone");
+        cr_assert(fix_has(x, "quarantine/" SEG1));
+        free(data);
+        fix_free(x);
+    }
+}
+
 /* One commit may reach the disk in any parts; that is no damage. */
 Test(journal, holes_in_the_last_commit_are_a_torn_tail)
 {
