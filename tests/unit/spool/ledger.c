@@ -288,6 +288,35 @@ Test(ledger, a_failing_disk_changes_nothing)
     fix_free(&f);
 }
 
+/* The record that the newer ACCEPTED names as the one before it is in a segment that is set aside.
+ */
+Test(ledger, an_entry_that_was_replaced_ends_though_the_records_between_are_lost)
+{
+    struct fix f;
+    fix_new(&f);
+    accept(&f, "a/f", "x", 10);
+    flush(&f);
+    restart(&f); /* each life has a segment of its own */
+    cr_assert_eq(ledger_hold_path(f.l, "a/f", 3, "by-hand", ""), RC_OK);
+    flush(&f);
+    restart(&f);
+    accept(&f, "a/f", "x", 20);
+    flush(&f);
+    ledger_close(f.l);
+    int fd = openat(f.dir.fd, "0000000000000002.seg", O_WRONLY);
+    cr_assert(fd >= 0 && pwrite(fd, "damage", 6, 10) == 6 && close(fd) == 0);
+    fix_open(&f);
+    cr_assert(f.lost);
+    cr_expect_str_eq(state(&f, "a/f"), "accepted");
+    cr_expect_eq(ledger_count(f.l, LEDGER_ACCEPTED), 1);
+    cr_expect_eq(ledger_count(f.l, LEDGER_HELD), 0);
+    struct ledger_file *file = ledger_take(f.l);
+    cr_assert_not_null(file);
+    cr_expect_eq(file->id.size, 20);
+    cr_expect_null(ledger_take(f.l));
+    fix_free(&f);
+}
+
 Test(ledger, what_was_taken_as_the_newest_and_put_back_does_not_hide_the_oldest)
 {
     struct fix f;

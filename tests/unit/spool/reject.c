@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "spool/retire.h"
 
+#include "tests/torture/faultfs.h"
 #include "tests/unit/spool/scratch.h"
 
 #include <errno.h>
@@ -268,4 +269,36 @@ Test(reject, a_full_disk_costs_the_reason_and_not_the_file)
     cr_expect_eq(reject_restore(&fs, s.fd, "a/f", &e), RC_OK, "%s", e.text);
     cr_expect(scratch_has(&s, "a/f"));
     scratch_free(&s);
+}
+
+/* A spool on a disk that loses power; the file "f" in it is durable. */
+static int reject_disk(struct faultfs *disk)
+{
+    const struct fsio *fs = faultfs_fsio(disk);
+    int root = faultfs_root(disk);
+    struct err e = {0};
+    cr_assert_eq(retire_prepare(fs, root, &e), RC_OK, "%s", e.text);
+    cr_assert_eq(fsio_replace(fs, root, "f", "bytes", 5, 0644, &e), RC_OK, "%s", e.text);
+    return root;
+}
+
+Test(reject, a_move_is_durable_with_its_reason_or_without)
+{
+    for (int full = 0; full < 2; full++) {
+        struct faultfs *disk = faultfs_new();
+        const struct fsio *fs = faultfs_fsio(disk);
+        const struct faultfs_plan plan = {
+            .call = FAULTFS_PWRITE, .nth = 1, .fault = FAULTFS_ERROR, .error = ENOSPC};
+        int root = reject_disk(disk);
+        struct err e = {0};
+        struct file_stat st;
+        faultfs_arm(disk, full ? &plan : NULL);
+        cr_assert_eq(reject_file(fs, root, "f", &why, 0, &e), RC_OK, "%s", e.text);
+        faultfs_restart(disk, 0);
+        root = faultfs_root(disk);
+        cr_expect_eq(fs->ops->stat(fs->ctx, root, R "f", &st), 0);
+        cr_expect_eq(fs->ops->stat(fs->ctx, root, R "f.reason", &st), full ? -ENOENT : 0);
+        cr_expect_eq(fs->ops->stat(fs->ctx, root, "f", &st), -ENOENT);
+        faultfs_free(disk);
+    }
 }

@@ -84,6 +84,11 @@ static void overwrite(const struct scratch *s)
 {
     scratch_write(s, PATH, "{\"b\":2}\n");
 }
+static void overwrite_by_another(const struct scratch *s)
+{
+    scratch_write(s, "new", "{\"b\":22}\n");
+    cr_assert_eq(renameat(s->fd, "new", s->fd, PATH), 0);
+}
 static void append(const struct scratch *s)
 {
     int fd = openat(s->fd, PATH, O_WRONLY | O_APPEND);
@@ -105,6 +110,19 @@ static void make_directory(const struct scratch *s)
     cr_assert_eq(unlinkat(s->fd, PATH, 0), 0);
     cr_assert_eq(mkdirat(s->fd, PATH, 0755), 0);
 }
+/* Just before the call, another file gets the name. */
+struct swap {
+    const struct scratch *s;
+    int done;
+};
+static bool swap_before_rename(void *arg, const char *call)
+{
+    struct swap *w = arg;
+    if (strcmp(call, "rename") == 0 && !w->done++)
+        overwrite_by_another(w->s);
+    return false;
+}
+
 /* The same size, and the same mtime: only ctime and the bytes tell. */
 static void forge(const struct scratch *s)
 {
@@ -113,6 +131,21 @@ static void forge(const struct scratch *s)
     overwrite(s);
     const struct timespec times[2] = {st.st_atim, st.st_mtim};
     cr_assert_eq(utimensat(s->fd, PATH, times, 0), 0);
+}
+
+Test(retire, what_is_taken_aside_is_looked_at_again)
+{
+    struct retire_file f;
+    struct scratch s = set_up(&f);
+    struct swap w = {.s = &s};
+    struct failing watching = {.before = swap_before_rename, .arg = &w};
+    const struct fsio fs = {&failing_ops, &watching};
+    struct err e = {0};
+    cr_expect_eq(retire_file(&fs, s.fd, RETIRE_DELETE, &f, &e), RETIRE_CHANGED);
+    cr_expect_gt(w.done, 0);
+    cr_expect_str_eq(scratch_text(&s, PATH), "{\"b\":22}\n");
+    cr_expect_eq(scratch_count(&s, RETIRE_DIR), 0);
+    scratch_free(&s);
 }
 
 Test(retire, a_file_that_changed_stays_as_a_new_one)
