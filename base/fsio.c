@@ -178,7 +178,7 @@ static int sys_list(void *ctx, int dirfd, fsio_name *name, void *arg)
     const struct dirent *entry;
     while (errno = 0, (entry = readdir(dir)))
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            name(arg, entry->d_name, DTTOIF(entry->d_type));
+            name(arg, entry->d_name, (mode_t)DTTOIF(entry->d_type));
     int result = -errno;
     (void)closedir(dir); /* only read from */
     errno = saved_errno;
