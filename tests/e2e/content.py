@@ -84,8 +84,9 @@ def broken_files_are_rejected_and_come_back_mended():
             mend(path)
         done = gateway.cli("retry", "--all")
         check_equal((done.returncode, done.stderr), (0, ""), "retry --all")
+        check(wait_until(lambda: gateway.status()["files"]["rejected"] == 0),
+              "none is rejected afterwards")
         gateway.wait_idle()
-        check_equal(gateway.status()["files"]["rejected"], 0, "files rejected afterwards")
         compare(bucket, dropped)
         left = [f for _, _, files in os.walk(rejected_path(gateway, "")) for f in files]
         check_equal(left, [], "files left in rejected/")
