@@ -226,8 +226,19 @@ class Store:
         return self.s3()
 
     def make_bucket(self):
-        self.admin_client().create_bucket(
-            Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": self.region})
+        """MinIO says that it is ready a little before it is."""
+        def made():
+            try:
+                self.admin_client().create_bucket(
+                    Bucket=self.bucket,
+                    CreateBucketConfiguration={"LocationConstraint": self.region})
+            except Exception as error:
+                if "NotInitialized" not in str(error):
+                    raise
+                return False
+            return True
+        if not wait_until(made, 30, 0.1):
+            raise RuntimeError(f"{self.name} does not make a bucket")
 
 
 class Devstore(Store):
