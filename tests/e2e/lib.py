@@ -407,6 +407,21 @@ class Minio(_Daemon):
     def ready(self):
         return self._get("/minio/health/ready") == 200
 
+    def make_bucket(self):
+        """Just after it calls itself ready it may not be so: XMinioServerNotInitialized."""
+        from botocore.exceptions import ClientError
+
+        def made():
+            try:
+                super(Minio, self).make_bucket()
+            except ClientError as error:
+                if "NotInitialized" not in str(error):
+                    raise
+                return False
+            return True
+        if not wait_until(made, 30, 0.1):
+            raise RuntimeError("MinIO was not initialised in time")
+
 
 class Versitygw(_Daemon):
     """The Versity gateway on a directory: another reading of S3, stricter in other places."""

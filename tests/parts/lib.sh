@@ -101,13 +101,13 @@ e2e_scripts() { # NAME WORD
     done
 }
 
-# Two at a time: most of a script's time is waiting.
+# Three at a time: most of a script's time is waiting.
 run_e2e() { # PRESET STORE LABEL SCRIPT…
     local preset=$1 store=$2 label=$3 script job p f
     shift 3
     [ $# -gt 0 ] || fact 1 "no end-to-end script is meant for $label"
     for script in "$@"; do
-        while [ "$(jobs -rp | wc -l)" -ge "${SPOOLGATE_JOBS:-2}" ]; do
+        while [ "$(jobs -rp | wc -l)" -ge "${SPOOLGATE_JOBS:-3}" ]; do
             wait -n
         done
         job=$(mktemp -d "$scratch/XXXXXX")
