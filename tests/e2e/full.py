@@ -238,7 +238,17 @@ def test_a_state_directory_that_becomes_read_only_loses_nothing():
                 dropped = Dropped()
                 drop(gateway, dropped, 10)
                 gateway.wait_idle()
+                # Answers that come when no receipt can be written any more: the files stay.
+                store.fault("latency=4s")
+                drop(gateway, dropped, 4, "access")
+                check(wait_until(lambda: gateway.status()["files"]["sending"] == 4), "4 are sent")
                 fail()
+                check(wait_until(lambda: len([k for k in store.keys() if "access" in k]) == 4),
+                      "all 4 are stored")
+                sentence_has(gateway, "the journal cannot be written")
+                check_equal(len([p for p in left(gateway.root) if "access" in p]), 4,
+                            "files without a receipt")
+                store.clear_faults()
                 drop(gateway, dropped, 100, "audit")
                 sentence_has(gateway, "the journal cannot be written")
                 check(len(left(gateway.root)) >= 100 - len([k for k in store.keys() if "audit" in k]),
