@@ -24,6 +24,7 @@ struct canary {
     /* One piece of work on a pool thread. */
     bool busy;
     bool watched; /* as of the work's begin */
+    bool strayed; /* its directory was moved or removed while the pool thread had it */
     int dir_fd;   /* -1: to be opened; the pool thread's while busy */
     char name[24], previous[24];
     struct err error; /* its outcome: RC_OK or why not */
@@ -102,12 +103,24 @@ static void tell_late(struct canary *c, const char *why)
     c->cfg.trouble(c->cfg.arg, text);
 }
 
+static void close_directory(struct canary *c)
+{
+    if (c->dir_fd >= 0)
+        (void)close(c->dir_fd); /* O_PATH: there is nothing to lose */
+    c->dir_fd = -1;
+}
+
 static void fly(struct canary *c);
 
 static void worked(void *arg)
 {
     struct canary *c = arg;
     c->busy = false;
+    if (c->strayed) {
+        c->strayed = false;
+        close_directory(c);
+        return;
+    }
     if (c->error.rc == RC_OK && c->wd < 0 && c->timer) {
         c->wd = inotify_watch(c->cfg.inotify, c->dir_fd);
         if (c->wd >= 0) {
@@ -121,10 +134,8 @@ static void worked(void *arg)
         inotify_unwatch(c->cfg.inotify, c->wd);
         c->wd = -1;
     }
-    if (c->error.rc != RC_OK && c->dir_fd >= 0) {
-        (void)close(c->dir_fd); /* O_PATH: there is nothing to lose */
-        c->dir_fd = -1;
-    }
+    if (c->error.rc != RC_OK)
+        close_directory(c);
 }
 
 static void fly(struct canary *c)
@@ -179,10 +190,9 @@ void canary_free(struct canary *c)
         return;
     BUG_ON(c->busy);
     canary_stop(c);
-    if (c->dir_fd >= 0) {
+    if (c->dir_fd >= 0)
         (void)unlinkat(c->dir_fd, c->name, 0); /* swept next time otherwise */
-        (void)close(c->dir_fd);                /* O_PATH: there is nothing to lose */
-    }
+    close_directory(c);
     free(c);
 }
 
@@ -195,10 +205,10 @@ bool canary_event(struct canary *c, const struct inotify_seen *seen)
         if (seen->kind == INOTIFY_MOVE_SELF)
             inotify_unwatch(c->cfg.inotify, c->wd);
         c->wd = -1;
-        if (!c->busy && c->dir_fd >= 0) {
-            (void)close(c->dir_fd); /* O_PATH: there is nothing to lose */
-            c->dir_fd = -1;
-        }
+        if (c->busy)
+            c->strayed = true;
+        else
+            close_directory(c);
         return true;
     }
     if (seen->kind != INOTIFY_CLOSE_WRITE || strcmp(seen->name, c->name) != 0)
