@@ -378,11 +378,6 @@ void destination_submit(struct destination *d, struct transfer_job *job)
     pool_submit(d->pool, job);
 }
 
-unsigned destination_in_flight(const struct destination *d)
-{
-    return d->in_flight;
-}
-
 void destination_cancel_all(struct destination *d)
 {
     pool_cancel_all(d->pool);

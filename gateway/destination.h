@@ -33,7 +33,6 @@ void destination_free(struct destination *d);
 unsigned destination_slots(struct destination *d);
 /* Each submitted file comes back by done, once. */
 void destination_submit(struct destination *d, struct transfer_job *job);
-unsigned destination_in_flight(const struct destination *d);
 void destination_cancel_all(struct destination *d);
 /* Try now whatever was waited for (reload, `retry`). */
 void destination_kick(struct destination *d);

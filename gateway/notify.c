@@ -24,11 +24,6 @@ void notify_stopping(void)
     (void)sd_notify(0, "STOPPING=1");
 }
 
-void notify_status(const char *text)
-{
-    (void)sd_notifyf(0, "STATUS=%s", text);
-}
-
 void notify_watchdog(void)
 {
     (void)sd_notify(0, "WATCHDOG=1");

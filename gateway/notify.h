@@ -1,4 +1,4 @@
-/* Word to systemd: ready, reloading, stopping, status, watchdog. Nothing happens without it. The
+/* Word to systemd: ready, reloading, stopping, watchdog. Nothing happens without it. The
  * only file that includes libsystemd. */
 #ifndef GATEWAY_NOTIFY_H
 #define GATEWAY_NOTIFY_H
@@ -8,7 +8,6 @@
 void notify_ready(void);
 void notify_reloading(void);
 void notify_stopping(void);
-void notify_status(const char *text);
 void notify_watchdog(void);
 /* Half of WatchdogSec, 0: no watchdog wanted. */
 uint64_t notify_watchdog_ms(void);
