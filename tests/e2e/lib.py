@@ -69,8 +69,21 @@ def check_equal(got, expected, what):
     return check(got == expected, f"{what}: expected {expected!r}, got {got!r}")
 
 
+_rows = []
+_compared = [0, 0]  # missing and differing since the last row
+
+
+def row(case, seen):
+    """A line of the table of cases that finish() prints: what was done, what was seen, and what
+    compare() has found missing or differing since the row before."""
+    _rows.append((case, seen, *_compared))
+    _compared[:] = 0, 0
+
+
 def finish():
-    """The last line, and the exit status."""
+    """The table of cases if there is one, the last line, and the exit status."""
+    for case, seen, missing, differing in _rows:
+        print(f"| {case} | {seen} | missing {missing} | differing {differing} |")
     print(f"{passed} passed, {failed} failed", flush=True)
     if threading.active_count() > 1:  # a test that failed half-way left its threads: do not wait
         atexit._run_exitfuncs()
@@ -770,6 +783,8 @@ def compare(store, dropped, prefix=""):
     want = {prefix + path: row for path, row in dropped.items()}
     missing, extra = sorted(want.keys() - got.keys()), sorted(got.keys() - want.keys())
     differing = sorted(k for k in want.keys() & got.keys() if got[k] != want[k])
+    _compared[0] += len(missing)
+    _compared[1] += len(differing)
     ok = check(not missing, f"{len(missing)} of {len(want)} files are missing: {missing[:3]}")
     ok &= check(not extra, f"{len(extra)} objects that nobody dropped: {extra[:3]}")
     ok &= check(not differing, f"{len(differing)} objects with other bytes: {differing[:3]}")
