@@ -256,6 +256,8 @@ static void handle(void *arg, const struct scripted_request *rq, struct scripted
             mini_error(rp, 404, "NoSuchKey");
         break;
     }
+    if (m->spoil != NULL)
+        m->spoil(m, op, m->asked[op], rp);
 out:
     pthread_mutex_unlock(&m->lock);
 }
@@ -268,12 +270,25 @@ void mini_store_init(struct mini_store *m)
     m->server = scripted_new(handle, m);
 }
 
-void mini_store_fini(struct mini_store *m)
+void mini_store_clear(struct mini_store *m)
 {
-    scripted_free(m->server);
+    pthread_mutex_lock(&m->lock);
     for (unsigned i = 0; i < m->n; i++)
         free(m->objects[i].data);
     for (unsigned i = 0; i < MINI_PARTS; i++)
         free(m->part[i]);
+    memset(m->objects, 0, sizeof(m->objects));
+    memset(m->part, 0, sizeof(m->part));
+    memset(m->part_n, 0, sizeof(m->part_n));
+    memset(m->asked, 0, sizeof(m->asked));
+    m->n = 0;
+    m->upload_id[0] = '\0';
+    pthread_mutex_unlock(&m->lock);
+}
+
+void mini_store_fini(struct mini_store *m)
+{
+    scripted_free(m->server);
+    mini_store_clear(m);
     pthread_mutex_destroy(&m->lock);
 }

@@ -38,12 +38,16 @@ struct mini_store {
     size_t part_n[MINI_PARTS];
     unsigned parts_now, parts_at_once; /* the most parts seen within the store together */
     mini_fault *fault;
+    /* Called when the work is done and the answer is there, to spoil it. */
+    void (*spoil)(struct mini_store *m, enum request_op op, unsigned seq,
+                  struct scripted_reply *rp);
     void *arg;
     struct scripted *server;
 };
 
 void mini_store_init(struct mini_store *m);
 void mini_store_fini(struct mini_store *m);
+void mini_store_clear(struct mini_store *m); /* of objects, parts and what was counted */
 void mini_store_put(struct mini_store *m, const char *key, const char *data, size_t n);
 const struct mini_object *mini_store_find(const struct mini_store *m, const char *key);
 /* An error with S3's XML. */

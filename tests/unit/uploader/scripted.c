@@ -5,6 +5,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -156,6 +158,10 @@ static bool answer(struct connection *c, const struct scripted_request *rq,
         send_all(c->fd, rp->raw, strlen(rp->raw));
         return false;
     }
+    if (rp->whole != NULL)
+        *rp->whole = head_len + body_len;
+    if (rp->cut_resets && head_len + body_len > limit)
+        reset(c->fd); /* closing will be one */
     if (!send_all(c->fd, head, head_len < limit ? head_len : limit))
         return false;
     if (head_len >= limit)
@@ -228,11 +234,14 @@ static void *serve(void *arg)
 static void *accept_all(void *arg)
 {
     struct scripted *s = arg;
+    const int on = 1;
     int fd;
 
     while ((fd = accept(s->fd, NULL, NULL)) >= 0) {
         struct connection *c;
 
+        /* Head and body go by themselves. A unix socket does not know this, and needs it not. */
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         pthread_mutex_lock(&s->lock);
         BUG_ON(s->n == CONNECTIONS_MAX);
         c = &s->connections[s->n];

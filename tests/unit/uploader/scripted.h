@@ -25,6 +25,8 @@ struct scripted_reply {
     unsigned delay_ms;   /* before the answer */
     unsigned trickle_ms; /* between each 1/8 of the body */
     long cut_after;      /* > 0: only so many bytes of the answer, then close */
+    bool cut_resets;     /* then it is a reset */
+    size_t *whole;       /* NULL, or where the length of the answer, uncut, is told */
     bool reset;          /* no answer: a reset */
     bool early;          /* from the header alone: answer, then close without reading the body */
     const char *raw;     /* this instead of an answer, then close */
