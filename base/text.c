@@ -18,3 +18,11 @@ void text_copy(char *to, size_t size, const char *from)
         memcpy(to, from, n);
     to[n] = '\0';
 }
+
+void text_mask_controls(char *s)
+{
+    for (; *s != '\0'; s++) {
+        if ((unsigned char)*s < ' ' || *s == 0x7f)
+            *s = '?';
+    }
+}

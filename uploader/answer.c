@@ -361,9 +361,9 @@ static const char *denied_remedy(const struct answer_facts *f)
     }
 }
 
-static const char *transport_remedy(enum rc rc)
+static const char *transport_remedy(const struct answer_facts *f)
 {
-    switch (rc) {
+    switch (f->transport) {
     case RC_LIMIT:
         return "the answer is longer than any of S3's; check that \"endpoint\" is an S3 store";
     case RC_CANCELLED:
@@ -371,8 +371,7 @@ static const char *transport_remedy(enum rc rc)
     case RC_IO:
         return "the file could not be read while it was sent; it is tried again";
     default:
-        return "the store cannot be reached; check \"endpoint\", name resolution, proxy, firewall "
-               "and certificates; it is tried again until it answers";
+        return http_failure_remedy(f->failure);
     }
 }
 
@@ -429,7 +428,7 @@ static const char *status_remedy(const struct answer_facts *f)
 const char *answer_remedy(const struct answer_facts *f)
 {
     if (f->transport != RC_OK || f->status == 0)
-        return transport_remedy(f->transport);
+        return transport_remedy(f);
     if (answer_classify(f) == ANSWER_OK)
         return "nothing needs to be done";
     const struct rule *rule = find_rule(f->code);

@@ -5,6 +5,7 @@
 #define UPLOADER_ANSWER_H
 
 #include "base/rc.h"
+#include "uploader/http_failure.h"
 #include "uploader/request.h"
 
 #include <stdbool.h>
@@ -30,9 +31,10 @@ const char *answer_class_name(enum answer_class c); /* "ok", "retry", … */
 
 struct answer_facts {
     enum request_op op;
-    enum rc transport;  /* RC_OK: a whole HTTP answer came */
-    int status;         /* 0 without an answer */
-    const char *code;   /* S3's error code, "" if none */
+    enum rc transport;         /* RC_OK: a whole HTTP answer came */
+    enum http_failure failure; /* with RC_NET */
+    int status;                /* 0 without an answer */
+    const char *code;          /* S3's error code, "" if none */
     bool body_is_error; /* a 200 whose body is <Error> (CompleteMultipartUpload, copy) or not what
                            the operation returns */
     bool temporary_credentials;

@@ -11,8 +11,8 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/fsio.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <curl/curl.h>
 #include <inttypes.h>
@@ -76,12 +76,10 @@ static void collect(struct http_client *c);
 static void socket_ready(void *arg, int fd, int events)
 {
     struct http_client *c = arg;
-    int mask = 0, running;
+    int mask =
+        (events & LOOP_READ ? CURL_CSELECT_IN : 0) | (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0);
+    int running;
 
-    if (events & LOOP_READ)
-        mask |= CURL_CSELECT_IN;
-    if (events & LOOP_WRITE)
-        mask |= CURL_CSELECT_OUT;
     (void)curl_multi_socket_action(c->multi, fd, mask, &running); /* results come by messages */
     collect(c);
 }
@@ -89,15 +87,12 @@ static void socket_ready(void *arg, int fd, int events)
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *assigned)
 {
     struct http_client *c = arg;
-    int wanted = 0;
+    bool in = what == CURL_POLL_IN || what == CURL_POLL_INOUT;
+    bool out = what == CURL_POLL_OUT || what == CURL_POLL_INOUT;
 
     (void)easy;
     (void)assigned;
-    if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
-        wanted |= LOOP_READ;
-    if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
-        wanted |= LOOP_WRITE;
-    http_sockets_watch(c->sockets, fd, wanted);
+    http_sockets_watch(c->sockets, fd, (in ? LOOP_READ : 0) | (out ? LOOP_WRITE : 0));
     return 0;
 }
 
@@ -153,7 +148,6 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
     struct handle *h = arg;
     size_t len = size * n;
-
     if (h->call->sink != NULL && h->answer.status / 100 == 2) {
         h->own = h->call->sink(h->call->arg, data, len);
         if (h->own == RC_OK)
@@ -173,22 +167,14 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 static size_t on_read(char *out, size_t size, size_t n, void *arg)
 {
     struct handle *h = arg;
-    const struct http_body *b = &h->call->body;
-    size_t want = size * n, got = 0;
+    size_t got;
     struct err e;
 
-    if (want > b->size - h->sent)
-        want = (size_t)(b->size - h->sent);
-    if (want == 0)
-        return 0;
-    h->own = fsio_read_full(&fsio_system, b->fd, out, want, b->offset + h->sent, &got, &e);
-    if (h->own == RC_OK && got == want) {
-        h->sent += got;
+    h->own = http_body_read(&h->call->body, h->sent, out, size * n, &got, &e);
+    h->sent += got;
+    if (h->own == RC_OK)
         return got;
-    }
-    snprintf(h->answer.text, sizeof(h->answer.text), "%.255s",
-             h->own == RC_OK ? "the file is shorter than it was" : e.text);
-    h->own = RC_IO;
+    text_copy(h->answer.text, sizeof(h->answer.text), e.text);
     return CURL_READFUNC_ABORT;
 }
 
@@ -256,8 +242,7 @@ static void set_headers(struct handle *h, const struct http_call *call)
     BUG_ON(call->n_headers > HTTP_HEADERS_MAX);
     for (; n < call->n_headers; n++) {
         h->headers[n].data = (char *)(uintptr_t)call->headers[n]; /* curl only reads it */
-        if (!typed)
-            typed = strncasecmp(call->headers[n], "content-type:", 13) == 0;
+        typed = typed || strncasecmp(call->headers[n], "content-type:", 13) == 0;
     }
     h->headers[n++].data = (char *)(uintptr_t) "Accept:";
     h->headers[n++].data = (char *)(uintptr_t) "Expect:";
@@ -312,6 +297,7 @@ static void start_call(struct handle *h, struct http_call *call)
     h->sent = 0;
     h->error[0] = '\0';
     h->answer.text[0] = '\0';
+    h->answer.failure = HTTP_NO_FAILURE;
     http_head_begin(&h->head, &h->answer);
     h->body.max = call->answer_max ? call->answer_max : ANSWER_DEFAULT_MAX;
     buf_reset(&h->body);
@@ -333,15 +319,40 @@ static void start_call(struct handle *h, struct http_call *call)
 static uint64_t info(struct handle *h, CURLINFO what)
 {
     curl_off_t v = 0;
+    long small = 0; /* one of the two stays 0 */
+    bool is_long = (what & CURLINFO_TYPEMASK) == CURLINFO_LONG;
+    CURLcode rc =
+        is_long ? curl_easy_getinfo(h->easy, what, &small) : curl_easy_getinfo(h->easy, what, &v);
 
-    return curl_easy_getinfo(h->easy, what, &v) == CURLE_OK && v > 0 ? (uint64_t)v : 0;
+    v += small;
+    return rc == CURLE_OK && v > 0 ? (uint64_t)v : 0;
 }
 
-static uint64_t info_long(struct handle *h, CURLINFO what)
+static enum http_failure failure_of(struct handle *h, CURLcode result)
 {
-    long v = 0;
+    static const struct {
+        CURLcode code;
+        enum http_failure failure;
+    } rows[] = {
+        {CURLE_COULDNT_RESOLVE_HOST, HTTP_NAME_NOT_FOUND},
+        {CURLE_COULDNT_RESOLVE_PROXY, HTTP_PROXY_NOT_FOUND},
+        {CURLE_PROXY, HTTP_PROXY_REFUSED},
+        {CURLE_COULDNT_CONNECT, HTTP_NOT_CONNECTED},
+        {CURLE_OPERATION_TIMEDOUT, HTTP_CONNECT_TIMEOUT}, /* the only limit that is left to curl */
+        {CURLE_SSL_CONNECT_ERROR, HTTP_TLS_FAILED},
+        {CURLE_SSL_CACERT_BADFILE, HTTP_CA_FILE_BAD},
+        {CURLE_UNSUPPORTED_PROTOCOL, HTTP_NOT_HTTP},
+        {CURLE_WEIRD_SERVER_REPLY, HTTP_NOT_HTTP},
+    };
 
-    return curl_easy_getinfo(h->easy, what, &v) == CURLE_OK && v > 0 ? (uint64_t)v : 0;
+    if (info(h, CURLINFO_HTTP_CONNECTCODE) >= 300)
+        return HTTP_PROXY_REFUSED;
+    if (result == CURLE_PEER_FAILED_VERIFICATION)
+        return http_failure_of_certificate((long)info(h, CURLINFO_SSL_VERIFYRESULT));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].code == result)
+            return rows[i].failure;
+    return HTTP_CONNECTION_LOST;
 }
 
 static void explain(struct handle *h, CURLcode result)
@@ -349,12 +360,10 @@ static void explain(struct handle *h, CURLcode result)
     struct http_answer *a = &h->answer;
 
     if (a->text[0] == '\0')
-        snprintf(a->text, sizeof(a->text), "%s",
-                 h->error[0] ? h->error : curl_easy_strerror(result));
-    for (char *p = a->text; *p; p++) {
-        if ((unsigned char)*p < ' ' || *p == 0x7f)
-            *p = '?';
-    }
+        text_copy(a->text, sizeof(a->text), h->error[0] ? h->error : curl_easy_strerror(result));
+    text_mask_controls(a->text);
+    if (a->rc == RC_NET && a->failure == HTTP_NO_FAILURE)
+        a->failure = failure_of(h, result);
 }
 
 /* Complete the answer from what curl knows at the end. */
@@ -362,16 +371,13 @@ static void conclude(struct handle *h, CURLcode result)
 {
     struct http_answer *a = &h->answer;
     struct http_stats *st = &h->client->stats;
-    uint64_t up = info(h, CURLINFO_SIZE_UPLOAD_T), request = info_long(h, CURLINFO_REQUEST_SIZE);
+    uint64_t up = info(h, CURLINFO_SIZE_UPLOAD_T), request = info(h, CURLINFO_REQUEST_SIZE);
     curl_off_t length = -1;
 
-    if (h->own != RC_OK) {
-        a->rc = h->own;
-    } else if (result == CURLE_OK && (!h->head.whole || a->status < 200)) {
+    a->rc = h->own != RC_OK ? h->own : result == CURLE_OK ? RC_OK : RC_NET;
+    if (a->rc == RC_OK && (!h->head.whole || a->status < 200)) {
         a->rc = RC_NET; /* curl takes a header block cut short for an answer */
         snprintf(a->text, sizeof(a->text), "the connection was closed within the answer's header");
-    } else {
-        a->rc = result == CURLE_OK ? RC_OK : RC_NET;
     }
     if (a->rc != RC_OK)
         explain(h, result);
@@ -385,7 +391,7 @@ static void conclude(struct handle *h, CURLcode result)
     if (a->status != 0)
         http_head_end(&h->head, clock_wall_now_ns() / CLOCK_NS_PER_S);
     st->bytes_sent += up + request;
-    st->bytes_received += info(h, CURLINFO_SIZE_DOWNLOAD_T) + info_long(h, CURLINFO_HEADER_SIZE);
+    st->bytes_received += info(h, CURLINFO_SIZE_DOWNLOAD_T) + info(h, CURLINFO_HEADER_SIZE);
 }
 
 /* Out of curl, the answer told, the handle free again. The answer's memory is the handle's, so it
@@ -428,7 +434,7 @@ static void collect(struct http_client *c)
 static void end_call(struct handle *h, enum rc why, const char *text)
 {
     h->own = why;
-    snprintf(h->answer.text, sizeof(h->answer.text), "%s", text);
+    text_copy(h->answer.text, sizeof(h->answer.text), text);
     finish_call(h, CURLE_ABORTED_BY_CALLBACK);
 }
 
@@ -463,22 +469,24 @@ static void watch_fired(void *arg)
 
     for (unsigned i = 0; i < c->n_handles; i++) {
         struct handle *h = c->handles[i];
-        uint64_t up, down, limit;
+        uint64_t up, down;
+        bool answering;
         char text[96];
 
         if (h->call == NULL)
             continue;
         up = info(h, CURLINFO_SIZE_UPLOAD_T);
-        down = info(h, CURLINFO_SIZE_DOWNLOAD_T) + info_long(h, CURLINFO_HEADER_SIZE);
+        down = info(h, CURLINFO_SIZE_DOWNLOAD_T) + info(h, CURLINFO_HEADER_SIZE);
         if (info(h, CURLINFO_PRETRANSFER_TIME_T) == 0 || up + down + 1 != h->seen_bytes) {
             h->seen_bytes = up + down + 1;
             h->seen_ms = now;
             continue;
         }
-        limit = up >= h->call->body.size && down == 0 ? c->cfg.first_byte_ms : c->cfg.stall_ms;
-        if (now - h->seen_ms < limit)
+        answering = up >= h->call->body.size && down == 0;
+        if (now - h->seen_ms < (answering ? c->cfg.first_byte_ms : c->cfg.stall_ms))
             continue;
-        snprintf(text, sizeof(text), "no byte came or went for %" PRIu64 " ms", now - h->seen_ms);
+        snprintf(text, sizeof text, "no byte came or went for %" PRIu64 " ms", now - h->seen_ms);
+        h->answer.failure = answering ? HTTP_NO_ANSWER : HTTP_STALLED;
         end_call(h, RC_NET, text);
     }
     if (c->n_active > 0)
@@ -553,7 +561,8 @@ void http_start(struct http_client *c, struct http_call *call)
 
 void http_cancel(struct http_client *c, struct http_call *call)
 {
-    struct http_answer a = {.rc = RC_CANCELLED, .body = "", .content_length = UINT64_MAX};
+    struct http_answer a = {
+        .rc = RC_CANCELLED, .body = "", .content_length = UINT64_MAX, .text = "stopped by us"};
 
     if (call->handle_ != NULL) {
         end_call(call->handle_, RC_CANCELLED, "stopped by us");
@@ -561,7 +570,6 @@ void http_cancel(struct http_client *c, struct http_call *call)
         return;
     }
     http_line_remove(&c->line, call);
-    snprintf(a.text, sizeof(a.text), "stopped by us");
     call->done(call->arg, &a);
 }
 
@@ -574,7 +582,6 @@ enum rc http_global_init(struct err *e)
 {
     struct sigaction sa;
     CURLcode rc = curl_global_init(CURL_GLOBAL_DEFAULT);
-
     if (rc != CURLE_OK)
         return err_set(e, RC_IO, "libcurl does not start: %s", curl_easy_strerror(rc));
     if (sigaction(SIGPIPE, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL)

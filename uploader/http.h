@@ -9,6 +9,7 @@
 
 #include "base/loop.h"
 #include "base/rc.h"
+#include "uploader/http_failure.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,6 +41,7 @@ struct http_body {
 struct http_answer {
     enum rc rc; /* RC_OK: a whole answer; RC_NET: none; RC_CANCELLED; RC_LIMIT: too long;
                    RC_IO: the body's file could not be read or was shorter */
+    enum http_failure failure; /* with RC_NET: why */
     int status;
     const char *body; /* NUL-terminated, at most answer_max bytes; "" where a sink took it */
     size_t body_len;

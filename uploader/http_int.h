@@ -17,6 +17,11 @@ void http_head_line(struct http_head *h, const char *line, size_t n);
 /* After the last line: what needs more than one of them. */
 void http_head_end(struct http_head *h, int64_t now_unix_s);
 
+/* What is left of a body in a file after `sent` bytes, at most max. RC_IO: the file cannot be read,
+ * or is shorter than it was; *got is 0 then. */
+enum rc http_body_read(const struct http_body *b, uint64_t sent, void *out, size_t max, size_t *got,
+                       struct err *e) MUST_CHECK;
+
 /* Calls that wait, in their order, and the bandwidth limit: a body books its time on the wire when
  * it is taken, and the next one waits until that has passed. What is on the wire is kept from going
  * faster by whoever sends it. All zero but for the rate at first. */

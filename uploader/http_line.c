@@ -1,7 +1,9 @@
-/* The line of calls that wait for a connection or for their turn under the bandwidth limit. */
+/* The line of calls that wait for a connection or for their turn under the bandwidth limit, and
+ * what they send of a file. */
 #include "uploader/http_int.h"
 
 #include "base/clock.h"
+#include "base/fsio.h"
 
 #define IDLE_CREDIT_NS (CLOCK_NS_PER_S / 10) /* what an idle line may be ahead afterwards */
 
@@ -50,4 +52,21 @@ struct http_call *http_line_take(struct http_line *l, int64_t now_ns, uint64_t *
     }
     http_line_remove(l, call);
     return call;
+}
+
+enum rc http_body_read(const struct http_body *b, uint64_t sent, void *out, size_t max, size_t *got,
+                       struct err *e)
+{
+    size_t want = max < b->size - sent ? max : (size_t)(b->size - sent);
+    enum rc rc = RC_OK;
+
+    *got = 0;
+    if (want > 0)
+        rc = fsio_read_full(&fsio_system, b->fd, out, want, b->offset + sent, got, e);
+    if (rc == RC_OK && *got < want)
+        rc = err_set(e, RC_IO, "the file is shorter than it was");
+    if (rc == RC_OK)
+        return RC_OK;
+    *got = 0;
+    return RC_IO;
 }

@@ -63,6 +63,7 @@ static struct answer_facts facts_of(const struct exchange *x, const struct http_
     return (struct answer_facts){
         .op = x->op,
         .transport = a->rc,
+        .failure = a->failure,
         .status = a->rc == RC_OK ? a->status : 0,
         .code = xml != NULL ? xml->code : "",
         .body_is_error = ok && body_is_wrong(x->op, a, xml),
@@ -196,11 +197,13 @@ void exchange_decides(struct exchange *x, const struct http_answer *a, const str
         return;
     o->err.rc = a->rc != RC_OK ? a->rc : rc_of(v->class);
     o->err.http_status = a->rc == RC_OK ? a->status : 0;
-    if (v->xml != NULL)
+    if (a->rc != RC_OK)
+        snprintf(o->err.code, sizeof(o->err.code), "%s", http_failure_code(a->failure));
+    else if (v->xml != NULL)
         take_code(o->err.code, sizeof(o->err.code), v->xml->code);
     buf_init(&text, sizeof(o->err.text) - 1);
     if (a->rc != RC_OK)
-        buf_addf(&text, "%s: %s", request_op_name(x->op), a->text);
+        buf_addf(&text, "%s: %s: %s", request_op_name(x->op), a->text, answer_remedy(&f));
     else
         buf_addf(&text, "%s (%d%s%s): %s", request_op_name(x->op), a->status,
                  o->err.code[0] != '\0' ? " " : "", o->err.code, answer_remedy(&f));

@@ -383,8 +383,22 @@ Test(answer, remedies_name_what_has_to_be_changed)
         struct answer_facts f = facts_of(&cases[i].s);
         cr_expect(strstr(answer_remedy(&f), cases[i].says), "%s: %s", f.code, answer_remedy(&f));
     }
-    struct answer_facts net = {.transport = RC_NET, .code = ""};
-    cr_expect(strstr(answer_remedy(&net), "cannot be reached"));
+    struct answer_facts net = {.transport = RC_NET, .failure = HTTP_NOT_CONNECTED, .code = ""};
+    cr_expect(strstr(answer_remedy(&net), "bucket.endpoint"));
+}
+
+Test(answer, failures_of_the_network_have_codes_and_remedies_of_their_own)
+{
+    for (int f = 0; f < HTTP_FAILURE_COUNT_; f++) {
+        cr_expect_gt(strlen(http_failure_remedy((enum http_failure)f)), 10);
+        for (int other = 0; other < f; other++)
+            cr_expect_str_neq(http_failure_code((enum http_failure)f),
+                              http_failure_code((enum http_failure)other));
+    }
+    cr_expect_eq(http_failure_of_certificate(0), HTTP_CERTIFICATE_OTHER_NAME);
+    cr_expect_eq(http_failure_of_certificate(10), HTTP_CERTIFICATE_EXPIRED);
+    cr_expect_eq(http_failure_of_certificate(18), HTTP_CERTIFICATE_UNKNOWN);
+    cr_expect_eq(http_failure_of_certificate(23), HTTP_CERTIFICATE_BAD);
 }
 
 Test(answer, classes_have_names)
