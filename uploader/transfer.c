@@ -11,6 +11,7 @@
 #include "base/hex.h"
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,6 +137,7 @@ static void finish(struct transfer *t)
 static bool worth_aborting(const struct transfer *t)
 {
     switch (t->out.result) {
+    case TRANSFER_STORED: /* by one PutObject, where the job had begun an upload before */
     case TRANSFER_VERIFIED:
     case TRANSFER_CONFLICT:
     case TRANSFER_CHANGED:
@@ -144,7 +146,6 @@ static bool worth_aborting(const struct transfer *t)
         return true;
     case TRANSFER_ANSWERED:
         return t->out.class == ANSWER_RESTART || t->out.class == ANSWER_CONDEMN;
-    case TRANSFER_STORED:
     case TRANSFER_LOCAL:
     case TRANSFER_CANCELLED:
         break;
@@ -212,6 +213,51 @@ static struct transfer *borrow(struct transfer_env *env)
     memset(&t->verify, 0, sizeof(t->verify));
     memset(&t->out, 0, sizeof(t->out));
     return t;
+}
+
+/* Without the quotes that stand around it in XML. */
+static void take_etag(char out[72], const char *etag)
+{
+    size_t n = strlen(etag);
+
+    if (n >= 2 && etag[0] == '"' && etag[n - 1] == '"')
+        snprintf(out, 72, "%.*s", (int)n - 2, etag + 1);
+    else
+        snprintf(out, 72, "%s", etag);
+}
+
+bool transfer_made(struct exchange *x, const struct http_answer *a, const struct verdict *v,
+                   void (*again)(struct transfer *t))
+{
+    struct transfer *t = x->transfer;
+    enum transfer_result why;
+
+    exchange_decides(x, a, v);
+    if (!file_same(t, &why)) {
+        transfer_end(t, why);
+        return true;
+    }
+    switch (v->class) {
+    case ANSWER_OK:
+        take_etag(t->out.etag, v->xml != NULL && v->xml->etag[0] ? v->xml->etag : a->etag);
+        snprintf(t->out.version_id, sizeof(t->out.version_id), "%s", a->version_id);
+        transfer_end(t, TRANSFER_STORED);
+        return true;
+    case ANSWER_EXISTS:
+        if (!t->overwrite) {
+            verify_begin(t, false);
+            return true;
+        }
+        t->out.class = ANSWER_HOLD; /* a 412 that we did not ask for */
+        return false;
+    case ANSWER_SKEW:
+        if (!exchange_correct_clock(x, a, v))
+            return false;
+        again(t);
+        return true;
+    default:
+        return false;
+    }
 }
 
 void transfer_send(struct transfer *t)

@@ -68,6 +68,7 @@ struct transfer {
     unsigned digest_tries;
 
     struct multipart *mp;
+    void (*aborted)(struct transfer *t); /* what comes after an abort */
     struct {
         bool after_loss; /* why we look: a 412, or an upload that is gone */
         char etag[72], version_id[128];
@@ -85,6 +86,12 @@ void transfer_later(struct transfer *t, void (*fn)(struct transfer *t), uint64_t
 void transfer_end(struct transfer *t, enum transfer_result result);
 /* The same from the loop: for failures found while still inside transfer_start. */
 void transfer_end_soon(struct transfer *t, enum transfer_result result);
+/* The answer to the request that makes the object, PutObject or CompleteMultipartUpload, as far as
+ * both take it alike. False: it has been written down as the one that decided, and the rest is the
+ * caller's. True: it is seen to, with `again` where the same request may pass now; t may be gone.
+ */
+bool transfer_made(struct exchange *x, const struct http_answer *a, const struct verdict *v,
+                   void (*again)(struct transfer *t));
 /* Send out.key's object anew, the digest known or not: single or multipart by size. */
 void transfer_send(struct transfer *t);
 
@@ -122,7 +129,8 @@ void single_begin(struct transfer *t);
 void multipart_begin(struct transfer *t);
 /* Stop the parts that are under way. */
 void multipart_stop(struct transfer *t);
-/* Abort the upload, best effort, then call `then`; at once if there is none. */
+/* Abort the upload, ours or the one that the job brought, best effort, then call `then`; at once if
+ * there is none. */
 void multipart_abort(struct transfer *t, void (*then)(struct transfer *t));
 /* After a 412 with the decision to overwrite: the parts are there, only complete again. */
 void multipart_complete(struct transfer *t);

@@ -39,7 +39,6 @@ struct multipart {
     struct slot *slots;
     unsigned n_slots;
     struct buf body; /* of CompleteMultipartUpload */
-    void (*aborted)(struct transfer *t);
 };
 
 static void pump(struct transfer *t);
@@ -54,7 +53,7 @@ static uint64_t part_size(const struct transfer *t, unsigned part)
 /* Can the job's upload be gone on with? Its numbers come from disk. */
 static bool resume(struct transfer *t)
 {
-    const struct transfer_job *job = t->job;
+    struct transfer_job *job = t->job;
     struct multipart *mp = t->mp;
 
     if (job->upload_id == NULL || job->upload_id[0] == '\0' || job->part_bytes == 0 ||
@@ -64,6 +63,7 @@ static bool resume(struct transfer *t)
     memcpy(mp->upload_id, job->upload_id, strlen(job->upload_id) + 1);
     memcpy(mp->key, job->key, strlen(job->key) + 1);
     mp->part_bytes = job->part_bytes;
+    job->upload_id[0] = '\0'; /* it is this transfer's now */
     return true;
 }
 
@@ -87,27 +87,35 @@ static void take_parts(struct transfer *t)
 static void abort_answered(struct exchange *x, const struct http_answer *a, const struct verdict *v)
 {
     (void)a;
-    (void)v; /* best effort: what stays behind is found by ListMultipartUploads later */
-    x->transfer->mp->aborted(x->transfer);
+    (void)v; /* best effort: what stays behind is for the bucket's lifecycle rules */
+    x->transfer->aborted(x->transfer);
 }
 
 void multipart_abort(struct transfer *t, void (*then)(struct transfer *t))
 {
+    bool own = t->mp != NULL && t->mp->upload_id[0] != '\0';
+    char *upload_id = own ? t->mp->upload_id : t->job->upload_id;
     struct request_spec spec = exchange_spec(t, REQUEST_ABORT_MULTIPART);
-    struct err kept = t->out.err; /* a request that cannot be built would put its own here */
+    struct transfer_outcome kept;
 
-    if (t->mp == NULL || t->mp->upload_id[0] == '\0' || t->env->credentials == NULL) {
+    if (upload_id == NULL || upload_id[0] == '\0' || t->env->credentials == NULL) {
         then(t);
         return;
     }
-    spec.key = t->mp->key;
+    spec.key = own ? t->mp->key : t->job->key;
     spec.key_len = strlen(spec.key);
-    spec.upload_id = t->mp->upload_id;
-    t->mp->aborted = then;
+    spec.upload_id = upload_id;
+    t->aborted = then;
     t->main.answered = abort_answered;
+    kept = t->out;
     exchange_send(&t->main, &spec, NULL, NULL);
-    t->mp->upload_id[0] = '\0'; /* whatever comes of it: once */
-    t->out.err = kept;
+    upload_id[0] = '\0';   /* whatever comes of it: once */
+    if (!t->main.flying) { /* an id from which no request can be made changes nothing else */
+        t->out = kept;
+        t->ending = false;
+        loop_timer_clear(t->timer);
+        then(t);
+    }
 }
 
 void multipart_stop(struct transfer *t)
@@ -164,62 +172,21 @@ bool multipart_composite(const struct transfer *t, char out[64])
     return true;
 }
 
-/* Without the quotes that stand around it in XML. */
-static void take_etag(char out[72], const char *etag)
-{
-    size_t n = strlen(etag);
-
-    if (n >= 2 && etag[0] == '"' && etag[n - 1] == '"')
-        snprintf(out, 72, "%.*s", (int)n - 2, etag + 1);
-    else
-        snprintf(out, 72, "%s", etag);
-}
-
 static void complete_answered(struct exchange *x, const struct http_answer *a,
                               const struct verdict *v)
 {
     struct transfer *t = x->transfer;
-    struct multipart *mp = t->mp;
     bool gone = v->xml != NULL && strcmp(v->xml->code, "NoSuchUpload") == 0;
-    enum transfer_result why;
 
-    exchange_decides(x, a, v);
     if (v->class == ANSWER_OK || gone)
-        mp->upload_id[0] = '\0';
-    if (!file_same(t, &why)) {
-        transfer_end(t, why);
+        t->mp->upload_id[0] = '\0';
+    if (transfer_made(x, a, v, multipart_complete))
         return;
-    }
-    switch (v->class) {
-    case ANSWER_OK:
-        take_etag(t->out.etag, v->xml->etag[0] ? v->xml->etag : a->etag);
-        snprintf(t->out.version_id, sizeof(t->out.version_id), "%s", a->version_id);
-        transfer_end(t, TRANSFER_STORED);
-        return;
-    case ANSWER_EXISTS:
-        if (!t->overwrite) {
-            verify_begin(t, false);
-            return;
-        }
-        t->out.class = ANSWER_HOLD;
-        break;
-    case ANSWER_RESTART:
-        /* It may be gone because an earlier try completed it and its answer was lost. */
-        if (gone) {
-            verify_begin(t, true);
-            return;
-        }
-        break;
-    case ANSWER_SKEW:
-        if (exchange_correct_clock(x, a, v)) {
-            multipart_complete(t);
-            return;
-        }
-        break;
-    default:
-        break;
-    }
-    transfer_end(t, TRANSFER_ANSWERED);
+    /* It may be gone because an earlier try completed it and its answer was lost. */
+    if (gone)
+        verify_begin(t, true);
+    else
+        transfer_end(t, TRANSFER_ANSWERED);
 }
 
 void multipart_complete(struct transfer *t)
@@ -508,5 +475,5 @@ void multipart_begin(struct transfer *t)
     if (resumed)
         pump(t);
     else
-        create(t);
+        multipart_abort(t, create); /* what the job has cannot be gone on with */
 }

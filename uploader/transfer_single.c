@@ -4,55 +4,26 @@
  */
 #include "uploader/transfer_int.h"
 
-#include <stdio.h>
-
 static void put(struct transfer *t);
 
 static void put_answered(struct exchange *x, const struct http_answer *a, const struct verdict *v)
 {
     struct transfer *t = x->transfer;
-    enum transfer_result why;
 
-    exchange_decides(x, a, v);
-    if (!file_same(t, &why)) {
-        transfer_end(t, why);
+    if (transfer_made(x, a, v, put))
         return;
-    }
     if (a->rc == RC_IO) {
         err_set(&t->out.err, RC_IO, "The file cannot be read: %s", a->text);
         transfer_end(t, TRANSFER_LOCAL);
         return;
     }
-    switch (v->class) {
-    case ANSWER_OK:
-        snprintf(t->out.etag, sizeof(t->out.etag), "%s", a->etag);
-        snprintf(t->out.version_id, sizeof(t->out.version_id), "%s", a->version_id);
-        transfer_end(t, TRANSFER_STORED);
+    if (v->class == ANSWER_DIGEST && ++t->digest_tries <= TRANSFER_TRIES_IN_PLACE) {
+        t->have_sha256 = t->have_md5 = t->whole_in_memory = false;
+        single_begin(t);
         return;
-    case ANSWER_EXISTS:
-        if (!t->overwrite) {
-            verify_begin(t, false);
-            return;
-        }
-        t->out.class = ANSWER_HOLD; /* a 412 that we did not ask for */
-        break;
-    case ANSWER_SKEW:
-        if (exchange_correct_clock(x, a, v)) {
-            put(t);
-            return;
-        }
-        break;
-    case ANSWER_DIGEST:
-        if (++t->digest_tries <= TRANSFER_TRIES_IN_PLACE) {
-            t->have_sha256 = t->have_md5 = t->whole_in_memory = false;
-            single_begin(t);
-            return;
-        }
-        t->out.class = ANSWER_HOLD;
-        break;
-    default:
-        break;
     }
+    if (v->class == ANSWER_DIGEST)
+        t->out.class = ANSWER_HOLD;
     transfer_end(t, TRANSFER_ANSWERED);
 }
 

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 Test(transfer_multipart, a_multipart_upload_tells_its_parts_and_goes_on_from_them)
 {
@@ -128,4 +129,55 @@ Test(transfer_multipart, multipart_refusals_and_faults_end_as_they_should)
         ride_fini(&r);
         free(data);
     }
+}
+
+/* An upload of an earlier run whose file is not there as it was: nobody will go on with it. */
+Test(transfer_multipart, an_upload_that_nobody_will_go_on_with_is_aborted)
+{
+    static const struct {
+        const char *name;
+        enum transfer_result result;
+        bool whole; /* one PutObject is enough now */
+        uint64_t part_bytes;
+    } rows[] = {
+        {"vanished", TRANSFER_VANISHED, false, 300000},
+        {"changed", TRANSFER_CHANGED, false, 300000},
+        {"single", TRANSFER_STORED, true, 300000},
+        {"parts-of-nothing", TRANSFER_STORED, false, 0},
+        {"parts-too-many", TRANSFER_STORED, false, 1},
+    };
+    char *data = ride_pattern(1500000, 3);
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        static const struct script once[] = {
+            {REQUEST_COMPLETE_MULTIPART, 1, 1, 500, "InternalError", NULL}};
+        struct transfer_job *job;
+        struct scripts s;
+        struct ride r;
+
+        ride_init(&r);
+        rig_write(&r.rig, "a", data, 1500000);
+        RIDE_PLAY(&r, &s, once);
+        cr_expect_eq(ride_file(&r, "a")->class, ANSWER_RETRY);
+        cr_expect_str_eq(r.rig.store.upload_id, "upload-1"); /* kept */
+        job = rig_job(&r.rig, "a", 1);
+        job->upload_id = mem_strdup("upload-1");
+        job->part_bytes = rows[i].part_bytes;
+        if (rows[i].result == TRANSFER_VANISHED)
+            cr_assert_eq(unlinkat(r.rig.root_fd, "a", 0), 0);
+        else if (rows[i].result == TRANSFER_CHANGED)
+            rig_write(&r.rig, "a", data + 1, 1400000);
+        if (rows[i].whole)
+            r.rig.cfg.single_max = 2000000;
+        ride_job(&r, job);
+        cr_expect_eq(r.out.result, rows[i].result, "%s: %s", rows[i].name,
+                     transfer_result_name(r.out.result));
+        cr_expect_eq(r.rig.store.asked[REQUEST_ABORT_MULTIPART], 1, "%s", rows[i].name);
+        cr_expect_str_eq(r.rig.store.upload_id, "", "%s: an upload is left", rows[i].name);
+        cr_expect_eq(r.rig.store.asked[REQUEST_CREATE_MULTIPART],
+                     rows[i].result == TRANSFER_STORED && !rows[i].whole ? 2 : 1, "%s",
+                     rows[i].name);
+        ride_fini(&r);
+    }
+    free(data);
 }
