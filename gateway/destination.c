@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "gateway/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,25 +33,6 @@ struct destination {
     unsigned in_flight;
     struct err why;
 };
-
-static const char *env_of_process(void *arg, const char *name)
-{
-    (void)arg;
-    return getenv(name);
-}
-
-static struct endpoint_cfg endpoint_cfg_of(const struct config *c)
-{
-    return (struct endpoint_cfg){
-        .bucket = c->bucket.name,
-        .region = c->bucket.region,
-        .url = c->bucket.endpoint,
-        .allow_http = c->bucket.allow_http,
-        .path_style = c->bucket.path_style,
-        .dual_stack = c->bucket.dual_stack,
-        .fips = c->bucket.fips,
-    };
-}
 
 /* ---- breaker ---- */
 
@@ -137,12 +119,7 @@ static void credentials_tick(void *arg)
 
 static enum rc open_source(const struct config *c, struct credentials_source **out, struct err *e)
 {
-    struct credentials_cfg cc = {
-        .source = c->credentials.source,
-        .profile = c->credentials.profile,
-        .file = c->credentials.file,
-        .env = env_of_process,
-    };
+    struct credentials_cfg cc = settings_credentials(c);
     return credentials_source_new(&cc, out, e);
 }
 
@@ -164,7 +141,7 @@ static void reroute(struct destination *d, const struct transfer_outcome *o)
 {
     struct endpoint ep;
     struct err e = {0};
-    struct endpoint_cfg ec = endpoint_cfg_of(d->cfg.config);
+    struct endpoint_cfg ec = settings_endpoint(d->cfg.config);
     bool new_region = strcmp(o->region, d->endpoint.region) != 0;
     if (!new_region || endpoint_reroute(&ec, o->region, &ep, &e) != RC_OK) {
         tell_breaker(d, BREAKER_REFUSAL, &o->err, 0);
@@ -235,19 +212,6 @@ static void progress(void *arg, const struct transfer_progress *p)
 
 /* ---- life ---- */
 
-static enum transfer_conflict conflict_of(const struct config *c)
-{
-    switch (c->conflict) {
-    case CONFIG_HOLD:
-        return TRANSFER_HOLD_NEW;
-    case CONFIG_OVERWRITE:
-        return TRANSFER_OVERWRITE;
-    case CONFIG_KEEP_BOTH:
-        break;
-    }
-    return TRANSFER_KEEP_BOTH;
-}
-
 static enum rc open_pool(const struct destination *d, const struct config *c,
                          const struct endpoint *ep, struct pool **out, struct err *e)
 {
@@ -256,29 +220,8 @@ static enum rc open_pool(const struct destination *d, const struct config *c,
         .threads = d->cfg.threads,
         .connections = c->uploads,
         .endpoint = *ep,
-        .transfer =
-            {
-                .root_fd = d->cfg.root_fd,
-                .single_max = c->multipart.threshold,
-                .single_limit = UINT64_C(5) << 30,
-                .part_bytes = c->multipart.part_size,
-                .parts_in_flight = c->multipart.parallel,
-                .read_whole_max = 1 << 20,
-                .conflict = conflict_of(c),
-                .acl = c->bucket.acl,
-                .checksum_sha256 = c->checksum_sha256,
-                .content_md5 = c->content_md5,
-                .if_none_match = c->if_none_match && c->conflict != CONFIG_OVERWRITE,
-                .user_agent = "spoolgate",
-            },
-        .http =
-            {
-                .ca_file = c->bucket.ca_file,
-                .connect_ms = c->timeouts.connect_ms,
-                .first_byte_ms = c->timeouts.first_byte_ms,
-                .stall_ms = c->timeouts.stall_ms,
-                .bytes_per_second = c->bandwidth ? c->bandwidth / d->cfg.threads + 1 : 0,
-            },
+        .transfer = settings_transfer(c, d->cfg.root_fd),
+        .http = settings_http(c, d->cfg.threads),
         .done = outcome,
         .progress = progress,
         .arg = (void *)d,
@@ -292,7 +235,7 @@ enum rc destination_new(const struct destination_cfg *cfg, struct destination **
     d->cfg = *cfg;
     breaker_init(&d->breaker);
     concurrency_init(&d->concurrency, cfg->config->uploads);
-    struct endpoint_cfg ec = endpoint_cfg_of(cfg->config);
+    struct endpoint_cfg ec = settings_endpoint(cfg->config);
     enum rc rc = endpoint_resolve(&ec, &d->endpoint, e);
     if (rc != RC_OK)
         goto out;
@@ -328,7 +271,7 @@ enum rc destination_reload(struct destination *d, const struct config *config, s
     struct endpoint ep;
     struct credentials_source *source = NULL;
     struct pool *pool = NULL;
-    struct endpoint_cfg ec = endpoint_cfg_of(config);
+    struct endpoint_cfg ec = settings_endpoint(config);
     enum rc rc = endpoint_resolve(&ec, &ep, e);
     if (rc == RC_OK)
         rc = open_source(config, &source, e);
