@@ -75,6 +75,8 @@ struct transfer_outcome {
     enum answer_class class; /* TRANSFER_ANSWERED */
     enum request_op op;      /* the request that decided */
     struct err err;          /* status, S3 code, sentence with the remedy */
+    const char *remedy;      /* that of the sentence; NULL: none */
+    char message[256];       /* the store's own words: hostile text, controls masked */
     char request_id[128], etag[72], version_id[128];
     char region[64]; /* with ANSWER_REROUTE */
     uint8_t sha256[SHA256_SIZE];

@@ -6,7 +6,7 @@
 #include "uploader/transfer_int.h"
 
 #include "base/clock.h"
-#include "base/utf8.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -193,8 +193,12 @@ void exchange_decides(struct exchange *x, const struct http_answer *a, const str
         snprintf(o->region, sizeof(o->region), "%s", region);
     snprintf(o->request_id, sizeof(o->request_id), "%s", id);
     memset(&o->err, 0, sizeof(o->err));
+    o->remedy = NULL;
+    text_copy(o->message, sizeof(o->message), v->xml != NULL ? v->xml->message : "");
+    text_mask_controls(o->message);
     if (v->class == ANSWER_OK)
         return;
+    o->remedy = answer_remedy(&f);
     o->err.rc = a->rc != RC_OK ? a->rc : rc_of(v->class);
     o->err.http_status = a->rc == RC_OK ? a->status : 0;
     if (a->rc != RC_OK)
@@ -203,10 +207,10 @@ void exchange_decides(struct exchange *x, const struct http_answer *a, const str
         take_code(o->err.code, sizeof(o->err.code), v->xml->code);
     buf_init(&text, sizeof(o->err.text) - 1);
     if (a->rc != RC_OK)
-        buf_addf(&text, "%s: %s: %s", request_op_name(x->op), a->text, answer_remedy(&f));
+        buf_addf(&text, "%s: %s: %s", request_op_name(x->op), a->text, o->remedy);
     else
         buf_addf(&text, "%s (%d%s%s): %s", request_op_name(x->op), a->status,
-                 o->err.code[0] != '\0' ? " " : "", o->err.code, answer_remedy(&f));
+                 o->err.code[0] != '\0' ? " " : "", o->err.code, o->remedy);
     snprintf(o->err.text, sizeof(o->err.text), "%s", text.data);
     buf_fini(&text);
 }
