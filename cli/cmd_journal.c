@@ -10,13 +10,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <grp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct pass {
     bool json, print;
-    uint64_t records, legal, illegal;
+    uint64_t records, legal, illegal, mended;
 };
 
 static void set_text(json_t *o, const char *name, struct record_text t)
@@ -77,6 +79,7 @@ static void on_fault(void *arg, const struct journal_fault *f)
     struct pass *p = arg;
     p->legal += f->legal;
     p->illegal += !f->legal;
+    p->mended += f->mended;
     const char *kind = f->legal ? "legal" : f->mended ? "mended" : "damaged";
     if (p->json) {
         json_t *o = json_pack("{s:I, s:I, s:s, s:o}", "segment", (json_int_t)f->segment, "offset",
@@ -90,13 +93,28 @@ static void on_fault(void *arg, const struct journal_fault *f)
     }
 }
 
+/* What root writes the gateway could not read. */
+static enum rc become_owner(int state_fd, const char *state, struct err *e)
+{
+    struct stat st;
+    if (fstat(state_fd, &st) != 0)
+        return err_sys(e, errno, "cannot look at %s", state);
+    if (geteuid() != 0 || st.st_uid == 0)
+        return RC_OK;
+    if (setgroups(0, NULL) != 0 || setegid(st.st_gid) != 0 || seteuid(st.st_uid) != 0)
+        return err_sys(e, errno, "cannot become uid %u, to whom %s belongs", st.st_uid, state);
+    return RC_OK;
+}
+
 /* Mending under a running gateway would pull the ground from under it. */
 static enum rc lock_state(const struct config *c, int *fd, struct err *e)
 {
     int state_fd = open(c->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (state_fd < 0)
         return err_sys(e, errno, "cannot open %s", c->state);
-    enum rc rc = lock_take(state_fd, "lock", c->state, fd, e);
+    enum rc rc = become_owner(state_fd, c->state, e);
+    if (rc == RC_OK)
+        rc = lock_take(state_fd, "lock", c->state, fd, e);
     (void)close(state_fd); /* only read from */
     return rc;
 }
@@ -148,19 +166,22 @@ static enum cli_status run(int argc, char **argv)
         return status;
     struct pass p = {.json = o.json, .print = dump};
     status = read_all(c, &p, fix);
+    /* What one pass mends may show something new, which is told, and mended, in the next. */
+    bool left = p.illegal > p.mended;
     if (status == CLI_YES && !dump) {
         if (o.json)
             printf("{\"records\":%llu,\"legal\":%llu,\"damaged\":%llu,\"mended\":%s}\n",
                    (unsigned long long)p.records, (unsigned long long)p.legal,
-                   (unsigned long long)p.illegal, fix && p.illegal ? "true" : "false");
+                   (unsigned long long)p.illegal, fix && p.illegal && !left ? "true" : "false");
         else
             printf("%llu records, %llu damaged places%s\n", (unsigned long long)p.records,
                    (unsigned long long)p.illegal,
                    p.illegal == 0 ? ""
-                   : fix          ? ", mended; the originals are in quarantine/"
-                                  : ": --fix mends them");
+                   : !fix         ? ": --fix mends them"
+                   : left         ? "; not all could be mended"
+                                  : ", mended; the originals are in quarantine/");
     }
-    if (status == CLI_YES && p.illegal > 0 && !fix)
+    if (status == CLI_YES && left)
         status = CLI_NO;
     config_free(c);
     return status;

@@ -81,6 +81,16 @@ static void set_aside(struct journal *j, uint32_t number, uint64_t offset, const
         log_error("journal_quarantine", F_U64("segment", number), F_STR("error", e.text));
 }
 
+/* What a segment made void in the one before it stays void when it is gone. */
+static void cut_before(struct journal *j, uint32_t number)
+{
+    const struct segment_info *last = j->n_segments ? &j->segments[j->n_segments - 1] : NULL;
+    struct err e;
+    if (last && last->number + 1 == number &&
+        segment_cut(j->cfg.fs, j->cfg.dirfd, last->number, last->end, &e) != RC_OK)
+        log_warning("journal_not_cut", F_U64("segment", last->number), F_STR("error", e.text));
+}
+
 static enum rc load_segment(struct journal *j, struct scan *s, size_t i,
                             const struct journal_reader *reader, bool *lost, struct err *e)
 {
@@ -103,6 +113,7 @@ static enum rc load_segment(struct journal *j, struct scan *s, size_t i,
     j->next_seq = got.next_seq;
     if (got.damaged) {
         *lost = true;
+        cut_before(j, x->number);
         set_aside(j, x->number, got.end, &got.why);
         return RC_OK;
     }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 
+#include <errno.h>
 #include <fcntl.h>
 
 /* Close the segment that was written to and begin another. */
@@ -44,6 +45,19 @@ static enum rc take_back(struct journal_job *b, enum rc rc)
     return rc;
 }
 
+/* A file that has lost its name takes records and syncs them, and nobody will ever read them. */
+static enum rc check_named(struct journal_job *b)
+{
+    char name[SEGMENT_NAME_SIZE];
+    struct file_stat st;
+    segment_name(name, b->header.number);
+    if (b->fs->ops->stat(b->fs->ctx, b->dirfd, name, &st) != -ENOENT)
+        return RC_OK;
+    b->poison = true;
+    return err_set(&b->err, RC_IO, "the journal's segment %s was removed: restart the gateway",
+                   name);
+}
+
 static enum rc write_records(struct journal_job *b)
 {
     uint32_t nth = 0;
@@ -65,7 +79,7 @@ static enum rc write_records(struct journal_job *b)
         b->poison = true;
         return err_sys(&b->err, result, "cannot sync the journal");
     }
-    return RC_OK;
+    return check_named(b);
 }
 
 void journal_job_commit(struct journal_job *b)
@@ -88,6 +102,7 @@ static enum rc check_durable(struct journal_job *b)
     struct segment_reader *s = segment_reader_new(b->fs, b->dirfd);
     enum rc rc = segment_open(s, b->check_number, false, &h, &b->err);
     bool opened = rc == RC_OK || rc == RC_CORRUPT || rc == RC_LIMIT;
+    bool removed = rc == RC_ABSENT;
     if (rc == RC_OK)
         next = h.first_seq;
     while (rc == RC_OK && segment_end(s) < b->check_end) {
@@ -102,10 +117,16 @@ static enum rc check_durable(struct journal_job *b)
         rc = err_set(&b->err, RC_CORRUPT, "it has lost records");
     if (rc != RC_OK) {
         struct err why = b->err;
-        (void)err_set(&b->err, RC_IO,
-                      "the durable part of the journal's segment %u cannot be read again: %s; a "
-                      "restart would set it aside",
-                      b->check_number, why.text);
+        if (removed)
+            (void)err_set(&b->err, RC_IO,
+                          "the journal's segment %u was removed: restart the gateway",
+                          b->check_number);
+        else
+            (void)err_set(
+                &b->err, RC_IO,
+                "the durable part of the journal's segment %u cannot be read again: %s; a "
+                "restart would set it aside",
+                b->check_number, why.text);
     }
     struct err close_err; /* only read from */
     if (opened && segment_close(s, &close_err) != RC_OK && rc == RC_OK) {
@@ -119,6 +140,10 @@ static enum rc check_durable(struct journal_job *b)
 void journal_job_reopen(struct journal_job *b)
 {
     b->rc = b->check_number ? check_durable(b) : RC_OK;
+    /* The new segment makes void what lies behind the durable part; cut off, it stays void when
+     * that segment is lost. A disk that refuses the one may yet take the other. */
+    if (b->rc == RC_OK && b->check_number)
+        (void)!segment_cut(b->fs, b->dirfd, b->check_number, b->check_end, NULL);
     if (b->rc == RC_OK)
         b->rc = begin_segment(b);
 }

@@ -19,7 +19,7 @@ struct scan_entry {
     uint32_t number;
     struct segment_header h; /* if !bad */
     struct err *bad;         /* why its header is not to be used; NULL: it is */
-    bool refused;            /* bad, but not damaged: of a newer version, or another journal's */
+    bool refused; /* bad, but nothing to mend: of a newer version, another journal's, shut */
 };
 
 struct scan {
@@ -74,6 +74,10 @@ enum rc journal_quarantine_move(const struct fsio *fs, int dirfd, uint32_t numbe
 /* The same with a copy of its n bytes; the segment stays. */
 enum rc journal_quarantine_copy(const struct fsio *fs, int dirfd, uint32_t number, const char *data,
                                 size_t n, const struct err *why, struct err *e) MUST_CHECK;
+
+/* A .reason alone: the segment is missing, and that is known from now on. */
+enum rc journal_quarantine_note(const struct fsio *fs, int dirfd, uint32_t number,
+                                const struct err *why, struct err *e) MUST_CHECK;
 
 /* ---- journal_commit.c ---- */
 

@@ -42,6 +42,22 @@ static void write_reason(const struct fsio *fs, int fd, const char *name, const 
         log_warning("journal_quarantine_reason", F_STR("name", name), F_STR("error", e.text));
 }
 
+enum rc journal_quarantine_note(const struct fsio *fs, int dirfd, uint32_t number,
+                                const struct err *why, struct err *e)
+{
+    int fd;
+    char name[SEGMENT_NAME_SIZE + sizeof ".reason"], text[sizeof why->text + 1];
+    enum rc rc = open_quarantine(fs, dirfd, &fd, e);
+    if (rc != RC_OK)
+        return rc;
+    segment_name(name, number);
+    (void)snprintf(name + SEGMENT_NAME_SIZE - 1, sizeof ".reason", ".reason");
+    int n = snprintf(text, sizeof text, "%s\n", why->text);
+    rc = fsio_replace(fs, fd, name, text, (size_t)n, 0640, e);
+    (void)fs->ops->close(fs->ctx, fd); /* a directory */
+    return rc;
+}
+
 enum rc journal_quarantine_move(const struct fsio *fs, int dirfd, uint32_t number,
                                 const struct err *why, struct err *e)
 {

@@ -90,8 +90,12 @@ static enum rc load(struct journal_window *w, int i, uint32_t segment, uint64_t 
     uint64_t from = offset > BACK_BYTES ? offset - BACK_BYTES : 0;
     size_t n = end - from < WINDOW_BYTES ? (size_t)(end - from) : WINDOW_BYTES, got;
     w->w[i].segment = 0;
-    if (fsio_read_full(w->fs, w->fd, w->w[i].data, n, from, &got, e) != RC_OK)
-        return RC_IO;
+    if (fsio_read_full(w->fs, w->fd, w->w[i].data, n, from, &got, e) != RC_OK) {
+        /* The bytes that the disk does not give may be another record's. */
+        from = offset;
+        n = end - from < RECORD_MAX ? (size_t)(end - from) : RECORD_MAX;
+        got = segment_read_some(w->fs, w->fd, w->w[i].data, n, from);
+    }
     w->w[i].segment = segment;
     w->w[i].from = from;
     w->w[i].to = from + got;

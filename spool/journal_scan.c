@@ -108,6 +108,23 @@ static void mark_bad(struct scan_entry *x, const struct err *why, bool refused)
     x->refused = refused;
 }
 
+/* Is it this one file that cannot be opened, rather than the machine that cannot open any? */
+static bool is_its_own(const struct err *why)
+{
+    switch (why->sys_errno) {
+    case EACCES:
+    case EPERM:
+    case ENOENT:
+    case EIO:
+    case EUCLEAN:
+    case EBADMSG:
+    case ENODATA:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static enum rc read_header(struct scan *s, struct scan_entry *x, struct err *e)
 {
     struct err why;
@@ -123,6 +140,10 @@ static enum rc read_header(struct scan *s, struct scan_entry *x, struct err *e)
         mark_bad(x, &why, true);
         return RC_OK;
     default:
+        if (is_its_own(&why)) {
+            mark_bad(x, &why, true);
+            return RC_OK;
+        }
         if (e)
             *e = why;
         return rc;
@@ -221,9 +242,6 @@ bool scan_is_set_aside(const struct scan *s, uint32_t number)
 
 uint64_t scan_limit(const struct scan *s, size_t i)
 {
-    /* KNOWN: once the next segment is in quarantine, what it had made void in this one (behind a
-     * sync that failed) counts again. It is true, but old; the number is missing, so the spool is
-     * walked, and that corrects it. */
     size_t next = next_good(s, i);
     return next == s->n ? UINT64_MAX : s->entries[next].h.first_seq;
 }
@@ -302,15 +320,24 @@ enum rc scan_segment(struct scan *s, size_t i, const struct journal_reader *read
     BUG_ON(x->bad);
     *out = (struct scan_result){.next_seq = x->h.first_seq, .newest_ns = x->h.created_ns};
     rewrite = rewrite && next_good(s, i) == s->n;
-    enum rc rc = segment_open(s->reader, x->number, rewrite, &x->h, e);
+    struct err why;
+    enum rc rc = segment_open(s->reader, x->number, rewrite, &x->h, &why);
     if (rc == RC_CORRUPT || rc == RC_LIMIT) {
         /* It was whole a moment ago: the disk is failing, or somebody writes to it. */
         (void)err_set(&out->why, RC_CORRUPT, "its header could not be read a second time");
         out->damaged = true;
         return segment_close(s->reader, e);
     }
-    if (rc != RC_OK)
+    if (rc != RC_OK && is_its_own(&why)) { /* to read it is allowed, to write it again is not */
+        out->damaged = true;
+        out->why = why;
+        return RC_OK;
+    }
+    if (rc != RC_OK) {
+        if (e)
+            *e = why;
         return rc;
+    }
     bool fault;
     rc = read_records(s, i, reader, out, &fault);
     out->end = segment_end(s->reader);

@@ -32,8 +32,35 @@ static void tell(struct verify *v, const struct journal_fault *f)
         v->cfg->fault(v->cfg->arg, f);
 }
 
+/* A segment in memory. */
+struct image {
+    char *data; /* SEGMENT_BYTES_MAX bytes */
+    size_t n;
+    bool unreadable; /* some of it: zeros stand there */
+};
+
+/* Piece by piece, past what the disk does not give. */
+static enum rc read_around(const struct fsio *fs, int fd, struct image *file, struct err *e)
+{
+    enum { PIECE = 4096 };
+    struct file_stat st;
+    int result = fs->ops->stat(fs->ctx, fd, "", &st);
+    if (result < 0)
+        return err_sys(e, result, "cannot stat a segment of the journal");
+    uint64_t size = st.id.size < SEGMENT_BYTES_MAX ? st.id.size : SEGMENT_BYTES_MAX;
+    file->unreadable = true;
+    file->n = (size_t)size;
+    for (size_t at = 0; at < file->n; at += PIECE) {
+        size_t want = file->n - at < PIECE ? file->n - at : PIECE, got;
+        if (fsio_read_full(fs, fd, file->data + at, want, at, &got, NULL) != RC_OK)
+            got = 0;
+        memset(file->data + at + got, 0, want - got);
+    }
+    return RC_OK;
+}
+
 /* The file as it is. The bytes behind the largest place cannot be records. */
-static enum rc read_file(struct verify *v, uint32_t number, char **data, size_t *n, struct err *e)
+static enum rc read_file(struct verify *v, uint32_t number, struct image *file, struct err *e)
 {
     const struct fsio *fs = v->cfg->fs;
     struct err close_err;
@@ -42,14 +69,12 @@ static enum rc read_file(struct verify *v, uint32_t number, char **data, size_t 
     int fd = fs->ops->open(fs->ctx, v->cfg->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
     if (fd < 0)
         return err_sys(e, fd, "cannot open the journal's segment %s", name);
-    *data = mem_resize(NULL, SEGMENT_BYTES_MAX, 1);
-    enum rc rc = fsio_read_full(fs, fd, *data, SEGMENT_BYTES_MAX, 0, n, e);
+    file->data = mem_resize(NULL, SEGMENT_BYTES_MAX, 1);
+    enum rc rc = fsio_read_full(fs, fd, file->data, SEGMENT_BYTES_MAX, 0, &file->n, e);
+    if (rc != RC_OK)
+        rc = read_around(fs, fd, file, e);
     if (fsio_close(fs, fd, &close_err) != RC_OK && rc == RC_OK)
         rc = err_set(e, close_err.rc, "%s", close_err.text);
-    if (rc != RC_OK) {
-        free(*data);
-        *data = NULL;
-    }
     return rc;
 }
 
@@ -96,59 +121,86 @@ static size_t keep_whole(char *data, size_t n, const struct segment_header *h, u
     return end;
 }
 
-static enum rc write_mended(struct verify *v, const struct scan_entry *x, char *data, size_t n,
+/* What cannot be read cannot be copied either: then the file itself is what is kept. */
+static enum rc keep_original(struct verify *v, uint32_t number, const struct image *file,
+                             struct err *e)
+{
+    const struct journal_verify_cfg *c = v->cfg;
+    struct err why;
+    (void)err_set(&why, RC_CORRUPT, "%s from before the segment was mended",
+                  file->unreadable ? "the file" : "a copy");
+    return file->unreadable
+               ? journal_quarantine_move(c->fs, c->dirfd, number, &why, e)
+               : journal_quarantine_copy(c->fs, c->dirfd, number, file->data, file->n, &why, e);
+}
+
+static enum rc write_mended(struct verify *v, const struct scan_entry *x, struct image *file,
                             uint64_t limit, struct err *e)
 {
     struct segment_header h = x->h;
     char name[SEGMENT_NAME_SIZE];
-    if (x->bad && invent_header(v, x, data, n, &h) != RC_OK)
+    if (x->bad && invent_header(v, x, file->data, file->n, &h) != RC_OK)
         return journal_quarantine_move(v->cfg->fs, v->cfg->dirfd, x->number, x->bad, e);
-    struct err why;
-    (void)err_set(&why, RC_CORRUPT, "a copy from before the segment was mended");
-    enum rc rc = journal_quarantine_copy(v->cfg->fs, v->cfg->dirfd, x->number, data, n, &why, e);
+    enum rc rc = keep_original(v, x->number, file, e);
     if (rc != RC_OK)
         return rc;
-    size_t end = keep_whole(data, n, &h, limit);
+    size_t end = keep_whole(file->data, file->n, &h, limit);
     h.flags |= SEGMENT_MENDED;
-    segment_encode_header(data, &h);
+    segment_encode_header(file->data, &h);
     segment_name(name, x->number);
-    return fsio_replace(v->cfg->fs, v->cfg->dirfd, name, data, end, 0640, e);
+    return fsio_replace(v->cfg->fs, v->cfg->dirfd, name, file->data, end, 0640, e);
 }
 
 static enum rc mend(struct verify *v, size_t i, struct journal_fault *f, struct err *e)
 {
     const struct scan_entry *x = &v->scan.entries[i];
-    char *data = NULL;
-    size_t n = 0;
+    struct image file = {0};
     enum rc rc = RC_OK;
     if (x->refused) { /* whole, but not ours to change */
         rc = journal_quarantine_move(v->cfg->fs, v->cfg->dirfd, x->number, x->bad, e);
     } else {
-        rc = read_file(v, x->number, &data, &n, e);
+        rc = read_file(v, x->number, &file, e);
         if (rc == RC_OK)
-            rc = write_mended(v, x, data, n, scan_limit(&v->scan, i), e);
+            rc = write_mended(v, x, &file, scan_limit(&v->scan, i), e);
     }
-    free(data);
+    free(file.data);
     f->mended = rc == RC_OK;
     return rc;
 }
 
-static void verify_hole(struct verify *v, size_t i)
+/* A loss that was told of once: a note in quarantine/ says so from then on. */
+static enum rc note_missing(struct verify *v, uint32_t from, uint32_t to, struct journal_fault *f,
+                            struct err *e)
+{
+    enum { NOTES_MAX = 1000 }; /* a stray file with a high number makes a hole of millions */
+    enum rc rc = RC_OK;
+    if (to - from >= NOTES_MAX)
+        return RC_OK;
+    for (uint32_t n = from; n <= to && rc == RC_OK; n++)
+        if (!scan_is_set_aside(&v->scan, n))
+            rc = journal_quarantine_note(v->cfg->fs, v->cfg->dirfd, n, &f->why, e);
+    f->mended = rc == RC_OK;
+    return rc;
+}
+
+static enum rc verify_hole(struct verify *v, size_t i, struct err *e)
 {
     uint32_t from, to;
     if (!scan_hole_before(&v->scan, i, &from, &to))
-        return;
+        return RC_OK;
     struct journal_fault f = {.segment = from, .legal = true};
     /* What was set aside is known to be missing. */
     for (uint64_t n = from; n <= to && f.legal; n++)
         f.legal = scan_is_set_aside(&v->scan, (uint32_t)n);
     if (from == to)
         (void)err_set(&f.why, RC_CORRUPT, "segment %u is missing%s", from,
-                      f.legal ? ": it was moved to quarantine" : "");
+                      f.legal ? ": quarantine/ says why" : "");
     else
         (void)err_set(&f.why, RC_CORRUPT, "segments %u to %u are missing%s", from, to,
-                      f.legal ? ": they were moved to quarantine" : "");
+                      f.legal ? ": quarantine/ says why" : "");
+    enum rc rc = v->cfg->fix && !f.legal ? note_missing(v, from, to, &f, e) : RC_OK;
     tell(v, &f);
+    return rc;
 }
 
 static enum rc verify_segment(struct verify *v, size_t i, struct err *e)
@@ -180,8 +232,9 @@ static enum rc verify_all(struct verify *v, struct err *e)
     v->mended = false;
     enum rc rc = scan_init(&v->scan, v->cfg->fs, v->cfg->dirfd, e);
     for (size_t i = 0; i < v->scan.n && rc == RC_OK; i++) {
-        verify_hole(v, i);
-        rc = verify_segment(v, i, e);
+        rc = verify_hole(v, i, e);
+        if (rc == RC_OK)
+            rc = verify_segment(v, i, e);
     }
     scan_fini(&v->scan);
     return rc;

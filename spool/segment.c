@@ -110,6 +110,42 @@ enum rc segment_create(const struct fsio *fs, int dirfd, const struct segment_he
     return fsio_replace(fs, dirfd, name, data, sizeof data, 0640, e);
 }
 
+enum rc segment_cut(const struct fsio *fs, int dirfd, uint32_t number, uint64_t end, struct err *e)
+{
+    char name[SEGMENT_NAME_SIZE];
+    struct file_stat st;
+    segment_name(name, number);
+    int fd = fs->ops->open(fs->ctx, dirfd, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+    if (fd < 0)
+        return err_sys(e, fd, "cannot open the journal's segment %s", name);
+    int result = fs->ops->stat(fs->ctx, fd, "", &st);
+    if (result == 0 && st.id.size > end) {
+        result = fs->ops->truncate(fs->ctx, fd, end);
+        if (result == 0)
+            result = fs->ops->datasync(fs->ctx, fd);
+    }
+    enum rc rc =
+        result < 0 ? err_sys(e, result, "cannot cut the journal's segment %s", name) : RC_OK;
+    if (rc == RC_OK)
+        return fsio_close(fs, fd, e);
+    (void)fs->ops->close(fs->ctx, fd); /* the failure is told already */
+    return rc;
+}
+
+size_t segment_read_some(const struct fsio *fs, int fd, char *data, size_t n, uint64_t from)
+{
+    enum { BLOCK = 4096 }; /* what a disk fails with is a block or more */
+    size_t total = 0, got = 0;
+    for (size_t want = 0; got == want && total < n; total += got) {
+        want = BLOCK - (size_t)((from + total) % BLOCK);
+        if (want > n - total)
+            want = n - total;
+        if (fsio_read_full(fs, fd, data + total, want, from + total, &got, NULL) != RC_OK)
+            break;
+    }
+    return total;
+}
+
 struct segment_reader {
     const struct fsio *fs;
     int dirfd, fd;
@@ -174,7 +210,10 @@ static enum rc refill(struct segment_reader *s, struct err *e)
     if (rc != RC_OK) {
         if (e)
             e->rc = RC_IO; /* whatever errno the disk fails with */
-        return RC_IO;
+        got = segment_read_some(s->fs, s->fd, s->data + s->fill, want, from);
+        s->fill += got;
+        s->eof = false;
+        return got > 0 ? RC_OK : RC_IO;
     }
     s->fill += got;
     s->eof = got < WINDOW - (size_t)(from - s->base);
@@ -269,8 +308,11 @@ static enum rc look(struct segment_reader *s, struct record *r, size_t *len, str
 {
     if (s->fill - s->at < RECORD_MAX && !s->eof) {
         enum rc rc = refill(s, e);
+        /* Before the bytes that the disk does not give there may be a whole record. */
         if (rc != RC_OK)
-            return rc;
+            return record_decode(s->data + s->at, in_sight(s), s->number, r, len, NULL) == RC_OK
+                       ? RC_OK
+                       : rc;
     }
     return record_decode(s->data + s->at, in_sight(s), s->number, r, len, e);
 }

@@ -39,6 +39,14 @@ enum rc segment_decode_header(const char *data, size_t n, uint32_t number, struc
 /* Make the file, durably (fsio_replace). */
 enum rc segment_create(const struct fsio *fs, int dirfd, const struct segment_header *h,
                        struct err *e) MUST_CHECK;
+/* Take away what lies behind `end`, durably: bytes that do not count, or are in doubt. A shorter
+ * file stays as it is. */
+enum rc segment_cut(const struct fsio *fs, int dirfd, uint32_t number, uint64_t end,
+                    struct err *e) MUST_CHECK;
+
+/* After a read that failed: of the n bytes at `from` those before the first that the disk does not
+ * give. */
+size_t segment_read_some(const struct fsio *fs, int fd, char *data, size_t n, uint64_t from);
 
 /* Reads one segment after another through one window of memory. */
 struct segment_reader;

@@ -197,8 +197,14 @@ Test(journal_verify, a_missing_segment_is_a_fault_unless_it_was_set_aside)
     struct heard h;
     cr_assert_eq(x->fs->ops->unlink(x->fs->ctx, x->dirfd, SEG2), 0);
     cr_assert_eq(verify(x, true, &h), RC_CORRUPT);
-    cr_assert(h.n == 1 && h.illegal == 1 && h.mended == 0 && h.last.segment == 2);
+    cr_assert(h.n == 1 && h.illegal == 1 && h.mended == 1 && h.last.segment == 2);
     cr_assert_eq(x->n_read, 20);
+    cr_assert(fix_has(x, "quarantine/" SEG2 ".reason"), "from now on it is known");
+    cr_assert_eq(verify(x, false, &h), RC_OK);
+    cr_assert(h.n == 1 && h.illegal == 0);
+    fix_write_file(x, "0000000008388607.seg", "", 0); /* millions are missing before it */
+    cr_assert_eq(verify(x, true, &h), RC_CORRUPT);
+    cr_assert(h.illegal == 2 && h.mended == 1, "the stray file, but not the hole before it");
     fix_free(x);
 
     x = three_segments();
@@ -207,6 +213,53 @@ Test(journal_verify, a_missing_segment_is_a_fault_unless_it_was_set_aside)
     cr_assert(x->lost);
     cr_assert_eq(verify(x, false, &h), RC_OK);
     cr_assert(h.n == 1 && h.illegal == 0 && h.last.segment == 2);
+    fix_free(x);
+}
+
+/* A disk that does not give the bytes of the first file that was opened between these offsets. */
+static struct {
+    uint64_t from, to, ino;
+    const struct fsio *fs;
+} bad_blocks;
+
+static ssize_t bad_pread(void *ctx, int fd, void *data, size_t n, uint64_t offset)
+{
+    const struct fsio_ops *real = bad_blocks.fs->ops;
+    struct file_stat st;
+    if (real->stat(ctx, fd, "", &st) == 0 && st.id.ino == bad_blocks.ino &&
+        offset < bad_blocks.to && offset + n > bad_blocks.from) {
+        if (offset >= bad_blocks.from)
+            return -EIO;
+        n = (size_t)(bad_blocks.from - offset);
+    }
+    return real->pread(ctx, fd, data, n, offset);
+}
+
+Test(journal_verify, what_a_failing_disk_still_gives_is_saved_and_the_file_itself_is_kept)
+{
+    struct fix *x = fix_new();
+    struct heard h;
+    struct file_stat st;
+    fix_open(x);
+    fix_fill(x, 1, 300, 10); /* 19 264 bytes */
+    journal_close(x->j);
+    x->j = NULL;
+    cr_assert_eq(x->fs->ops->stat(x->fs->ctx, x->dirfd, SEG1, &st), 0);
+    bad_blocks.fs = x->fs;
+    bad_blocks.from = 8192;
+    bad_blocks.to = 8193;
+    bad_blocks.ino = st.id.ino;
+    struct fsio_ops ops = *x->fs->ops;
+    ops.pread = bad_pread;
+    struct fsio failing = {&ops, x->fs->ctx};
+    x->fs = &failing;
+    cr_assert_eq(verify(x, true, &h), RC_CORRUPT);
+    cr_assert(h.illegal == 1 && h.mended == 1);
+    cr_assert_eq(verify(x, false, &h), RC_OK);
+    cr_assert_eq(x->n_read, 300 - 64, "but for a page: %u", x->n_read);
+    cr_assert_eq(x->fs->ops->stat(x->fs->ctx, x->dirfd, "quarantine/" SEG1, &st), 0);
+    cr_assert_eq(st.id.ino, bad_blocks.ino);
+    x->fs = bad_blocks.fs;
     fix_free(x);
 }
 
