@@ -4,8 +4,7 @@
  * so curl never queues and its connect time is only that. An easy handle is set up once and keeps
  * what does not change; a steady stream of small calls costs no allocation and no epoll_ctl of
  * ours: the sockets of idle connections stay watched, and interest shrinks only when an event comes
- * that nobody wants. RC_OK means that a whole answer came; what is cut short is RC_NET. This file
- * may not know S3.
+ * that nobody wants. RC_OK means that a whole answer came; what is cut short is RC_NET. No S3 here.
  */
 #include "uploader/http_int.h"
 
@@ -136,12 +135,20 @@ static void timer_fired(void *arg)
     collect(c);
 }
 
+/* The call ends here: curl takes another count than it gave for a refusal. */
+static size_t refuse(struct handle *h, size_t len, enum rc why, const char *text)
+{
+    h->own = why;
+    text_copy(h->answer.text, sizeof(h->answer.text), text);
+    return len == 0 ? 1 : 0;
+}
+
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
     struct handle *h = arg;
+    bool ends = http_head_line(&h->head, line, size * n);
 
-    http_head_line(&h->head, line, size * n);
-    return size * n;
+    return ends ? size * n : refuse(h, size * n, RC_LIMIT, "the answer's header does not end");
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
@@ -149,19 +156,11 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
     struct handle *h = arg;
     size_t len = size * n;
     if (h->call->sink != NULL && h->answer.status / 100 == 2) {
-        h->own = h->call->sink(h->call->arg, data, len);
-        if (h->own == RC_OK)
-            return len;
-        snprintf(h->answer.text, sizeof(h->answer.text), "the answer was not wanted any further");
-        return len == 0 ? 1 : 0;
+        enum rc rc = h->call->sink(h->call->arg, data, len);
+        return rc == RC_OK ? len : refuse(h, len, rc, "the answer was not wanted any further");
     }
     buf_add(&h->body, data, len);
-    if (!h->body.overflow)
-        return len;
-    h->own = RC_LIMIT;
-    snprintf(h->answer.text, sizeof(h->answer.text), "the answer is longer than %zu bytes",
-             h->body.max);
-    return len == 0 ? 1 : 0;
+    return h->body.overflow ? refuse(h, len, RC_LIMIT, "the answer is too long") : len;
 }
 
 static size_t on_read(char *out, size_t size, size_t n, void *arg)

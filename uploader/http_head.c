@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #define RETRY_AFTER_MAX_S 60
+#define HEAD_MAX          (64u << 10)
 
 static int parse_status(const char *line, size_t n)
 {
@@ -114,31 +115,36 @@ static void forget(struct http_head *h)
 void http_head_begin(struct http_head *h, struct http_answer *a)
 {
     h->answer = a;
+    h->bytes = 0;
     forget(h);
 }
 
-void http_head_line(struct http_head *h, const char *line, size_t n)
+bool http_head_line(struct http_head *h, const char *line, size_t n)
 {
     const char *colon, *value, *end;
 
+    h->bytes += n;
+    if (h->bytes > HEAD_MAX)
+        return false;
     while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r' || line[n - 1] == ' '))
         n--;
     if (n == 0) {
         h->whole = true;
-        return;
+        return true;
     }
     if (n > 5 && memcmp(line, "HTTP/", 5) == 0) {
         forget(h);
         h->answer->status = parse_status(line, n);
-        return;
+        return true;
     }
     colon = memchr(line, ':', n);
     if (colon == NULL)
-        return;
+        return true;
     end = line + n;
     for (value = colon + 1; value < end && (*value == ' ' || *value == '\t'); value++)
         ;
     take_header(h, line, (size_t)(colon - line), value, (size_t)(end - value));
+    return true;
 }
 
 void http_head_end(struct http_head *h, int64_t now_unix_s)

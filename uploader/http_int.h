@@ -9,11 +9,13 @@
 struct http_head {
     struct http_answer *answer;
     bool whole;              /* the empty line has come */
+    size_t bytes;            /* so far, those of a 100 that came before included */
     int64_t retry_at_unix_s; /* a Retry-After that is a date; 0: none */
 };
 void http_head_begin(struct http_head *h, struct http_answer *a);
-/* One line, with or without its line end. A status line begins anew: a 100 may have come before. */
-void http_head_line(struct http_head *h, const char *line, size_t n);
+/* One line, with or without its line end. A status line begins anew: a 100 may have come before.
+ * False: more has come than any header has, and no end of it. */
+bool http_head_line(struct http_head *h, const char *line, size_t n);
 /* After the last line: what needs more than one of them. */
 void http_head_end(struct http_head *h, int64_t now_unix_s);
 

@@ -65,3 +65,22 @@ Test(http_head, the_header_of_an_answer_becomes_facts)
     cr_expect_eq(a.status, 503);
     cr_expect_str_eq(a.etag, "");
 }
+
+Test(http_head, a_header_that_does_not_end_is_refused_whatever_it_is_made_of)
+{
+    static const char *const floods[] = {"x-a: b\r\n", "HTTP/1.1 100 Continue\r\n", "\r\n"};
+    struct http_answer a;
+    struct http_head h;
+
+    for (size_t i = 0; i < sizeof(floods) / sizeof(*floods); i++) {
+        size_t bytes = 0, n = strlen(floods[i]);
+
+        http_head_begin(&h, &a);
+        cr_expect(http_head_line(&h, "HTTP/1.1 200 OK\r\n", 17));
+        while (bytes < (1 << 20) && http_head_line(&h, floods[i], n))
+            bytes += n;
+        cr_expect(bytes > 60000 && bytes < 70000, "flood %zu: %zu bytes", i, bytes);
+        http_head_begin(&h, &a);
+        cr_expect(http_head_line(&h, "HTTP/1.1 200 OK\r\n", 17), "the next answer begins anew");
+    }
+}
