@@ -98,7 +98,9 @@ def a_store_that_is_gone_for_one_prefix():
         check(lane["held"] and "AccessDenied" in lane["held"], f"status names the refusal: {lane}")
         check_equal(sorted(spooled(gateway.root)), sorted(denied), "files in the spool")
         check("event types" in status["sentence"], f"the sentence: {status['sentence']}")
-        why = gateway.cli("why", next(iter(denied)))
+        first = next(iter(denied))  # it may have had to be quiet for a while
+        wait_until(lambda: "AccessDenied" in gateway.cli("why", first).stdout)
+        why = gateway.cli("why", first)
         check("AccessDenied" in why.stdout, f"why names it: {why.stdout}")
         requests = bucket.stats()["requests"]
         time.sleep(2)
