@@ -20,6 +20,8 @@ static enum rc check(const char *data, size_t n, size_t piece, struct err *e)
 /* jansson builds values, and refuses those that it cannot hold. */
 static enum opinion jansson_line(const char *line, size_t n)
 {
+    if (memchr(line, '\0', n)) /* jansson passes over one behind a number or a word */
+        return BAD;
     json_error_t error;
     json_t *v = json_loadb(line, n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
     enum opinion o = json_is_object(v) ? GOOD : BAD;
