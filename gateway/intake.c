@@ -61,10 +61,10 @@ bool intake_known(void *arg, const char *path, size_t n)
     struct file_stat st;
     if (ledger_find(p->ledger, path, n, &view) != RC_OK)
         return false;
-    if (view.state != LEDGER_DELIVERED || view.file)
+    if ((view.state != LEDGER_DELIVERED && view.state != LEDGER_FORGOTTEN) || view.file)
         return true;
-    /* A kept file is opened by nobody any more, which would show that it is another by now. The
-     * path is only looked at; admission opens it with care. */
+    /* A kept or forgotten file is opened by nobody any more, which would show that it is another by
+     * now. The path is only looked at; admission opens it with care. */
     return fsio_system.ops->stat(fsio_system.ctx, p->cfg.root_fd, path, &st) < 0 ||
            identity_equal(&st.id, &view.id);
 }

@@ -237,7 +237,7 @@ static enum rc retry_path(struct pipeline *p, const char *path, struct err *e)
     size_t n = strlen(path);
     if (ledger_find(p->ledger, path, n, &view) == RC_OK) {
         if (view.state == LEDGER_HELD)
-            return ledger_release_path(p->ledger, path, n);
+            return ledger_release_path(p->ledger, path, n, NULL, NULL);
         destination_kick(p->destination);
         dispatch_lanes_anew(p);
         dispatch_deferred_now(p);
@@ -267,19 +267,20 @@ enum rc pipeline_act(struct pipeline *p, enum pipeline_verb verb, const char *pa
     e = e ? e : &own;
     e->text[0] = '\0';
     size_t n = strlen(path);
+    const struct err by_hand = {.code = LEDGER_BY_HAND, .text = "by hand"};
     enum rc rc = RC_OK;
     switch (verb) {
     case PIPELINE_RETRY:
         rc = retry_path(p, path, e);
         break;
     case PIPELINE_HOLD:
-        rc = ledger_hold_path(p->ledger, path, n, "by-hand", "held by hand: release sends it");
+        rc = ledger_hold_path(p->ledger, path, n, &by_hand, NULL, NULL);
         break;
     case PIPELINE_RELEASE:
-        rc = ledger_release_path(p->ledger, path, n);
+        rc = ledger_release_path(p->ledger, path, n, NULL, NULL);
         break;
     case PIPELINE_FORGET:
-        rc = ledger_forget_path(p->ledger, path, n, "by-hand");
+        rc = ledger_forget_path(p->ledger, path, n, &by_hand, NULL, NULL);
         break;
     }
     dispatch_want(p);
@@ -296,7 +297,8 @@ uint64_t pipeline_retry_all(struct pipeline *p)
         /* A release shows only when its record is durable, so the cursor stays good meanwhile. */
         size_t n = ledger_page(p->ledger, LEDGER_HELD, cursor, rows, PAGE);
         for (size_t i = 0; i < n; i++)
-            released += ledger_release_path(p->ledger, rows[i].path, strlen(rows[i].path)) == RC_OK;
+            released += ledger_release_path(p->ledger, rows[i].path, strlen(rows[i].path), NULL,
+                                            NULL) == RC_OK;
     } while (cursor[0] != '\0');
     free(rows);
     restore_start(p);

@@ -93,6 +93,8 @@ static json_t *why_in_care(struct pipeline *p, const char *path, const struct le
                       "it is tried again by itself; spoolgate retry tries now");
     case LEDGER_HELD:
         return answer(path, "held", v->text, "spoolgate retry sends it as it is now");
+    case LEDGER_FORGOTTEN:
+        return answer(path, "forgotten", v->text, "spoolgate retry takes it up again");
     case LEDGER_DELIVERED:
     case LEDGER_STATE_COUNT_:
         break;

@@ -1,8 +1,8 @@
 /* The index: 256 tables chosen by the first 8 bits of the hash, each an array of 8-byte slots kept
- * in the order of the next 18 bits, which stand in the slot: 26 bits tell files apart (among a
- * million, one question in 64 about an unknown path costs a needless read).
+ * in the order of the next 17 bits, which stand in the slot: 25 bits tell files apart (among a
+ * million, one question in 32 about an unknown path costs a needless read).
  *
- * Order is what everything hangs on: a slot lies at its home (its 18 bits scaled to the table) or
+ * Order is what everything hangs on: a slot lies at its home (its 17 bits scaled to the table) or
  * right of it, with no gap between, so the home need not be stored, growing is one pass from left
  * to right, removal shifts back and leaves nothing behind, and a page can go on by hash although
  * the table grew meanwhile. Tables are whole pages from mmap, not from malloc: they grow one eighth
@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 
 #define TABLES     256
-#define HASH_BITS  18
+#define HASH_BITS  17
 #define HASH_MASK  ((UINT64_C(1) << HASH_BITS) - 1)
 #define PLACE_BITS 44
 #define PLACE_MASK ((UINT64_C(1) << PLACE_BITS) - 1)
@@ -25,7 +25,7 @@
 #define PAGE_SLOTS (PAGE_BYTES / sizeof(uint64_t))
 
 struct table {
-    uint64_t *slots; /* hash 18 | state 2 | place/8 44; 0 is empty; NULL while there are none */
+    uint64_t *slots; /* hash 17 | state 3 | place/8 44; 0 is empty; NULL while there are none */
     uint32_t size;   /* slots in all */
     uint32_t span;   /* homes; what lies behind takes those that the last homes push out */
     uint32_t count;
@@ -33,7 +33,7 @@ struct table {
 
 struct index {
     struct table tables[TABLES];
-    size_t counts[INDEX_KEPT + 1];
+    size_t counts[INDEX_FORGOTTEN + 1];
     size_t pages;
 };
 
@@ -75,7 +75,7 @@ static record_place slot_place(uint64_t slot)
 
 static enum index_state slot_state(uint64_t slot)
 {
-    return (enum index_state)(slot >> PLACE_BITS & 3);
+    return (enum index_state)(slot >> PLACE_BITS & 7);
 }
 
 static uint32_t home(const struct table *t, uint64_t h)

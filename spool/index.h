@@ -1,5 +1,5 @@
 /* Which paths are in our care: from the keyed hash of a path to the place of its latest record, in
- * 8 bytes a slot (44 bits of place, 18 of hash, 2 of state), about 10 bytes a file.
+ * 8 bytes a slot (44 bits of place, 17 of hash, 3 of state), about 10 bytes a file.
  *
  * The index never sees a path: a hit is a candidate that the caller confirms by reading the record.
  */
@@ -8,7 +8,7 @@
 
 #include "spool/record.h"
 
-enum index_state { INDEX_QUEUED, INDEX_TAKEN, INDEX_HELD, INDEX_KEPT };
+enum index_state { INDEX_QUEUED, INDEX_TAKEN, INDEX_HELD, INDEX_KEPT, INDEX_FORGOTTEN };
 
 struct index;
 struct index *index_new(void);

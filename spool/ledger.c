@@ -17,7 +17,7 @@ const char *ledger_state_name(enum ledger_state s)
     static const char *const names[LEDGER_STATE_COUNT_] = {
         [LEDGER_ACCEPTED] = "accepted",   [LEDGER_SENDING] = "sending",
         [LEDGER_DEFERRED] = "deferred",   [LEDGER_HELD] = "held",
-        [LEDGER_DELIVERED] = "delivered",
+        [LEDGER_DELIVERED] = "delivered", [LEDGER_FORGOTTEN] = "forgotten",
     };
 
     BUG_ON((unsigned)s >= LEDGER_STATE_COUNT_);
@@ -245,6 +245,8 @@ static enum ledger_state state_of(enum index_state s)
         return LEDGER_ACCEPTED;
     case INDEX_HELD:
         return LEDGER_HELD;
+    case INDEX_FORGOTTEN:
+        return LEDGER_FORGOTTEN;
     case INDEX_TAKEN: /* not in the window: waits in ledger_take_delivered */
     case INDEX_KEPT:
         break;
@@ -281,7 +283,8 @@ enum rc ledger_find(struct ledger *l, const char *path, size_t n, struct ledger_
         .accepted_ns = entry.accepted_ns,
     };
     ledger_copy_text(out->event_type, sizeof(out->event_type), r.event_type);
-    if (entry.state == INDEX_HELD && journal_read(l->journal, entry.at, buf, &r, NULL) == RC_OK) {
+    if ((entry.state == INDEX_HELD || entry.state == INDEX_FORGOTTEN) &&
+        journal_read(l->journal, entry.at, buf, &r, NULL) == RC_OK) {
         ledger_copy_text(out->code, sizeof(out->code), r.code);
         ledger_copy_text(out->text, sizeof(out->text), r.text);
     }

@@ -16,11 +16,13 @@ enum ledger_state {
     LEDGER_DEFERRED,  /* taken, waits for its next try */
     LEDGER_HELD,      /* a decision is wanted; not sent until released */
     LEDGER_DELIVERED, /* durable receipt; being retired, or kept */
+    LEDGER_FORGOTTEN, /* given up by hand; the file stays, and is not taken up as it is */
     LEDGER_STATE_COUNT_
 };
 const char *ledger_state_name(enum ledger_state s);
 
 #define LEDGER_EVENT_TYPE_MAX 255
+#define LEDGER_BY_HAND        "by-hand" /* the code of what people decided, not a condition */
 
 struct ledger_part {
     uint32_t number;
@@ -79,7 +81,7 @@ struct ledger_view {
     int64_t accepted_ns;
     char event_type[LEDGER_EVENT_TYPE_MAX + 1];
     struct ledger_file *file;
-    char code[64]; /* held: why */
+    char code[64]; /* held, forgotten: why */
     char text[256];
 };
 enum rc ledger_find(struct ledger *l, const char *path, size_t n,
@@ -90,8 +92,8 @@ bool ledger_knows(struct ledger *l, const char *path, size_t n, const struct ide
 
 typedef void ledger_done(void *arg, enum rc rc);
 /* ACCEPTED. When durable the file is in its lane's queue. If the path is in our care already:
- * queued, held or kept: the new entry replaces it; taken: the caller must not (BUG): it sets
- * `changed` and accepts after the taken one ended. */
+ * queued, held, kept or forgotten: the new entry replaces it; taken: the caller must not (BUG): it
+ * sets `changed` and accepts after the taken one ended. */
 void ledger_accept(struct ledger *l, const char *path, size_t n, const struct identity *id,
                    const char *event_type, ledger_done *done, void *arg);
 /* What ledger_deliver writes into the receipt. */
@@ -129,17 +131,22 @@ void ledger_retire(struct ledger *l, struct ledger_file *f, uint8_t flags);
  * machines ("shrunk", "conflict", "by-hand"); text: the sentence. */
 void ledger_hold(struct ledger *l, struct ledger_file *f, const char *code, const char *text,
                  ledger_done *done, void *arg);
-/* FORGOTTEN: it is not in our care any more (vanished, changed and to be accepted anew, by hand).
+/* FORGOTTEN: it is not in our care any more (vanished, changed and to be accepted anew, rejected).
  * Frees f. Should the record fail, the file is put back into the queue. */
 void ledger_forget(struct ledger *l, struct ledger_file *f, const char *code, const char *text);
-/* The same two and RELEASED for a path that is not taken. RC_OK: on its way, or so already; nobody
- * waits for it, and if the record fails all stays as it was. RC_ABSENT: not in our care, or (hold
- * and release) delivered. RC_AGAIN: it is taken, or a record about it is on its way. */
-enum rc ledger_hold_path(struct ledger *l, const char *path, size_t n, const char *code,
-                         const char *text) MUST_CHECK;
-enum rc ledger_forget_path(struct ledger *l, const char *path, size_t n,
-                           const char *code) MUST_CHECK;
-enum rc ledger_release_path(struct ledger *l, const char *path, size_t n) MUST_CHECK;
+/* What people decide about a path that is not taken. RC_OK: on its way; done (NULL allowed) is told
+ * RC_OK when it is durable, otherwise all is as it was. Any other result: done is not told.
+ * RC_EXISTS: it is so already. RC_ABSENT: not in our care, or delivered. RC_AGAIN: it is taken, or
+ * a record about it is on its way. hold: a queued file is HELD with why's code and text. A
+ * forgotten one is RC_ABSENT. forget: a queued or held one is FORGOTTEN: it stays where it is, and
+ * its entry too, so that no scan takes it up until it is another. release: a held or forgotten one
+ * is queued again; a queued one is so already. */
+enum rc ledger_hold_path(struct ledger *l, const char *path, size_t n, const struct err *why,
+                         ledger_done *done, void *arg) MUST_CHECK;
+enum rc ledger_forget_path(struct ledger *l, const char *path, size_t n, const struct err *why,
+                           ledger_done *done, void *arg) MUST_CHECK;
+enum rc ledger_release_path(struct ledger *l, const char *path, size_t n, ledger_done *done,
+                            void *arg) MUST_CHECK;
 /* REJECTED: recorded before the file is moved away. Only a record: an entry of the path stays. */
 void ledger_reject(struct ledger *l, const char *path, size_t n, const struct identity *id,
                    const char *code, const char *text, ledger_done *done, void *arg);
@@ -147,7 +154,8 @@ void ledger_reject(struct ledger *l, const char *path, size_t n, const struct id
 /* A page of files in a state, n at most. cursor "" at first and then what came back; ends with "".
  * A cursor stays good while files come and go; a file that is there all the time is seen once.
  * ACCEPTED: lane by lane in order of age; HELD: in order of age; SENDING and DEFERRED: the window;
- * DELIVERED: kept ones, in no order. A file about which a record is on its way may be missing. */
+ * DELIVERED: kept ones, FORGOTTEN: in no order. A file about which a record is on its way may be
+ * missing. */
 struct ledger_row {
     enum ledger_state state;
     char path[RECORD_PATH_MAX + 1];

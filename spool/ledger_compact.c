@@ -169,9 +169,12 @@ static void carry(struct ledger *l, record_place at)
     e.lane = queue_lane(l->queue, r.event_type.p, r.event_type.n);
     e.bytes = r.id.size;
     e.accepted_ns = ledger_accepted_ns(&r);
-    r.flags = e.state == INDEX_HELD ? RECORD_CARRIED_HELD : e.state == INDEX_KEPT ? RECORD_KEPT : 0;
+    r.flags = e.state == INDEX_HELD        ? RECORD_CARRIED_HELD
+              : e.state == INDEX_FORGOTTEN ? RECORD_CARRIED_FORGOTTEN
+              : e.state == INDEX_KEPT      ? RECORD_KEPT
+                                           : 0;
     r.code = r.text = (struct record_text){0};
-    if (e.state == INDEX_HELD) {
+    if (e.state == INDEX_HELD || e.state == INDEX_FORGOTTEN) {
         r.code = latest.code;
         r.text = latest.text;
     }

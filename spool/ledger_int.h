@@ -21,8 +21,8 @@
  *    a loss every entry is read once: the records of a damaged segment were told before it was set
  *    aside.
  *
- * States in the index: QUEUED; TAKEN (in the window, or delivered and not retired); HELD; KEPT. A
- * restart makes TAKEN files QUEUED again unless they were delivered.
+ * States in the index: QUEUED; TAKEN (in the window, or delivered and not retired); HELD; KEPT;
+ * FORGOTTEN. A restart makes TAKEN files QUEUED again unless they were delivered.
  */
 #ifndef SPOOL_LEDGER_INT_H
 #define SPOOL_LEDGER_INT_H
@@ -140,7 +140,7 @@ enum rc ledger_entry(struct ledger *l, const struct record_text *path, uint64_t 
 uint64_t ledger_hash(const struct ledger *l, const char *path, size_t n);
 void ledger_lane_enter(struct ledger *l, unsigned lane, uint64_t bytes);
 void ledger_lane_leave(struct ledger *l, unsigned lane, uint64_t bytes);
-/* Begin an op on a queued, held or kept file, end one that failed, end its old state. */
+/* Begin an op on a queued, held, kept or forgotten file, end one that failed, end its old state. */
 void ledger_withdraw(struct ledger *l, const struct entry *e);
 void ledger_restore(struct ledger *l, const struct entry *e);
 void ledger_leave(struct ledger *l, const struct entry *e);

@@ -55,7 +55,7 @@ static bool row_read(struct ledger *l, enum ledger_state state, record_place at,
     struct record r;
 
     *row = (struct ledger_row){.state = state};
-    if (state == LEDGER_HELD) {
+    if (state == LEDGER_HELD || state == LEDGER_FORGOTTEN) {
         if (journal_read(l->journal, at, buf, &r, NULL) != RC_OK)
             return false;
         ledger_copy_text(row->code, sizeof(row->code), r.code);
@@ -151,7 +151,7 @@ static void page_lanes(struct lane_page *p, bool resume)
     }
 }
 
-/* ---- the window, and what is kept ---- */
+/* ---- the window, and what is kept or forgotten ---- */
 
 static void page_window(struct lane_page *p)
 {
@@ -175,7 +175,7 @@ static void page_window(struct lane_page *p)
     }
 }
 
-static void page_kept(struct lane_page *p)
+static void page_index(struct lane_page *p, enum index_state wanted)
 {
     enum index_state states[PAGE];
     record_place places[PAGE];
@@ -185,7 +185,7 @@ static void page_kept(struct lane_page *p)
         size_t want = p->n - p->got < PAGE ? p->n - p->got : PAGE;
         n = index_page(p->l->index, &p->c.number, places, states, want);
         for (size_t i = 0; i < n; i++)
-            if (states[i] == INDEX_KEPT && row_read(p->l, p->state, places[i], &p->rows[p->got]))
+            if (states[i] == wanted && row_read(p->l, p->state, places[i], &p->rows[p->got]))
                 p->got++;
     }
     p->more = n > 0;
@@ -214,7 +214,10 @@ size_t ledger_page(struct ledger *l, enum ledger_state state, char cursor[64],
         page_window(&p);
         break;
     case LEDGER_DELIVERED:
-        page_kept(&p);
+        page_index(&p, INDEX_KEPT);
+        break;
+    case LEDGER_FORGOTTEN:
+        page_index(&p, INDEX_FORGOTTEN);
         break;
     case LEDGER_STATE_COUNT_:
         BUG_ON(true);
@@ -292,6 +295,8 @@ uint64_t ledger_count(const struct ledger *l, enum ledger_state state)
         return index_count(l->index, INDEX_QUEUED);
     case LEDGER_HELD:
         return index_count(l->index, INDEX_HELD);
+    case LEDGER_FORGOTTEN:
+        return index_count(l->index, INDEX_FORGOTTEN);
     case LEDGER_DELIVERED: /* those that a restart left, too */
         return index_count(l->index, INDEX_KEPT) + index_count(l->index, INDEX_TAKEN) -
                in_window[LEDGER_SENDING] - in_window[LEDGER_DEFERRED];

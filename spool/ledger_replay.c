@@ -77,9 +77,10 @@ static void accepted(struct ledger *l, record_place at, const struct record *r)
 {
     struct replay *p = l->replay;
     bool carried = r->accepted_ns != 0 && r->accepted_ns != r->at_ns;
-    enum index_state old, s = r->flags & RECORD_CARRIED_HELD ? INDEX_HELD
-                              : r->flags & RECORD_KEPT       ? INDEX_KEPT
-                                                             : INDEX_QUEUED;
+    enum index_state old, s = r->flags & RECORD_CARRIED_HELD        ? INDEX_HELD
+                              : r->flags & RECORD_CARRIED_FORGOTTEN ? INDEX_FORGOTTEN
+                              : r->flags & RECORD_KEPT              ? INDEX_KEPT
+                                                                    : INDEX_QUEUED;
 
     if (r->prev && is_replayed(p, r->first, at) && index_get(l->index, r->hash, r->prev, &old)) {
         end_entry(l, old, r->prev, r->first);
@@ -117,7 +118,8 @@ static bool state_after(const struct record *r, enum index_state *s)
         *s = INDEX_KEPT;
         return r->flags & RECORD_KEPT;
     case RECORD_FORGOTTEN:
-        return false;
+        *s = INDEX_FORGOTTEN;
+        return r->flags & RECORD_KEPT;
     default:
         return true; /* ATTEMPT, PART: as it was */
     }

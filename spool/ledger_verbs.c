@@ -323,7 +323,8 @@ static void path_release_end(struct op *op, enum rc rc, record_place at)
     if (rc != RC_OK)
         return;
     BUG_ON(!index_move(l->index, op->m->hash, e->at, at, INDEX_QUEUED));
-    queue_drop(l->held, e->at);
+    if (e->state == INDEX_HELD)
+        queue_drop(l->held, e->at);
     ledger_lane_enter(l, e->lane, e->bytes);
     queue_push_again(l->queue, e->lane, at);
     ledger_segment_stray(l, e->first, at);
@@ -331,81 +332,92 @@ static void path_release_end(struct op *op, enum rc rc, record_place at)
 
 static void path_forget_end(struct op *op, enum rc rc, record_place at)
 {
-    (void)at;
+    const struct entry *e = &op->entry;
+    struct ledger *l = op->l;
+
     if (rc != RC_OK) {
-        ledger_restore(op->l, &op->entry);
+        ledger_restore(l, e);
         return;
     }
-    ledger_leave(op->l, &op->entry);
-    BUG_ON(!index_remove(op->l->index, op->m->hash, op->entry.at));
+    BUG_ON(!index_move(l->index, op->m->hash, e->at, at, INDEX_FORGOTTEN));
+    if (e->state == INDEX_QUEUED)
+        ledger_lane_leave(l, e->lane, e->bytes);
+    else
+        queue_drop(l->held, e->at);
+    ledger_segment_stray(l, e->first, at);
 }
 
-/* RC_OK: *out is the entry, nothing is in motion. */
-static enum rc path_entry(struct ledger *l, const char *path, size_t n, uint64_t *hash,
-                          struct entry *out)
+/* What a verb makes of each state of the index; RC_OK: a record. */
+struct path_verb {
+    struct op_type type;
+    enum rc of[INDEX_FORGOTTEN + 1];
+};
+
+struct told {
+    ledger_done *done;
+    void *arg;
+};
+
+static enum rc path_act(struct ledger *l, const struct path_verb *verb, const char *path, size_t n,
+                        const struct record *r, struct told told)
 {
     struct record_text p = {.p = path, .n = (uint16_t)n};
+    uint64_t hash = ledger_hash(l, path, n);
+    struct entry e;
 
     if (n > RECORD_PATH_MAX)
         return RC_ABSENT;
-    *hash = ledger_hash(l, path, n);
-    if (ledger_motion(l, *hash))
+    if (ledger_motion(l, hash))
         return RC_AGAIN;
-    enum rc rc = ledger_entry(l, &p, *hash, out);
-    return rc == RC_OK && out->state == INDEX_TAKEN ? RC_AGAIN : rc;
-}
-
-static void path_submit(struct ledger *l, const struct op_type *type, uint64_t hash,
-                        const struct entry *e, const struct record *r)
-{
-    struct op *op = ledger_op_new(l, type, NULL, NULL);
-
-    op->entry = *e;
-    ledger_op_submit(op, hash, r);
-}
-
-enum rc ledger_hold_path(struct ledger *l, const char *path, size_t n, const char *code,
-                         const char *text)
-{
-    static const struct op_type type = {.begin = path_begin, .end = path_hold_end};
-    struct record r = why_record(RECORD_HELD, code, text);
-    struct entry e;
-    uint64_t hash;
-
-    enum rc rc = path_entry(l, path, n, &hash, &e);
-    if (rc == RC_OK && e.state == INDEX_KEPT)
-        rc = RC_ABSENT; /* nothing waits that could be held */
-    if (rc == RC_OK && e.state == INDEX_QUEUED)
-        path_submit(l, &type, hash, &e, &r);
-    return rc;
-}
-
-enum rc ledger_release_path(struct ledger *l, const char *path, size_t n)
-{
-    static const struct op_type type = {.begin = path_begin, .end = path_release_end};
-    struct record r = {.type = RECORD_RELEASED};
-    struct entry e;
-    uint64_t hash;
-
-    enum rc rc = path_entry(l, path, n, &hash, &e);
-    if (rc == RC_OK && e.state == INDEX_KEPT)
-        rc = RC_ABSENT;
-    if (rc == RC_OK && e.state == INDEX_HELD)
-        path_submit(l, &type, hash, &e, &r);
-    return rc;
-}
-
-enum rc ledger_forget_path(struct ledger *l, const char *path, size_t n, const char *code)
-{
-    static const struct op_type type = {.begin = path_begin, .end = path_forget_end};
-    struct record r = why_record(RECORD_FORGOTTEN, code, NULL);
-    struct entry e;
-    uint64_t hash;
-
-    enum rc rc = path_entry(l, path, n, &hash, &e);
+    enum rc rc = ledger_entry(l, &p, hash, &e);
     if (rc == RC_OK)
-        path_submit(l, &type, hash, &e, &r);
-    return rc;
+        rc = verb->of[e.state];
+    if (rc != RC_OK)
+        return rc;
+    struct op *op = ledger_op_new(l, &verb->type, told.done, told.arg);
+    op->entry = e;
+    ledger_op_submit(op, hash, r);
+    return RC_OK;
+}
+
+enum rc ledger_hold_path(struct ledger *l, const char *path, size_t n, const struct err *why,
+                         ledger_done *done, void *arg)
+{
+    static const struct path_verb verb = {
+        .type = {.begin = path_begin, .end = path_hold_end},
+        .of = {[INDEX_TAKEN] = RC_AGAIN,
+               [INDEX_HELD] = RC_EXISTS,
+               [INDEX_KEPT] = RC_ABSENT,
+               [INDEX_FORGOTTEN] = RC_ABSENT},
+    };
+    struct record r = why_record(RECORD_HELD, why->code, why->text);
+
+    return path_act(l, &verb, path, n, &r, (struct told){done, arg});
+}
+
+enum rc ledger_release_path(struct ledger *l, const char *path, size_t n, ledger_done *done,
+                            void *arg)
+{
+    static const struct path_verb verb = {
+        .type = {.begin = path_begin, .end = path_release_end},
+        .of = {[INDEX_QUEUED] = RC_EXISTS, [INDEX_TAKEN] = RC_AGAIN, [INDEX_KEPT] = RC_ABSENT},
+    };
+    struct record r = {.type = RECORD_RELEASED};
+
+    return path_act(l, &verb, path, n, &r, (struct told){done, arg});
+}
+
+enum rc ledger_forget_path(struct ledger *l, const char *path, size_t n, const struct err *why,
+                           ledger_done *done, void *arg)
+{
+    static const struct path_verb verb = {
+        .type = {.begin = path_begin, .end = path_forget_end},
+        .of = {[INDEX_TAKEN] = RC_AGAIN, [INDEX_KEPT] = RC_ABSENT, [INDEX_FORGOTTEN] = RC_EXISTS},
+    };
+    struct record r = why_record(RECORD_FORGOTTEN, why->code, why->text);
+
+    r.flags = RECORD_KEPT;
+    return path_act(l, &verb, path, n, &r, (struct told){done, arg});
 }
 
 /* ---- rejecting ---- */

@@ -39,10 +39,12 @@ const char *record_type_name(enum record_type t); /* "accepted", … */
 
 enum record_flag {
     RECORD_VERIFIED = 1,     /* DELIVERED: by comparing after a 412 */
-    RECORD_KEPT = 2,         /* RETIRED: the file stays where it is; ACCEPTED: carried over, kept */
+    RECORD_KEPT = 2,         /* RETIRED: the file stays where it is; ACCEPTED: carried over, kept;
+                                FORGOTTEN: by hand, the file stays and is not taken up again as it is */
     RECORD_CARRIED_HELD = 4, /* ACCEPTED: carried over from an older segment, held */
     RECORD_ARCHIVED = 8,     /* RETIRED: moved to the archive */
     RECORD_GONE = 16,        /* RETIRED: the file was not there any more */
+    RECORD_CARRIED_FORGOTTEN = 32, /* ACCEPTED: carried over, forgotten */
 };
 
 /* A string inside a record: not NUL-terminated. */
@@ -70,7 +72,7 @@ struct record {
     struct record_text etag, version_id, request_id; /* DELIVERED; PART: etag */
     struct record_text upload_id;                    /* PART */
     struct record_text code,
-        text; /* ATTEMPT, HELD, REJECTED, FORGOTTEN; ACCEPTED when carried held */
+        text; /* ATTEMPT, HELD, REJECTED, FORGOTTEN; ACCEPTED when carried held or forgotten */
     uint8_t sha256[SHA256_SIZE]; /* DELIVERED, PART */
     int64_t accepted_ns,
         first_try_ns;     /* DELIVERED; ACCEPTED when carried over: accepted_ns, else 0 */

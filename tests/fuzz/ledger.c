@@ -304,13 +304,14 @@ static void do_verb(struct fixture *f, const uint8_t step[STEP])
             ledger_accept(l, path, strlen(path), &id, types[step[1] % PATHS], ignore, NULL);
         break;
     case 1:
-        (void)!ledger_hold_path(l, path, strlen(path), "code", "text");
+        (void)!ledger_hold_path(l, path, strlen(path),
+                                &(struct err){.code = "code", .text = "text"}, NULL, NULL);
         break;
     case 2:
-        (void)!ledger_release_path(l, path, strlen(path));
+        (void)!ledger_release_path(l, path, strlen(path), NULL, NULL);
         break;
     case 3:
-        (void)!ledger_forget_path(l, path, strlen(path), "code");
+        (void)!ledger_forget_path(l, path, strlen(path), &(struct err){.code = "code"}, NULL, NULL);
         break;
     case 4:
         f->now += INT64_C(1000000000) * step[5];

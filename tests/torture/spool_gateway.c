@@ -112,7 +112,7 @@ static bool is_known(struct run *t, const char *path)
     struct file_stat st;
     if (ledger_find(t->g.ledger, path, strlen(path), &view) != RC_OK)
         return false;
-    if (view.state != LEDGER_DELIVERED || view.file)
+    if ((view.state != LEDGER_DELIVERED && view.state != LEDGER_FORGOTTEN) || view.file)
         return true;
     return fs_of(t)->ops->stat(fs_of(t)->ctx, t->g.root_fd, path, &st) == 0 &&
            identity_equal(&st.id, &view.id);
@@ -474,7 +474,9 @@ void gateway_hold(struct run *t, const char *path)
 {
     if (!t->g.ledger)
         return;
-    enum rc rc = ledger_hold_path(t->g.ledger, path, strlen(path), "by-hand", "held by hand");
+    enum rc rc =
+        ledger_hold_path(t->g.ledger, path, strlen(path),
+                         &(struct err){.code = "by-hand", .text = "held by hand"}, NULL, NULL);
     (void)rc; /* it may be gone */
     journal_flush(ledger_journal(t->g.ledger));
 }
@@ -483,7 +485,7 @@ void gateway_release(struct run *t, const char *path)
 {
     if (!t->g.ledger)
         return;
-    enum rc rc = ledger_release_path(t->g.ledger, path, strlen(path));
+    enum rc rc = ledger_release_path(t->g.ledger, path, strlen(path), NULL, NULL);
     (void)rc; /* it may be gone */
     journal_flush(ledger_journal(t->g.ledger));
 }
@@ -492,7 +494,8 @@ void gateway_forget(struct run *t, const char *path)
 {
     if (!t->g.ledger)
         return;
-    enum rc rc = ledger_forget_path(t->g.ledger, path, strlen(path), "by-hand");
+    enum rc rc = ledger_forget_path(t->g.ledger, path, strlen(path),
+                                    &(struct err){.code = "by-hand"}, NULL, NULL);
     (void)rc; /* it may be gone */
     journal_flush(ledger_journal(t->g.ledger));
 }

@@ -192,12 +192,21 @@ Test(ledger, held_files_wait_with_their_reason_until_released)
     accept(&f, "p", "audit", 40);
     accept(&f, "q", "audit", 50);
     flush(&f);
-    cr_assert_eq(ledger_hold_path(f.l, "none", 4, "x", "y"), RC_ABSENT);
-    cr_assert_eq(ledger_hold_path(f.l, "q", 1, "by-hand", "q is held"), RC_OK);
-    cr_assert_eq(ledger_hold_path(f.l, "q", 1, "by-hand", "q is held"), RC_AGAIN, "on its way");
+    cr_assert_eq(
+        ledger_hold_path(f.l, "none", 4, &(struct err){.code = "x", .text = "y"}, NULL, NULL),
+        RC_ABSENT);
+    cr_assert_eq(ledger_hold_path(f.l, "q", 1,
+                                  &(struct err){.code = "by-hand", .text = "q is held"}, NULL,
+                                  NULL),
+                 RC_OK);
+    cr_assert_eq(ledger_hold_path(f.l, "q", 1,
+                                  &(struct err){.code = "by-hand", .text = "q is held"}, NULL,
+                                  NULL),
+                 RC_AGAIN, "on its way");
     struct ledger_file *file = take(&f, "p");
     cr_assert_null(ledger_take(f.l), "what is being held is not handed out");
-    cr_assert_eq(ledger_hold_path(f.l, "p", 1, "x", "y"), RC_AGAIN);
+    cr_assert_eq(ledger_hold_path(f.l, "p", 1, &(struct err){.code = "x", .text = "y"}, NULL, NULL),
+                 RC_AGAIN);
     ledger_hold(f.l, file, "shrunk", "it is shorter now", count_ok, &ok);
     flush(&f);
     cr_assert_eq(ok, 1);
@@ -211,12 +220,13 @@ Test(ledger, held_files_wait_with_their_reason_until_released)
         cr_assert_null(ledger_take(f.l));
         restart(&f);
     }
-    cr_assert_eq(ledger_release_path(f.l, "p", 1), RC_OK);
-    cr_assert_eq(ledger_forget_path(f.l, "q", 1, "by-hand"), RC_OK);
+    cr_assert_eq(ledger_release_path(f.l, "p", 1, NULL, NULL), RC_OK);
+    cr_assert_eq(ledger_forget_path(f.l, "q", 1, &(struct err){.code = "by-hand"}, NULL, NULL),
+                 RC_OK);
     flush(&f);
     for (int i = 0; i < 2; i++) {
         cr_assert_str_eq(state(&f, "p"), "accepted");
-        cr_assert_str_eq(state(&f, "q"), "");
+        cr_assert_str_eq(state(&f, "q"), "forgotten");
         cr_assert_eq(lane_counts(&f, "audit").bytes, 40);
         cr_assert_eq(ledger_count(f.l, LEDGER_HELD), 0);
         restart(&f);
@@ -234,7 +244,9 @@ Test(ledger, a_failing_disk_changes_nothing)
     accept(&f, "p", "audit", 40);
     accept(&f, "h", "audit", 7);
     flush(&f);
-    cr_assert_eq(ledger_hold_path(f.l, "h", 1, "by-hand", "x"), RC_OK);
+    cr_assert_eq(
+        ledger_hold_path(f.l, "h", 1, &(struct err){.code = "by-hand", .text = "x"}, NULL, NULL),
+        RC_OK);
     flush(&f);
     for (int verb = 0; verb < 9; verb++) {
         struct ledger_file *file = verb < 5 ? take(&f, "p") : NULL;
@@ -261,13 +273,16 @@ Test(ledger, a_failing_disk_changes_nothing)
             ledger_accept(f.l, "p", 1, &id, "findings", count_ok, &told);
             break;
         case 6:
-            cr_assert_eq(ledger_hold_path(f.l, "p", 1, "c", "t"), RC_OK);
+            cr_assert_eq(
+                ledger_hold_path(f.l, "p", 1, &(struct err){.code = "c", .text = "t"}, NULL, NULL),
+                RC_OK);
             break;
         case 7:
-            cr_assert_eq(ledger_forget_path(f.l, "p", 1, "c"), RC_OK);
+            cr_assert_eq(ledger_forget_path(f.l, "p", 1, &(struct err){.code = "c"}, NULL, NULL),
+                         RC_OK);
             break;
         default:
-            cr_assert_eq(ledger_release_path(f.l, "h", 1), RC_OK);
+            cr_assert_eq(ledger_release_path(f.l, "h", 1, NULL, NULL), RC_OK);
         }
         flush(&f);
         cr_assert_eq(told, verb == 0 || verb == 1 || verb == 5 ? 1000 : 0);
@@ -297,7 +312,9 @@ Test(ledger, an_entry_that_was_replaced_ends_though_the_records_between_are_lost
     accept(&f, "a/f", "x", 10);
     flush(&f);
     restart(&f); /* each life has a segment of its own */
-    cr_assert_eq(ledger_hold_path(f.l, "a/f", 3, "by-hand", ""), RC_OK);
+    cr_assert_eq(
+        ledger_hold_path(f.l, "a/f", 3, &(struct err){.code = "by-hand", .text = ""}, NULL, NULL),
+        RC_OK);
     flush(&f);
     restart(&f);
     accept(&f, "a/f", "x", 20);
@@ -418,7 +435,9 @@ Test(ledger, pages_show_ten_thousand_files_once_in_each_state)
         cr_assert_eq(seen[i], 1);
     for (int i = 0; i < MANY; i += 2) {
         (void)snprintf(path, sizeof path, "f/%d", i);
-        cr_assert_eq(ledger_hold_path(f.l, path, strlen(path), "by-hand", "why"), RC_OK);
+        cr_assert_eq(ledger_hold_path(f.l, path, strlen(path),
+                                      &(struct err){.code = "by-hand", .text = "why"}, NULL, NULL),
+                     RC_OK);
     }
     flush(&f);
     for (int round = 0; round < 2; round++) {
@@ -461,7 +480,8 @@ Test(ledger, any_text_is_a_cursor_that_ends)
     accept(&f, "p", "audit", 1);
     accept(&f, "q", "audit", 1);
     flush(&f);
-    cr_assert_eq(ledger_hold_path(f.l, "q", 1, "a", "b"), RC_OK);
+    cr_assert_eq(ledger_hold_path(f.l, "q", 1, &(struct err){.code = "a", .text = "b"}, NULL, NULL),
+                 RC_OK);
     flush(&f);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         for (int s = 0; s < LEDGER_STATE_COUNT_; s++) {

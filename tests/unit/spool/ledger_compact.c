@@ -29,7 +29,9 @@ static void fill(struct fix *f)
     flush(f);
     for (int i = 1; i < FILES; i += 4) {
         path_of(path, i);
-        cr_assert_eq(ledger_hold_path(f->l, path, strlen(path), "by-hand", "until it is known"),
+        cr_assert_eq(ledger_hold_path(f->l, path, strlen(path),
+                                      &(struct err){.code = "by-hand", .text = "until it is known"},
+                                      NULL, NULL),
                      RC_OK);
     }
     flush(f);
@@ -253,7 +255,8 @@ static void torn_life(struct torn *t)
         flush_some(t);
     }
     memset(path, 'a' + 19, sizeof path);
-    (void)!ledger_hold_path(l, path, sizeof path, "by-hand", "x");
+    (void)!ledger_hold_path(l, path, sizeof path, &(struct err){.code = "by-hand", .text = "x"},
+                            NULL, NULL);
     flush_some(t);
     for (int i = 0; i < 6 && (file = ledger_take(l)) != NULL; i++) {
         ledger_deliver(l, file, receipt(), NULL, NULL);

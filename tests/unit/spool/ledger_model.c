@@ -5,8 +5,9 @@
 #include "base/random.h"
 
 enum { PATHS = 200, VERBS = 10000, TYPES = 3 };
-enum kind { NONE, QUEUED, TAKEN, DELIVERED, HELD, KEPT };
-static const char *const kinds[] = {"", "accepted", "sending", "delivered", "held", "delivered"};
+enum kind { NONE, QUEUED, TAKEN, DELIVERED, HELD, KEPT, FORGOTTEN };
+static const char *const kinds[] = {"",     "accepted",  "sending",  "delivered",
+                                    "held", "delivered", "forgotten"};
 static const char *const types[TYPES] = {"audit", "findings", "attack"};
 
 struct path {
@@ -43,7 +44,7 @@ static struct path *path_of(struct model *m, const struct ledger_file *file)
 
 static void check(struct model *m)
 {
-    uint64_t files[TYPES] = {0}, bytes[TYPES] = {0}, count[6] = {0};
+    uint64_t files[TYPES] = {0}, bytes[TYPES] = {0}, count[FORGOTTEN + 1] = {0};
     int64_t oldest[TYPES] = {INT64_MAX, INT64_MAX, INT64_MAX};
     struct ledger_view v;
     char text[32];
@@ -64,7 +65,7 @@ static void check(struct model *m)
         }
         p->first = v.first;
         cr_assert_str_eq(v.event_type, types[p->type]);
-        if (p->kind == HELD)
+        if (p->kind == HELD || p->kind == FORGOTTEN)
             cr_assert_str_eq(v.code, "code");
         if (p->kind == QUEUED || p->kind == TAKEN) {
             files[p->type]++;
@@ -84,6 +85,7 @@ static void check(struct model *m)
     cr_assert_eq(ledger_count(m->f.l, LEDGER_ACCEPTED), count[QUEUED]);
     cr_assert_eq(ledger_count(m->f.l, LEDGER_SENDING), count[TAKEN]);
     cr_assert_eq(ledger_count(m->f.l, LEDGER_HELD), count[HELD]);
+    cr_assert_eq(ledger_count(m->f.l, LEDGER_FORGOTTEN), count[FORGOTTEN]);
     cr_assert_eq(ledger_count(m->f.l, LEDGER_DELIVERED), count[DELIVERED] + count[KEPT]);
     if (journal_is_idle(ledger_journal(m->f.l))) /* nothing is being carried over */
         cr_assert_eq(queue_total(ledger_queue(m->f.l)), count[QUEUED]);
@@ -94,9 +96,12 @@ static void check_pages(struct model *m)
     static const struct {
         enum ledger_state state;
         enum kind kind;
-    } pages[] = {{LEDGER_ACCEPTED, QUEUED}, {LEDGER_HELD, HELD}, {LEDGER_DELIVERED, KEPT}};
+    } pages[] = {{LEDGER_ACCEPTED, QUEUED},
+                 {LEDGER_HELD, HELD},
+                 {LEDGER_DELIVERED, KEPT},
+                 {LEDGER_FORGOTTEN, FORGOTTEN}};
     static struct ledger_row rows[17];
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         char cursor[64] = "";
         size_t all = 0, want = 0;
         do {
@@ -204,18 +209,21 @@ static void on_idle(struct model *m, struct path *p, bool fails)
     enum rc rc = RC_OK, want = p->kind == NONE ? RC_ABSENT : RC_OK;
     switch (below(6)) {
     case 0:
-        rc = ledger_hold_path(m->f.l, text, n, "code", "text");
-        want = p->kind == KEPT ? RC_ABSENT : want;
+        rc = ledger_hold_path(m->f.l, text, n, &(struct err){.code = "code", .text = "text"}, NULL,
+                              NULL);
+        want = p->kind == KEPT || p->kind == FORGOTTEN ? RC_ABSENT : want;
+        want = p->kind == HELD ? RC_EXISTS : want;
         p->kind = p->kind == QUEUED ? HELD : p->kind;
         break;
     case 1:
-        rc = ledger_release_path(m->f.l, text, n);
-        want = p->kind == KEPT ? RC_ABSENT : want;
-        p->kind = p->kind == HELD ? QUEUED : p->kind;
+        rc = ledger_release_path(m->f.l, text, n, NULL, NULL);
+        want = p->kind == KEPT ? RC_ABSENT : p->kind == QUEUED ? RC_EXISTS : want;
+        p->kind = p->kind == HELD || p->kind == FORGOTTEN ? QUEUED : p->kind;
         break;
     case 2:
-        rc = ledger_forget_path(m->f.l, text, n, "code");
-        p->kind = NONE;
+        rc = ledger_forget_path(m->f.l, text, n, &(struct err){.code = "code"}, NULL, NULL);
+        want = p->kind == KEPT ? RC_ABSENT : p->kind == FORGOTTEN ? RC_EXISTS : want;
+        p->kind = p->kind == QUEUED || p->kind == HELD ? FORGOTTEN : p->kind;
         break;
     default:
         want = RC_OK;
