@@ -187,7 +187,7 @@ enum rc arn_parse_bucket(const char *s, struct arn_bucket *out, struct err *e)
     return rc;
 }
 
-/* ---- roles ---- */
+/* ---- roles, users, accounts ---- */
 
 /* IAM User Guide, "IAM and AWS STS quotas": a name has letters, digits and +=,.@_- and at most 64
  * of them; a path before it visible ASCII, and both together at most 512. */
@@ -219,9 +219,13 @@ static bool is_account(struct part p)
     return p.n == sizeof((struct arn_role *)0)->account - 1;
 }
 
-static const char *role_fault(const struct parts *p)
+static const char *principal_fault(const struct parts *p, struct arn_principal *out)
 {
-    static const char role[] = "role/", session[] = "assumed-role/";
+    static const char session[] = "assumed-role/";
+    static const struct {
+        const char *begin;
+        enum arn_kind kind;
+    } kinds[] = {{"role/", ARN_ROLE}, {"user/", ARN_USER}};
     if (is(p->service, "sts") && strncmp(p->resource, session, strlen(session)) == 0)
         return "that is a session of a role: name the role itself, service \"iam\" and \"role/…\"";
     if (!is(p->service, "iam"))
@@ -230,28 +234,61 @@ static const char *role_fault(const struct parts *p)
         return "IAM has no regions: nothing stands between the colons after \"iam\"";
     if (!is_account(p->account))
         return "the account must have 12 digits";
-    if (strncmp(p->resource, role, strlen(role)) != 0)
-        return "that is no role: \"role/\" must follow the account";
-    if (!is_role_name(p->resource + strlen(role)))
-        return "a role's name has 1 to 64 letters, digits and +=,.@_-";
-    return NULL;
+    (void)snprintf(out->account, sizeof out->account, "%.*s", (int)p->account.n, p->account.s);
+    if (strcmp(p->resource, "root") == 0) {
+        out->kind = ARN_ACCOUNT;
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (strncmp(p->resource, kinds[i].begin, strlen(kinds[i].begin)) != 0)
+            continue;
+        out->kind = kinds[i].kind;
+        const char *name = p->resource + strlen(kinds[i].begin);
+        if (!is_role_name(name))
+            return "a name has 1 to 64 letters, digits and +=,.@_-";
+        (void)snprintf(out->name, sizeof out->name, "%s", name);
+        return NULL;
+    }
+    return "that is no role: \"role/\", \"user/\" or \"root\" must follow the account";
+}
+
+enum rc arn_parse_principal(const char *s, const char *partition, struct arn_principal *out,
+                            struct err *e)
+{
+    struct parts p;
+    struct shown shown;
+    struct part bare = {s, strlen(s)};
+    char expanded[64];
+    *out = (struct arn_principal){0};
+    if (is_account(bare)) {
+        (void)snprintf(expanded, sizeof expanded, "arn:%.15s:iam::%.12s:root", partition, s);
+        s = expanded;
+    }
+    (void)show(&shown, s, strlen(s));
+    if (!split(s, &p))
+        return err_set(e, RC_INVALID, "expected " ROLE_FORM ", found \"%s\"", shown.text);
+    const char *why = principal_fault(&p, out);
+    if (why)
+        return err_set(e, RC_INVALID, "expected " ROLE_FORM ", found \"%s\": %s", shown.text, why);
+    (void)snprintf(out->arn, sizeof out->arn, "%s", s);
+    return take_partition(s, p.partition, out->partition, e);
 }
 
 enum rc arn_parse_role(const char *s, struct arn_role *out, struct err *e)
 {
-    struct parts p;
+    struct arn_principal p;
     struct shown shown;
     *out = (struct arn_role){0};
-    (void)show(&shown, s, strlen(s));
-    if (!split(s, &p))
-        return err_set(e, RC_INVALID, "expected " ROLE_FORM ", found \"%s\"", shown.text);
-    const char *why = role_fault(&p);
-    if (why)
-        return err_set(e, RC_INVALID, "expected " ROLE_FORM ", found \"%s\": %s", shown.text, why);
-    enum rc rc = take_partition(s, p.partition, out->partition, e);
-    if (rc == RC_OK) {
-        (void)snprintf(out->account, sizeof out->account, "%.*s", (int)p.account.n, p.account.s);
-        (void)snprintf(out->name, sizeof out->name, "%s", p.resource + strlen("role/"));
-    }
-    return rc;
+    enum rc rc = arn_parse_principal(s, "", &p, e);
+    if (rc != RC_OK)
+        return rc;
+    if (p.kind != ARN_ROLE)
+        return err_set(e, RC_INVALID,
+                       "expected " ROLE_FORM ", found \"%s\": that is no role: \"role/\" must "
+                       "follow the account",
+                       show(&shown, s, strlen(s)));
+    memcpy(out->partition, p.partition, sizeof out->partition);
+    memcpy(out->account, p.account, sizeof out->account);
+    memcpy(out->name, p.name, sizeof out->name);
+    return RC_OK;
 }

@@ -1,4 +1,4 @@
-/* Amazon Resource Names of the two kinds we meet. Pure. */
+/* Amazon Resource Names of buckets and of those who write to them. Pure. */
 #ifndef POLICY_ARN_H
 #define POLICY_ARN_H
 
@@ -19,6 +19,21 @@ struct arn_role {
 };
 /* "arn:PARTITION:iam::ACCOUNT:role/NAME". */
 enum rc arn_parse_role(const char *s, struct arn_role *out, struct err *e) MUST_CHECK;
+
+/* Whom a policy's Principal names: a role, a user, or a whole account. */
+enum arn_kind { ARN_ROLE, ARN_USER, ARN_ACCOUNT };
+struct arn_principal {
+    enum arn_kind kind;
+    char partition[16];
+    char account[13];
+    char name[513]; /* path and name; "" of an account */
+    char arn[600];  /* the whole, as policies want it */
+};
+/* The ARN of a role, of an IAM user ("…:user/NAME") or of an account ("…:root"); or an account's 12
+ * digits alone, which are taken as its ARN in `partition`. RC_INVALID: e says which part is
+ * wrong. */
+enum rc arn_parse_principal(const char *s, const char *partition, struct arn_principal *out,
+                            struct err *e) MUST_CHECK;
 
 /* A bucket's name by S3's rules ("Bucket naming rules", S3 User Guide). */
 enum rc arn_check_bucket_name(const char *name, struct err *e) MUST_CHECK;
