@@ -126,12 +126,12 @@ def test_says_what_to_change():
               config={"bucket": {"arn": "arn:aws:s3:::another-bucket"}})
         fails("nobody at the endpoint", "connect",
               config={"bucket": {"endpoint": f"http://127.0.0.1:{free_port()}"}})
-        fails("no ACL", "AccessDenied", "bucket.acl", config={"bucket": {"acl": "none"}})
+        fails("no ACL", "ACL", "bucket.acl", config={"bucket": {"acl": "none"}})
         fails("no credentials", "no credentials were found", status=111,
               env={"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""})
         gateway.configure({"bucket": {"region": "us-east-1"}})
         done = gateway.cli("test")
-        expect(done, 0, "region is eu-central-1, not us-east-1", what="test with the wrong region")
+        expect(done, 0, "the bucket is in eu-central-1, not in us-east-1", what="test with the wrong region")
         gateway.configure({"bucket": {"region": bucket.region}})
         check_equal(len(bucket.keys()), len(stored) + 1, "messages in the bucket")
         for fault, word in (("op=PutObject,status=503,code=SlowDown", "SlowDown"),

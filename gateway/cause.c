@@ -1,0 +1,403 @@
+/* From what a trial saw to a cause: see cause.h.
+ *
+ * A refusal is the hard one: S3 says AccessDenied whether the role is unknown to the policy, an
+ * action, resource or condition is missing, or somebody denies it. So the store's own words are
+ * read where it has any (AWS names the action and the kind of policy), and else the answers to the
+ * other requests that the policy should allow tell which part of it is missing.
+ */
+#include "gateway/cause.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CLOCK_OFF_S    60 /* from here on it is worth a remark */
+#define EXPIRES_SOON_S 3600
+
+static PRINTF_LIKE(3, 4) void say(char *to, size_t size, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap); /* cut if too long */
+    va_end(ap);
+    text_copy(to, size, text);
+}
+#define WHAT(c, ...)   say((c)->what, sizeof(c)->what, __VA_ARGS__)
+#define REMEDY(c, ...) say((c)->remedy, sizeof(c)->remedy, __VA_ARGS__)
+
+static void name(struct cause *c, const char *id)
+{
+    text_copy(c->id, sizeof c->id, id);
+}
+
+static const char *endpoint_of(const struct config *c, const struct trial *t)
+{
+    return t->endpoint[0] ? t->endpoint : c->bucket.endpoint ? c->bucket.endpoint : "AWS";
+}
+
+/* ---- policies ---- */
+
+/* The role that a policy has to name: the configured one, else the one that the store calls us. */
+static const char *role_of(const struct config *c, const struct trial *t, char buf[600])
+{
+    const char *at = strstr(t->outcome.message, ":assumed-role/");
+    const char *user = strstr(t->outcome.message, "User: arn:");
+    char account[13], role[256], partition[16];
+    (void)c;
+    if (user && at && user < at &&
+        sscanf(user, "User: arn:%15[a-z-]:sts::%12[0-9]:assumed-role/%255[A-Za-z0-9+=,.@_-]",
+               partition, account, role) == 3) {
+        (void)snprintf(buf, 600, "arn:%s:iam::%s:role/%s", partition, account, role);
+        return buf;
+    }
+    if (user && sscanf(user, "User: %599[!-~]", buf) == 1)
+        return buf;
+    return NULL;
+}
+
+static void add_statement(const struct config *c, const struct trial *t, struct cause *out,
+                          const char *action, bool objects)
+{
+    char role[600], resource[160];
+    const char *who = role_of(c, t, role);
+    struct buf text;
+    (void)snprintf(resource, sizeof resource, "%s%s", c->bucket.arn, objects ? "/*" : "");
+    bool put = strcmp(action, "s3:PutObject") == 0 && c->bucket.acl;
+    json_t *v = json_pack("{s:s, s:{s:[s]}, s:s, s:s}", "Effect", "Allow", "Principal", "AWS",
+                          who ? who : "<the ARN of the role that we use>", "Action", action,
+                          "Resource", resource);
+    if (put)
+        json_object_set_new(v, "Condition",
+                            json_pack("{s:{s:s}}", "StringEquals", "s3:x-amz-acl", c->bucket.acl));
+    buf_init(&text, sizeof out->statement - 1);
+    json_write(&text, v);
+    if (!text.overflow)
+        text_copy(out->statement, sizeof out->statement, text.data);
+    buf_fini(&text);
+    json_decref(v);
+}
+
+static const char generate[] =
+    "have the bucket's owner paste what \"spoolgate policy generate\" prints, or add it with "
+    "\"spoolgate policy merge\"";
+
+/* AWS: "User: arn:… is not authorized to perform: s3:PutObject on resource: "…" because …". */
+static bool from_words(const struct config *c, const struct trial *t, struct cause *out)
+{
+    static const struct {
+        const char *words, *id, *what, *remedy;
+    } rows[] = {
+        {"explicit deny in a resource-based policy", "explicit-deny",
+         "a Deny statement of the bucket's policy forbids it",
+         "have the bucket's owner except our role from that statement, or send what it demands "
+         "(encryption, TLS, a VPC endpoint): \"spoolgate policy check\" on the policy names it"},
+        {"explicit deny in an identity-based policy", "explicit-deny-identity",
+         "a Deny statement of our role's own policy forbids it",
+         "remove that statement from the policies attached to our role or user"},
+        {"explicit deny in a service control policy", "explicit-deny-organization",
+         "a service control policy of our organization forbids it",
+         "have the organization's administrator except our role from it"},
+        {"explicit deny in a resource control policy", "explicit-deny-organization",
+         "a resource control policy of the bucket's organization forbids it",
+         "have that organization's administrator except our role from it"},
+        {"explicit deny in a VPC endpoint policy", "vpc-endpoint-policy",
+         "the policy of the VPC endpoint on our way forbids it",
+         "have the bucket and action allowed in that endpoint's policy"},
+        {"no VPC endpoint policy allows", "vpc-endpoint-policy",
+         "the policy of the VPC endpoint on our way does not allow it",
+         "have the bucket and action allowed in that endpoint's policy"},
+        {"no permissions boundary allows", "permissions-boundary",
+         "the permissions boundary of our role does not allow it",
+         "have the action added to that boundary"},
+        {"no session policy allows", "session-policy",
+         "the session policy that the role was assumed with does not allow it",
+         "assume the role without a session policy, or with one that allows it"},
+        {"no identity-based policy allows", "identity-policy",
+         "our role's own policy does not allow it",
+         "attach to our role a policy that allows s3:PutObject, s3:PutObjectAcl, s3:GetObject and "
+         "s3:AbortMultipartUpload on the bucket; across accounts the bucket's policy alone is not "
+         "enough"},
+        {"no resource-based policy allows", "policy-missing",
+         "the bucket's policy does not allow it to our role", generate},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (!strstr(t->outcome.message, rows[i].words))
+            continue;
+        name(out, rows[i].id);
+        WHAT(out, "%s was refused: %s", request_op_name(t->outcome.op), rows[i].what);
+        REMEDY(out, "%s", rows[i].remedy);
+        if (rows[i].remedy == generate)
+            add_statement(c, t, out, "s3:PutObject", true);
+        return true;
+    }
+    return false;
+}
+
+/* The store says no more than AccessDenied: what else does it allow? */
+static void from_other_answers(const struct config *c, const struct trial *t, struct cause *out)
+{
+    bool bucket = t->location.rc == RC_OK || t->uploads.rc == RC_OK;
+    bool objects = t->object.rc == RC_OK || t->object.rc == RC_ABSENT;
+    if (!c->bucket.acl) {
+        name(out, "acl-missing");
+        WHAT(out, "the bucket's policy refuses an object without the ACL "
+                  "bucket-owner-full-control, and \"bucket.acl\" is \"none\"");
+        REMEDY(out, "set \"bucket.acl\" to \"bucket-owner-full-control\"");
+    } else if (objects) {
+        name(out, "put-missing");
+        WHAT(out, "our role may read objects of s3://%s but not write this one", c->bucket.name);
+        REMEDY(out,
+               "have the bucket's owner allow s3:PutObject and s3:PutObjectAcl on %s/* to our "
+               "role, without a condition other than the ACL %s; a Deny statement can be the "
+               "reason too",
+               c->bucket.arn, c->bucket.acl);
+        add_statement(c, t, out, "s3:PutObject", true);
+    } else if (bucket) {
+        name(out, "object-resource-missing");
+        WHAT(out, "our role may use the bucket %s but none of its objects", c->bucket.name);
+        REMEDY(out,
+               "have the bucket's owner add \"%s/*\" to the Resource of the statement, beside "
+               "\"%s\"",
+               c->bucket.arn, c->bucket.arn);
+        add_statement(c, t, out, "s3:PutObject", true);
+    } else {
+        name(out, "policy-missing");
+        WHAT(out, "the store allows nothing in s3://%s to the keys of %s (%s)", c->bucket.name,
+             t->origin, t->access_key_id);
+        REMEDY(out, "%s; its Principal has to be the role or user that these keys belong to",
+               generate);
+        add_statement(c, t, out, "s3:PutObject", true);
+    }
+}
+
+static void denied(const struct config *c, const struct trial *t, struct cause *out)
+{
+    const char *words = t->outcome.message;
+    if (strstr(words, "kms:") || strstr(words, "KMS")) {
+        name(out, "kms-not-allowed");
+        WHAT(out, "the key that encrypts the bucket may not be used by our role");
+        REMEDY(out, "have the key's owner allow kms:GenerateDataKey and kms:Decrypt to our role in "
+                    "the key's policy, and allow the same in our role's own policy");
+    } else if (strstr(words, "BlockPublicAcls")) {
+        name(out, "block-public-acls");
+        WHAT(out, "the bucket blocks public ACLs, and takes ours for one");
+        REMEDY(out, "set \"bucket.acl\" to \"bucket-owner-full-control\", which is not public");
+    } else if (!from_words(c, t, out)) {
+        from_other_answers(c, t, out);
+    }
+}
+
+/* ---- codes ---- */
+
+static void clock_is_off(const struct trial *t, struct cause *out)
+{
+    int64_t minutes = (t->clock_offset_s < 0 ? -t->clock_offset_s : t->clock_offset_s) / 60;
+    name(out, "clock");
+    WHAT(out, "this machine's clock is %" PRId64 " minutes %s the store's", minutes,
+         t->clock_offset_s > 0 ? "behind" : "ahead of");
+    REMEDY(out, "have this machine's clock synchronised (systemd-timesyncd, chrony); until then "
+                "the difference is corrected for");
+}
+
+/* Codes that say all by themselves: the word for machines, and the sentence is answer_remedy's. */
+static const struct {
+    const char *code, *id;
+} codes[] = {
+    {"InvalidAccessKeyId", "unknown-key"},
+    {"InvalidClientTokenId", "unknown-key"},
+    {"SignatureDoesNotMatch", "wrong-secret"},
+    {"ExpiredToken", "expired-token"},
+    {"InvalidToken", "invalid-token"},
+    {"NoSuchBucket", "no-such-bucket"},
+    {"InvalidBucketName", "invalid-bucket-name"},
+    {"AccessControlListNotSupported", "acls-disabled"},
+    {"InvalidBucketAclWithObjectOwnership", "acls-disabled"},
+    {"PermanentRedirect", "wrong-region"},
+    {"TemporaryRedirect", "wrong-region"},
+    {"AuthorizationHeaderMalformed", "wrong-region"},
+    {"IllegalLocationConstraintException", "wrong-region"},
+    {"XMinioStorageFull", "storage-full"},
+    {"InsufficientStorage", "storage-full"},
+    {"QuotaExceeded", "quota"},
+    {"XMinioAdminBucketQuotaExceeded", "quota"},
+    {"SlowDown", "throttled"},
+    {"TooManyRequests", "throttled"},
+    {"NotImplemented", "header-not-known"},
+    {"MissingContentMD5", "content-md5-demanded"},
+    {"InvalidEncryptionAlgorithmError", "other-encryption-demanded"},
+    {"AccountProblem", "account-problem"},
+    {"AllAccessDisabled", "bucket-disabled"},
+    {"UserSuspended", "user-suspended"},
+    {"MethodNotAllowed", "not-the-api"},
+    {"XMinioInsecureClientRequest", "tls-expected"},
+    {"NameNotFound", "name-not-found"},
+    {"ProxyNotFound", "proxy-not-found"},
+    {"ProxyRefused", "proxy-refused"},
+    {"NotConnected", "not-connected"},
+    {"ConnectTimeout", "connect-timeout"},
+    {"TlsFailed", "tls-failed"},
+    {"CertificateUnknown", "certificate-unknown"},
+    {"CertificateExpired", "certificate-expired"},
+    {"CertificateNotYetValid", "certificate-not-yet-valid"},
+    {"CertificateOtherName", "certificate-other-name"},
+    {"CertificateBad", "certificate-bad"},
+    {"CaFileBad", "ca-file-bad"},
+    {"NotHttp", "not-http"},
+    {"ConnectionLost", "connection-lost"},
+    {"NoAnswer", "no-answer"},
+    {"Stalled", "stalled"},
+};
+
+static const char *id_of_status(int status)
+{
+    switch (status) {
+    case 301:
+    case 307:
+        return "wrong-region";
+    case 401:
+        return "login-demanded";
+    case 404:
+        return "nothing-there";
+    case 405:
+        return "not-the-api";
+    case 407:
+        return "proxy-refused";
+    case 413:
+        return "body-limit";
+    case 429:
+        return "throttled";
+    case 507:
+        return "storage-full";
+    default:
+        return status >= 500 ? "store-fails" : status == 0 ? "no-answer" : "refused";
+    }
+}
+
+static void by_code(const struct trial *t, struct cause *out)
+{
+    const struct transfer_outcome *o = &t->outcome;
+    const char *id = NULL;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0] && !id; i++) {
+        if (strcmp(codes[i].code, o->err.code) == 0)
+            id = codes[i].id;
+    }
+    if (!id && strncmp(o->err.code, "KMS.", 4) == 0)
+        id = "kms-unusable";
+    name(out, id ? id : id_of_status(o->err.http_status));
+    REMEDY(out, "%s", o->remedy ? o->remedy : "");
+}
+
+/* How much of the outcome's sentence comes before ": " and the remedy. */
+static size_t without_remedy(const struct transfer_outcome *o)
+{
+    const char *at = o->remedy ? strstr(o->err.text, o->remedy) : NULL;
+    return at && at - o->err.text >= 2 ? (size_t)(at - o->err.text) - 2 : strlen(o->err.text);
+}
+
+static size_t without_stop(const char *sentence)
+{
+    size_t n = strlen(sentence);
+    return n > 0 && sentence[n - 1] == '.' ? n - 1 : n;
+}
+
+static void refused(const struct config *c, const struct trial *t, struct cause *out)
+{
+    const struct transfer_outcome *o = &t->outcome;
+    const char *where = endpoint_of(c, t);
+    if (strcmp(o->err.code, "RequestTimeTooSkewed") == 0) {
+        clock_is_off(t, out);
+        return;
+    }
+    by_code(t, out);
+    if (o->err.http_status == 0)
+        WHAT(out, "the test message did not reach %s: %.*s", where, (int)without_remedy(o),
+             o->err.text);
+    else
+        WHAT(out, "%s answered %s with %d%s%s%s%.*s", where, request_op_name(o->op),
+             o->err.http_status, o->err.code[0] ? " " : "", o->err.code, o->message[0] ? ": " : "",
+             (int)without_stop(o->message), o->message);
+    if (strcmp(out->id, "wrong-region") == 0 && o->region[0])
+        REMEDY(out, "set \"bucket.region\" to \"%s\"; it is \"%s\" now", o->region,
+               c->bucket.region);
+    else if (strcmp(o->err.code, "AccessDenied") == 0 ||
+             (o->err.http_status == 403 && o->err.code[0] == '\0'))
+        denied(c, t, out);
+}
+
+static void before_sending(const struct config *c, const struct trial *t, struct cause *out)
+{
+    bool keys = t->stage == TRIAL_CREDENTIALS;
+    WHAT(out, "%s", t->err.text);
+    if (!keys)
+        name(out, "local");
+    else if (t->err.code[0]) /* a source that asks others has a word of its own */
+        name(out, t->err.code);
+    else
+        name(out, t->err.rc == RC_ABSENT   ? "no-keys"
+                  : t->err.rc == RC_DENIED ? "keys-unreadable"
+                                           : "keys-wrong");
+    (void)c;
+}
+
+/* ---- remarks ---- */
+
+static size_t remarks(const struct config *c, const struct trial *t, struct cause *out)
+{
+    size_t n = 0;
+    int64_t now_s = clock_wall_now_ns() / CLOCK_NS_PER_S;
+    if (strcmp(t->region, c->bucket.region) != 0) {
+        name(&out[n], "wrong-region");
+        WHAT(&out[n], "the bucket is in %s, not in %s", t->region, c->bucket.region);
+        REMEDY(&out[n], "set \"bucket.region\" to \"%s\", which saves a redirect at each start",
+               t->region);
+        n++;
+    }
+    if (t->clock_offset_s >= CLOCK_OFF_S || t->clock_offset_s <= -CLOCK_OFF_S)
+        clock_is_off(t, &out[n++]);
+    if (t->readback.asked && t->readback.rc == RC_OK && !t->same_bytes) {
+        name(&out[n], "read-back-differs");
+        WHAT(&out[n], "what can be read back of the message is not what was sent");
+        REMEDY(&out[n], "look for a proxy or gateway before the store that changes objects");
+        n++;
+    }
+    if (t->acl.asked && t->acl.rc == RC_OK && !t->acl.owner_full_control) {
+        name(&out[n], "owner-without-full-control");
+        WHAT(&out[n], "the object's grants do not give its owner full control");
+        REMEDY(&out[n], "look at \"bucket.acl\" and the bucket's Object Ownership setting");
+        n++;
+    }
+    if (t->expires != INT64_MAX && t->expires - now_s < EXPIRES_SOON_S &&
+        strncmp(t->origin, "environment", 11) == 0) {
+        name(&out[n], "keys-expire");
+        WHAT(&out[n], "the keys come from the environment and expire within the hour");
+        REMEDY(&out[n], "use a source that can be refreshed: a profile, a role, or a file that is "
+                        "renewed");
+        n++;
+    }
+    for (size_t i = 0; i < n; i++)
+        out[i].ok = true;
+    return n;
+}
+
+size_t cause_of(const struct config *c, const struct trial *t, struct cause out[CAUSES_MAX])
+{
+    memset(out, 0, CAUSES_MAX * sizeof *out);
+    if (t->stage != TRIAL_SENT) {
+        before_sending(c, t, &out[0]);
+        return 1;
+    }
+    if (!t->arrived) {
+        refused(c, t, &out[0]);
+        return 1;
+    }
+    name(&out[0], "arrived");
+    out[0].ok = true;
+    WHAT(&out[0], "The test message arrived: s3://%s/%s", c->bucket.name, t->outcome.key);
+    return 1 + remarks(c, t, out + 1);
+}
