@@ -3,8 +3,7 @@
  * Invariants: at most `connections` calls are inside curl at once, the others wait here in order,
  * so curl never queues and its connect time is only that. An easy handle is set up once and keeps
  * what does not change; a steady stream of small calls costs no allocation and no epoll_ctl of
- * ours: the sockets of idle connections stay watched, and interest shrinks only when an event comes
- * that nobody wants. RC_OK means that a whole answer came; what is cut short is RC_NET. No S3 here.
+ * ours. RC_OK means that a whole answer came; what is cut short is RC_NET. No S3 here.
  */
 #include "uploader/http_int.h"
 
@@ -213,6 +212,7 @@ static struct handle *handle_new(struct http_client *c)
         EASY_SET(h, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)c->cfg.bytes_per_second);
     EASY_SET(h, CURLOPT_SSL_VERIFYPEER, 1L);
     EASY_SET(h, CURLOPT_SSL_VERIFYHOST, 2L);
+    EASY_SET(h, CURLOPT_CA_CACHE_TIMEOUT, 30L); /* a file of CAs that is mended counts soon */
     if (c->ca_file != NULL)
         EASY_SET(h, CURLOPT_CAINFO, c->ca_file);
     if (c->cfg.no_proxy)
@@ -343,11 +343,12 @@ static enum http_failure failure_of(struct handle *h, CURLcode result)
         {CURLE_UNSUPPORTED_PROTOCOL, HTTP_NOT_HTTP},
         {CURLE_WEIRD_SERVER_REPLY, HTTP_NOT_HTTP},
     };
-
     if (info(h, CURLINFO_HTTP_CONNECTCODE) >= 300)
         return HTTP_PROXY_REFUSED;
     if (result == CURLE_PEER_FAILED_VERIFICATION)
         return http_failure_of_certificate((long)info(h, CURLINFO_SSL_VERIFYRESULT));
+    if (result == CURLE_OPERATION_TIMEDOUT && strncmp(h->error, "SSL", 3) == 0)
+        return HTTP_TLS_FAILED; /* connected; only curl's words tell it from the other */
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (rows[i].code == result)
             return rows[i].failure;

@@ -72,6 +72,7 @@ enum http_failure http_failure_of_certificate(long verify)
 {
     switch (verify) {
     case 0:
+    case 1: /* curl compares the name before it asks for OpenSSL's verdict */
         return HTTP_CERTIFICATE_OTHER_NAME;
     case 9:
         return HTTP_CERTIFICATE_NOT_YET_VALID;

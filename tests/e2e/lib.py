@@ -108,6 +108,36 @@ def run_tests(tests):
     finish()
 
 
+def run_together(tests, at_once=6):
+    """As run_tests, several at a time, for those that mostly wait; they end with arrived()."""
+    words = [a for a in sys.argv[1:] if not os.path.isdir(a)]
+
+    def run(test):
+        start, before = time.monotonic(), failed
+        try:
+            test()
+        except Exception as error:
+            check(False, f"{test.__name__} ended with {type(error).__name__}: {error}")
+        print(f"{'ok' if failed == before else 'so far':6} {test.__name__} "
+              f"({time.monotonic() - start:.1f} s)", flush=True)
+
+    with concurrent.futures.ThreadPoolExecutor(at_once) as threads:
+        list(threads.map(run, [t for t in tests
+                               if not words or any(word in t.__name__ for word in words)]))
+    finish()
+
+
+_row_lock = threading.Lock()
+
+
+def arrived(case, seen, store, dropped):
+    """compare() and row() in one, for cases that run together."""
+    with _row_lock:
+        ok = compare(store, dropped)
+        row(case, seen)
+    return ok
+
+
 def wait_until(true, timeout=10, interval=0.02):
     """Ask until it is true; the last answer."""
     end = time.monotonic() + timeout * SLOW

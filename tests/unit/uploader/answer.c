@@ -396,6 +396,7 @@ Test(answer, failures_of_the_network_have_codes_and_remedies_of_their_own)
                               http_failure_code((enum http_failure)other));
     }
     cr_expect_eq(http_failure_of_certificate(0), HTTP_CERTIFICATE_OTHER_NAME);
+    cr_expect_eq(http_failure_of_certificate(1), HTTP_CERTIFICATE_OTHER_NAME);
     cr_expect_eq(http_failure_of_certificate(10), HTTP_CERTIFICATE_EXPIRED);
     cr_expect_eq(http_failure_of_certificate(18), HTTP_CERTIFICATE_UNKNOWN);
     cr_expect_eq(http_failure_of_certificate(23), HTTP_CERTIFICATE_BAD);
