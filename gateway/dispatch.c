@@ -15,17 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOCAL_AGAIN_MS   5000
-#define JOURNAL_AGAIN_MS 2000
-
-/* A receipt that is being made durable. */
-struct delivery {
-    struct pipeline *p;
-    struct ledger_file *file;
-    int64_t read_wall_ns;
-    bool verified, renamed;
-    uint64_t bytes;
-};
+#define LOCAL_AGAIN_MS 5000
 
 struct dispatch_taken *dispatch_taken(struct ledger_file *f)
 {
@@ -130,13 +120,18 @@ static void submit(struct pipeline *p, struct ledger_file *f)
     destination_submit(p->destination, job);
 }
 
+void dispatch_put_back(struct pipeline *p, struct ledger_file *f)
+{
+    dispatch_drop_taken(f);
+    ledger_put_back(p->ledger, f);
+}
+
 static void defer(struct pipeline *p, struct ledger_file *f, uint64_t delay_ms)
 {
     /* KNOWN: with so many files failing one by one while others pass, those beyond the table are
      * tried again without a pause of their own. */
     if (p->n_deferred == PIPELINE_DEFERRED_MAX || p->stopping) {
-        dispatch_drop_taken(f);
-        ledger_put_back(p->ledger, f);
+        dispatch_put_back(p, f);
         return;
     }
     f->state = LEDGER_DEFERRED;
@@ -172,12 +167,6 @@ void dispatch_deferred_now(struct pipeline *p)
         p->deferred[i].due_ms = 0;
     p->deferred_due_ms = p->n_deferred > 0 ? 0 : UINT64_MAX;
     dispatch_want(p);
-}
-
-static void put_back(struct pipeline *p, struct ledger_file *f)
-{
-    dispatch_drop_taken(f);
-    ledger_put_back(p->ledger, f);
 }
 
 /* Whether one prefix is refused or all of them, the cost is the same: a request of each event type
@@ -237,13 +226,19 @@ static void pump(void *arg)
         return;
     dispatch_lanes(p);
     struct ledger_file *f;
-    while (batch_outstanding(p->retirements) < PIPELINE_RETIRING_MAX &&
+    uint64_t now = loop_now_ms(p->cfg.loop), next = next_probe_ms(p);
+    while (now >= p->retire_again_ms &&
+           batch_outstanding(p->retirements) < PIPELINE_RETIRING_AGAIN_MAX &&
            (f = ledger_take_delivered(p->ledger)))
         retirement_start(p, f);
-    /* A disk that refuses receipts or removals must not let delivered files pile up without end. */
-    uint64_t now = loop_now_ms(p->cfg.loop), next = next_probe_ms(p);
+    if (p->retire_again_ms > now)
+        next = p->retire_again_ms < next ? p->retire_again_ms : next;
+    /* What is in the bucket already is recorded before more is sent: a disk that refuses receipts
+     * must not let them pile up without end, nor have the same files sent again and again. */
     bool journal_ok = !p->poisoned && now >= p->journal_again_ms;
-    while (journal_ok && p->n_delivering + p->n_retrying < PIPELINE_RETIRING_MAX &&
+    if (journal_ok)
+        delivery_again(p);
+    while (journal_ok && p->n_unrecorded == 0 && p->n_delivering < PIPELINE_RETIRING_MAX &&
            batch_outstanding(p->retirements) < PIPELINE_RETIRING_MAX &&
            destination_slots(p->destination) > 0 && (f = take_next(p)))
         submit(p, f);
@@ -267,68 +262,12 @@ void dispatch_want(struct pipeline *p)
 
 /* ---- outcomes ---- */
 
-static void delivered(void *arg, enum rc rc)
-{
-    struct delivery *d = arg;
-    struct pipeline *p = d->p;
-    struct ledger_file *f = d->file;
-    p->n_delivering--;
-    if (rc == RC_OK) {
-        uint64_t us =
-            (uint64_t)(f->delivered_ns > f->accepted_ns ? f->delivered_ns - f->accepted_ns : 0) /
-            1000;
-        p->counts.delivered_files++;
-        p->counts.delivered_bytes += d->bytes;
-        p->counts.verified += d->verified;
-        p->counts.conflicts += d->renamed;
-        p->counts.last_delivered_ns = f->delivered_ns;
-        if (us > p->counts.slowest_us)
-            p->counts.slowest_us = us;
-        p->lanes[f->lane].delivered_files++;
-        p->lanes[f->lane].delivered_bytes += d->bytes;
-        dispatch_taken(f)->read_wall_ns = d->read_wall_ns;
-        retirement_start(p, f);
-    } else {
-        /* It is in the bucket, but nothing proves it: it will be sent again and found there, when
-         * the journal takes records again. */
-        p->journal_failed_ms = loop_now_ms(p->cfg.loop);
-        p->journal_again_ms = p->journal_failed_ms + JOURNAL_AGAIN_MS;
-        put_back(p, f);
-    }
-    free(d);
-    dispatch_want(p);
-    dispatch_check_drained(p);
-}
-
 static void deliver(struct pipeline *p, struct ledger_file *f, const struct transfer_outcome *o)
 {
-    struct ledger_receipt receipt = {
-        .key = o->key,
-        .etag = o->etag,
-        .version_id = o->version_id,
-        .request_id = o->request_id,
-        .verified = o->result == TRANSFER_VERIFIED,
-        .delivered_ns = o->done_wall_ns,
-    };
-    memcpy(receipt.sha256, o->sha256, SHA256_SIZE);
-    struct delivery *d = mem_alloc(sizeof *d);
-    *d = (struct delivery){
-        .p = p,
-        .file = f,
-        .read_wall_ns = o->read_wall_ns,
-        .verified = receipt.verified,
-        .bytes = o->bytes,
-    };
-    size_t key_len = strlen(o->key);
-    d->renamed = key_len < f->path_len || strcmp(o->key + key_len - f->path_len, f->path) != 0;
-    if (d->renamed)
-        log_warning("kept_both", F_STR("path", f->path), F_STR("key", o->key),
-                    F_STR("why", "the key held other bytes already"));
     log_debug("delivered", F_STR("key", o->key), F_U64("size", o->bytes), F_STR("etag", o->etag));
-    p->n_delivering++;
     if (dispatch_taken(f)->probe || p->lanes[f->lane].refused)
         allow_lane(p, f->lane);
-    ledger_deliver(p->ledger, f, &receipt, delivered, d);
+    delivery_start(p, f, o);
 }
 
 static void held(void *arg, enum rc rc)
@@ -415,10 +354,10 @@ void dispatch_outcome(void *arg, const struct transfer_outcome *o, enum advice a
         break;
     case ADVICE_REFUSED:
         refuse_lane(p, f->lane, &o->err);
-        put_back(p, f);
+        dispatch_put_back(p, f);
         break;
     case ADVICE_PUT_BACK:
-        put_back(p, f);
+        dispatch_put_back(p, f);
         break;
     case ADVICE_HOLD_FILE:
         hold_file(p, f, o);
@@ -494,11 +433,15 @@ void dispatch_check_drained(struct pipeline *p)
     bool busy = p->n_sending > 0 || p->n_delivering > 0 || p->n_accepting > 0 ||
                 batch_outstanding(p->retirements) > 0 || batch_outstanding(p->admissions) > 0 ||
                 batch_outstanding(p->rejections) > 0 || p->housekeeping || p->restoring ||
-                p->n_retrying > 0;
+                p->reconciling;
     if (busy)
         return;
+    if (p->n_unrecorded > 0) { /* a last try; those that fail are sent again after the start */
+        delivery_again(p);
+        return;
+    }
     for (size_t i = 0; i < p->n_deferred; i++)
-        put_back(p, p->deferred[i].file);
+        dispatch_put_back(p, p->deferred[i].file);
     p->n_deferred = 0;
     p->drained_told = true;
     p->cfg.drained(p->cfg.arg);

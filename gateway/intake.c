@@ -54,6 +54,14 @@ bool intake_ignored(void *arg, const char *name)
     return layout_ignored(&ignore, name);
 }
 
+/* Is what lies there what is in our care? One that is still to be retired may have been taken aside
+ * and put back, which changes its ctime: retirement looks at its bytes. */
+static bool is_same(const struct identity *id, const struct ledger_view *view)
+{
+    bool to_retire = view->state == LEDGER_DELIVERED && !view->kept && !view->file;
+    return to_retire ? identity_equal_moved(id, &view->id) : identity_equal(id, &view->id);
+}
+
 bool intake_known(void *arg, const char *path, size_t n)
 {
     struct pipeline *p = arg;
@@ -66,7 +74,7 @@ bool intake_known(void *arg, const char *path, size_t n)
     /* A kept or forgotten file is opened by nobody any more, which would show that it is another by
      * now. The path is only looked at; admission opens it with care. */
     return fsio_system.ops->stat(fsio_system.ctx, p->cfg.root_fd, path, &st) < 0 ||
-           identity_equal(&st.id, &view.id);
+           is_same(&st.id, &view);
 }
 
 static bool wants_ndjson(void *arg, const char *event_type, size_t n)
@@ -146,7 +154,7 @@ static void accept(struct pipeline *p, const struct admission *a)
 {
     struct ledger_view view;
     if (ledger_find(p->ledger, a->path, a->n, &view) == RC_OK) {
-        bool same = identity_equal(&view.id, &a->result.id);
+        bool same = is_same(&a->result.id, &view);
         if (view.file && !same)
             view.file->changed = true;
         if (same || view.file) {

@@ -1,4 +1,4 @@
-/* The pipeline's life and the verbs of the commands: see pipeline.h.
+/* The pipeline's life: see pipeline.h.
  *
  * Order at start: journal, what a crash left in retiring/, destination, watcher; so that by the
  * time the first scan asks, everything that is in our care is known.
@@ -172,6 +172,7 @@ enum rc pipeline_new(const struct pipeline_cfg *cfg, struct pipeline **out, stru
     dispatch_init(p);
     retirement_init(p);
     housekeeping_init(p);
+    reconcile_init(p);
     enum rc rc = layout_new(p->config->layout, p->config->prefix, &p->layout, e);
     if (rc == RC_OK)
         rc = open_ledger(p, e);
@@ -193,7 +194,6 @@ enum rc pipeline_new(const struct pipeline_cfg *cfg, struct pipeline **out, stru
 void pipeline_stop(struct pipeline *p)
 {
     p->stopping = true;
-    atomic_store(&p->restore_stop, true);
     dispatch_check_drained(p);
 }
 
@@ -212,6 +212,7 @@ void pipeline_free(struct pipeline *p)
     if (p->ledger)
         ledger_close(p->ledger);
     housekeeping_free(p);
+    reconcile_free(p);
     retirement_free(p);
     dispatch_free(p);
     intake_free(p);
@@ -229,84 +230,7 @@ void pipeline_reload(struct pipeline *p, const struct config *fresh,
     dispatch_want(p);
 }
 
-/* ---- verbs ---- */
-
-static enum rc retry_path(struct pipeline *p, const char *path, struct err *e)
-{
-    struct ledger_view view;
-    size_t n = strlen(path);
-    if (ledger_find(p->ledger, path, n, &view) == RC_OK) {
-        if (view.state == LEDGER_HELD)
-            return ledger_release_path(p->ledger, path, n, NULL, NULL);
-        destination_kick(p->destination);
-        dispatch_lanes_anew(p);
-        dispatch_deferred_now(p);
-        return RC_OK;
-    }
-    enum rc rc = reject_restore(&fsio_system, p->cfg.root_fd, path, e);
-    if (rc == RC_OK) {
-        p->rejected_files -= p->rejected_files > 0;
-        watcher_look(p->watcher, path, n, 0);
-    }
-    return rc;
-}
-
-static enum rc explain(enum rc rc, const char *path, struct err *e)
-{
-    if (rc == RC_AGAIN)
-        return err_set(e, rc, "%s is being sent at this moment: try again when it has ended", path);
-    if (rc == RC_ABSENT && e->text[0] == '\0')
-        return err_set(e, rc, "%s is not in the spool's care: spoolgate why %s says more", path,
-                       path);
-    return rc;
-}
-
-enum rc pipeline_act(struct pipeline *p, enum pipeline_verb verb, const char *path, struct err *e)
-{
-    struct err own = {0};
-    e = e ? e : &own;
-    e->text[0] = '\0';
-    size_t n = strlen(path);
-    const struct err by_hand = {.code = LEDGER_BY_HAND, .text = "by hand"};
-    enum rc rc = RC_OK;
-    switch (verb) {
-    case PIPELINE_RETRY:
-        rc = retry_path(p, path, e);
-        break;
-    case PIPELINE_HOLD:
-        rc = ledger_hold_path(p->ledger, path, n, &by_hand, NULL, NULL);
-        break;
-    case PIPELINE_RELEASE:
-        rc = ledger_release_path(p->ledger, path, n, NULL, NULL);
-        break;
-    case PIPELINE_FORGET:
-        rc = ledger_forget_path(p->ledger, path, n, &by_hand, NULL, NULL);
-        break;
-    }
-    dispatch_want(p);
-    return explain(rc, path, e);
-}
-
-uint64_t pipeline_retry_all(struct pipeline *p)
-{
-    enum { PAGE = 256 };
-    struct ledger_row *rows = mem_alloc(PAGE * sizeof *rows);
-    char cursor[64] = "";
-    uint64_t released = 0;
-    do {
-        /* A release shows only when its record is durable, so the cursor stays good meanwhile. */
-        size_t n = ledger_page(p->ledger, LEDGER_HELD, cursor, rows, PAGE);
-        for (size_t i = 0; i < n; i++)
-            released += ledger_release_path(p->ledger, rows[i].path, strlen(rows[i].path), NULL,
-                                            NULL) == RC_OK;
-    } while (cursor[0] != '\0');
-    free(rows);
-    restore_start(p);
-    destination_kick(p->destination);
-    dispatch_lanes_anew(p);
-    dispatch_deferred_now(p);
-    return released + p->rejected_files;
-}
+/* ---- for the commands ---- */
 
 void pipeline_rescan(struct pipeline *p)
 {

@@ -1,8 +1,6 @@
 /* The pipeline's inside, shared by its files: pipeline.c (life, settings), intake.c (candidate to
- * accepted), dispatch.c (accepted to delivered), retirement.c
- * (delivered to retired), restore.c (all
- * rejected files back), housekeeping.c (what time brings), report.c and why.c
- * (what people see).
+ * accepted), dispatch.c (accepted to delivered), retirement.c (delivered to retired), housekeeping.c
+ * (what time brings), verbs.c (what people decide), listing.c, report.c and why.c (what people see).
  */
 #ifndef GATEWAY_PIPELINE_INT_H
 #define GATEWAY_PIPELINE_INT_H
@@ -14,14 +12,14 @@
 #include "spool/layout.h"
 #include "spool/retire.h"
 
-#include <stdatomic.h>
-
 /* Taken files that wait for their own next try; past it they go back to the queue. */
 #define PIPELINE_DEFERRED_MAX 1024
 /* Delivered files whose retirement is under way; past it nothing new is sent. */
-#define PIPELINE_RETIRING_MAX      2048
-#define PIPELINE_LANE_PROBE_MS     30000
-#define PIPELINE_LANE_PROBE_GAP_MS 1000
+#define PIPELINE_RETIRING_MAX 2048
+/* Of those that could not be retired so far; past it the others wait for their turn. */
+#define PIPELINE_RETIRING_AGAIN_MAX 1024
+#define PIPELINE_LANE_PROBE_MS      30000
+#define PIPELINE_LANE_PROBE_GAP_MS  1000
 
 /* What the gateway knows of an event type beyond its queue. */
 struct pipeline_lane {
@@ -56,25 +54,30 @@ struct pipeline {
     struct destination *destination;
     struct batch *admissions, *retirements, *rejections;
     struct loop_prepare *pump_prepare;
-    struct loop_timer *pump_timer, *housekeeping_timer;
+    struct loop_timer *pump_timer, *housekeeping_timer, *reconcile_timer;
+    char reconcile_cursor[64];
+    unsigned reconcile_state; /* which kind of files is looked at */
     struct pipeline_lane *lanes;
     unsigned n_lanes;
     struct pipeline_deferred deferred[PIPELINE_DEFERRED_MAX];
     size_t n_deferred;
-    uint64_t deferred_due_ms; /* the earliest; UINT64_MAX: none */
-    size_t n_sending;         /* submitted to the destination */
-    size_t n_delivering;      /* receipts that are not durable yet */
-    size_t n_accepting;       /* ACCEPTED and REJECTED records likewise */
-    size_t n_retrying;        /* retirements that failed and wait */
+    uint64_t deferred_due_ms;    /* the earliest; UINT64_MAX: none */
+    size_t n_sending;            /* submitted to the destination */
+    size_t n_delivering;         /* receipts that are not durable yet */
+    size_t n_accepting;          /* ACCEPTED and REJECTED records likewise */
+    struct delivery *unrecorded; /* in the bucket, and no receipt could be written yet */
+    size_t n_unrecorded;         /* these, and those of them that are tried again */
     bool pump_wanted;
     bool stopping, drained_told;
     bool poisoned;
     uint64_t lane_probe_at_ms; /* no refused event type is probed before */
     uint64_t journal_again_ms; /* nothing is sent before: a receipt could not be written */
+    uint64_t retire_again_ms;  /* nothing that could not be retired is tried before */
     bool full;                 /* the spool is full: `put` refuses */
     bool housekeeping;         /* a round is on the pool */
-    bool restoring;            /* rejected files are being put back by the pool */
-    atomic_bool restore_stop;  /* tells it to end early */
+    bool reconciling;          /* a page of kept files is on the pool */
+    struct acting *actings;    /* what people asked for and is not durable yet: verbs.c */
+    size_t n_actings, n_listings;
     uint64_t heavy_ms;         /* when the next round of the heavy kind is due */
     struct err journal_why, full_why, denied_why, retire_why;
     /* When such a failure was last seen; 0: never. What goes on shows again when it is tried again,
@@ -117,6 +120,9 @@ void dispatch_lanes(struct pipeline *p);        /* know the event types that app
 void dispatch_lanes_anew(struct pipeline *p);   /* forget refusals, apply the selection again */
 void dispatch_deferred_now(struct pipeline *p); /* whatever waits for its time, at once */
 void dispatch_check_drained(struct pipeline *p);
+/* Back into its lane: a file that waits for its next try (LEDGER_DEFERRED). */
+void dispatch_withdraw(struct pipeline *p, struct ledger_file *f);
+void dispatch_put_back(struct pipeline *p, struct ledger_file *f); /* into its queue */
 
 /* What a taken file carries for us in `user`. Made when first asked for. */
 struct dispatch_taken {
@@ -126,13 +132,20 @@ struct dispatch_taken {
 struct dispatch_taken *dispatch_taken(struct ledger_file *f);
 void dispatch_drop_taken(struct ledger_file *f);
 
+/* delivery.c */
+/* It is in the bucket: write its receipt, then retire it. */
+void delivery_start(struct pipeline *p, struct ledger_file *f, const struct transfer_outcome *o);
+/* Try again the receipts that could not be written. */
+void delivery_again(struct pipeline *p);
+
 /* retirement.c */
 void retirement_init(struct pipeline *p);
 void retirement_free(struct pipeline *p);
 void retirement_start(struct pipeline *p, struct ledger_file *f);
 
-/* restore.c */
-void restore_start(struct pipeline *p);
+/* reconcile.c */
+void reconcile_init(struct pipeline *p);
+void reconcile_free(struct pipeline *p);
 
 /* housekeeping.c */
 void housekeeping_init(struct pipeline *p);

@@ -11,6 +11,7 @@
 
 #define RETIREMENTS_A_BATCH 64
 #define RETIRE_AGAIN_MS     5000
+#define RETIRE_LOG_AGAIN_MS 60000
 
 struct retirement {
     struct ledger_file *file;
@@ -68,39 +69,19 @@ static void retirements_run(void *arg, void *items, size_t n)
     }
 }
 
-struct retire_again {
-    struct pipeline *p;
-    struct ledger_file *file;
-    struct loop_timer *timer;
-};
-
-static void retire_again(void *arg)
-{
-    struct retire_again *again = arg;
-    struct pipeline *p = again->p;
-    p->n_retrying--;
-    loop_timer_free(again->timer);
-    retirement_start(p, again->file);
-    free(again);
-}
-
+/* It leaves the window: however many cannot be retired, they cost a place each, and the next start
+ * finds them just so. */
 static void retirement_failed(struct pipeline *p, struct retirement *r)
 {
-    if (p->counts.retire_failures++ == 0 || r->file->state != LEDGER_DELIVERED)
+    uint64_t now = loop_now_ms(p->cfg.loop);
+    p->counts.retire_failures++;
+    if (p->retire_failed_ms == 0 || now - p->retire_failed_ms > RETIRE_LOG_AGAIN_MS)
         log_error("retire_failed", F_STR("path", r->file->path), F_STR("why", r->err.text));
     p->retire_why = r->err;
-    p->retire_failed_ms = loop_now_ms(p->cfg.loop);
-    if (p->stopping) {
-        /* The receipt is durable: the next start retires it. */
-        dispatch_drop_taken(r->file);
-        return;
-    }
-    struct retire_again *again = mem_alloc(sizeof *again);
-    again->p = p;
-    again->file = r->file;
-    again->timer = loop_timer_new(p->cfg.loop, retire_again, again);
-    p->n_retrying++;
-    loop_timer_set(again->timer, RETIRE_AGAIN_MS);
+    p->retire_failed_ms = now;
+    p->retire_again_ms = now + RETIRE_AGAIN_MS;
+    dispatch_drop_taken(r->file);
+    ledger_retire_later(p->ledger, r->file);
 }
 
 static void retired(struct pipeline *p, struct retirement *r)

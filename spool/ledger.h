@@ -81,6 +81,7 @@ struct ledger_view {
     int64_t accepted_ns;
     char event_type[LEDGER_EVENT_TYPE_MAX + 1];
     struct ledger_file *file;
+    bool kept;     /* delivered, and stays where it is; else it is still to be retired */
     char code[64]; /* held, forgotten: why */
     char text[256];
 };
@@ -108,7 +109,8 @@ struct ledger_receipt {
  * any more are skipped: the next scan finds the file. */
 struct ledger_file *ledger_take(struct ledger *l);
 struct ledger_file *ledger_take_from(struct ledger *l, unsigned lane); /* paused or not: a probe */
-/* The next one that was delivered before a restart and not retired. */
+/* The next one that was delivered and is not retired: before a restart, or ledger_retire_later.
+ * They come in turn, so that those that fail again and again do not hide the others. */
 struct ledger_file *ledger_take_delivered(struct ledger *l);
 /* Back into its lane, to the end that it was taken from. Frees f. Nothing is written. */
 void ledger_put_back(struct ledger *l, struct ledger_file *f);
@@ -127,6 +129,9 @@ void ledger_deliver(struct ledger *l, struct ledger_file *f, const struct ledger
 /* RETIRED, with RECORD_KEPT, RECORD_ARCHIVED, RECORD_GONE or 0 (deleted). Frees f. Not waited for:
  * should it be lost, retiring again finds nothing to do. */
 void ledger_retire(struct ledger *l, struct ledger_file *f, uint8_t flags);
+/* It cannot be retired now. Frees f: it is as a restart would leave it, and ledger_take_delivered
+ * hands it out again when its turn comes. Nothing is written. */
+void ledger_retire_later(struct ledger *l, struct ledger_file *f);
 /* HELD: f is freed when durable; RC not OK: f is put back into the queue. code: one word for
  * machines ("shrunk", "conflict", "by-hand"); text: the sentence. */
 void ledger_hold(struct ledger *l, struct ledger_file *f, const char *code, const char *text,
@@ -147,6 +152,10 @@ enum rc ledger_forget_path(struct ledger *l, const char *path, size_t n, const s
                            ledger_done *done, void *arg) MUST_CHECK;
 enum rc ledger_release_path(struct ledger *l, const char *path, size_t n, ledger_done *done,
                             void *arg) MUST_CHECK;
+/* The file of a kept or forgotten path is not there any more: FORGOTTEN, and its entry goes. RC_OK:
+ * on its way, and nobody waits for it; RC_ABSENT: there is no such entry; RC_AGAIN: a record about
+ * the path is on its way. */
+enum rc ledger_gone(struct ledger *l, const char *path, size_t n) MUST_CHECK;
 /* REJECTED: recorded before the file is moved away. Only a record: an entry of the path stays. */
 void ledger_reject(struct ledger *l, const char *path, size_t n, const struct identity *id,
                    const char *code, const char *text, ledger_done *done, void *arg);

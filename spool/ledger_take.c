@@ -172,17 +172,26 @@ static enum rc take_at(struct ledger *l, unsigned lane, record_place at, struct 
     return rc;
 }
 
+struct loss {
+    struct ledger *l;
+    record_place at;
+};
+
 static bool is_other(void *arg, record_place at, enum index_state s)
 {
-    (void)s;
-    return at != *(const record_place *)arg;
+    const struct loss *loss = arg;
+
+    if (at == loss->at && s == INDEX_HELD)
+        queue_drop(loss->l->held, at);
+    return at != loss->at;
 }
 
 void ledger_lose(struct ledger *l, record_place at, enum rc rc)
 {
     log_error("record_unreadable", F_U64("segment", PLACE_SEGMENT(at)),
               F_U64("offset", at & ((1u << RECORD_OFFSET_BITS) - 1)), F_STR("why", rc_name(rc)));
-    index_filter(l->index, is_other, &at);
+    struct loss loss = {l, at};
+    index_filter(l->index, is_other, &loss);
 }
 
 /* false: stop taking. */
@@ -226,6 +235,28 @@ struct ledger_file *ledger_take_from(struct ledger *l, unsigned lane)
     while (queue_take_from(l->queue, lane, &at) && take_popped(l, lane, at, &f))
         ;
     return f;
+}
+
+static void later_end(struct op *op, enum rc rc, record_place at)
+{
+    struct taken *t = op->file;
+
+    (void)rc; /* nothing was written, nothing can fail */
+    (void)at;
+    places_add(op->l->delivered, t->pub.last);
+    ledger_taken_free(op->l, t);
+}
+
+void ledger_retire_later(struct ledger *l, struct ledger_file *f)
+{
+    static const struct op_type type = {.end = later_end, .silent = true};
+    struct taken *t = (struct taken *)f; /* a ledger_file is its taken */
+    struct op *op = ledger_op_new(l, &type, NULL, NULL);
+
+    BUG_ON(t->gone || !f->delivered);
+    t->gone = true;
+    op->file = t;
+    ledger_op_submit(op, f->hash, NULL);
 }
 
 struct ledger_file *ledger_take_delivered(struct ledger *l)

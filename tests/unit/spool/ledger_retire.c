@@ -1,0 +1,109 @@
+/* Delivered files that cannot be retired, and kept ones that are gone. */
+#include "spool/ledger_int.h"
+#include "tests/unit/spool/ledger_fix.h"
+
+static void deliver_all(struct fix *f, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct ledger_file *file = ledger_take(f->l);
+        cr_assert(file);
+        ledger_deliver(f->l, file, receipt(), NULL, NULL);
+        flush(f);
+        ledger_retire_later(f->l, file);
+    }
+}
+
+static void accept_many(struct fix *f, unsigned n)
+{
+    char path[32];
+    for (unsigned i = 0; i < n; i++) {
+        (void)snprintf(path, sizeof path, "a/%u", i);
+        accept(f, path, "a", i + 1);
+    }
+    flush(f);
+}
+
+Test(ledger_retire, what_cannot_be_retired_leaves_the_window_and_comes_back_in_turn)
+{
+    struct fix f;
+    fix_new(&f);
+    accept_many(&f, 300);
+    deliver_all(&f, 300);
+    cr_assert_null(f.l->window, "none of them takes up the window");
+    cr_assert_eq(ledger_count(f.l, LEDGER_DELIVERED), 300);
+    cr_assert_str_eq(state(&f, "a/7"), "delivered");
+    unsigned met[300] = {0};
+    for (unsigned round = 0; round < 6; round++) {
+        struct ledger_file *taken[100];
+        for (unsigned i = 0; i < 100; i++) {
+            cr_assert((taken[i] = ledger_take_delivered(f.l)));
+            met[taken[i]->id.size - 1]++;
+        }
+        for (unsigned i = 0; i < 100; i++)
+            ledger_retire_later(f.l, taken[i]);
+    }
+    for (unsigned i = 0; i < 300; i++)
+        cr_assert(met[i] >= 1, "file %u had no turn", i);
+    restart(&f);
+    unsigned n = 0;
+    for (struct ledger_file *file; (file = ledger_take_delivered(f.l)); n++)
+        ledger_retire(f.l, file, 0);
+    flush(&f);
+    cr_assert_eq(n, 300);
+    cr_assert_eq(ledger_count(f.l, LEDGER_DELIVERED), 0);
+    restart(&f);
+    cr_assert_null(ledger_take_delivered(f.l));
+    fix_free(&f);
+}
+
+Test(ledger_retire, another_file_of_its_path_replaces_one_that_could_not_be_retired)
+{
+    struct fix f;
+    struct ledger_view v;
+    fix_new(&f);
+    accept_many(&f, 1);
+    deliver_all(&f, 1);
+    cr_assert_eq(ledger_find(f.l, "a/0", 3, &v), RC_OK);
+    cr_assert(v.state == LEDGER_DELIVERED && !v.kept && !v.file);
+    accept(&f, "a/0", "a", 99);
+    flush(&f);
+    cr_assert_null(ledger_take_delivered(f.l));
+    cr_assert_str_eq(state(&f, "a/0"), "accepted");
+    restart(&f);
+    cr_assert_null(ledger_take_delivered(f.l));
+    struct ledger_file *file = ledger_take(f.l);
+    cr_assert(file && file->id.size == 99);
+    fix_free(&f);
+}
+
+Test(ledger_retire, a_kept_file_that_is_gone_leaves_index_and_journal)
+{
+    struct fix f;
+    fix_new(&f);
+    accept_many(&f, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        struct ledger_file *file = ledger_take(f.l);
+        ledger_deliver(f.l, file, receipt(), NULL, NULL);
+        flush(&f);
+        ledger_retire(f.l, file, RECORD_KEPT);
+    }
+    flush(&f);
+    accept(&f, "a/2", "a", 3);
+    flush(&f);
+    cr_assert_eq(ledger_gone(f.l, "a/2", 3), RC_ABSENT, "it waits: sending it will tell");
+    cr_assert_eq(ledger_gone(f.l, "a/9", 3), RC_ABSENT);
+    cr_assert_eq(ledger_gone(f.l, "a/0", 3), RC_OK);
+    cr_assert_eq(ledger_gone(f.l, "a/0", 3), RC_AGAIN, "its record is on its way");
+    flush(&f);
+    cr_assert_str_eq(state(&f, "a/0"), "");
+    f.broken = true;
+    cr_assert_eq(ledger_gone(f.l, "a/1", 3), RC_OK);
+    flush(&f);
+    cr_assert_str_eq(state(&f, "a/1"), "delivered", "what is not durable has not happened");
+    mend(&f);
+    restart(&f);
+    cr_assert_str_eq(state(&f, "a/0"), "");
+    cr_assert_str_eq(state(&f, "a/1"), "delivered");
+    cr_assert_eq(ledger_count(f.l, LEDGER_DELIVERED), 1);
+    fix_free(&f);
+}
