@@ -39,12 +39,12 @@ static const char token_expired[] =
     "the temporary keys have expired or are no longer valid; new ones are fetched, and if this "
     "stays look at the credentials source";
 static const char other_region[] =
-    "the bucket is in another region; the request is sent there, and \"region\" in the "
+    "the bucket is in another region; the request is sent there, and \"bucket.region\" in the "
     "configuration should be set to it";
 static const char other_region_unnamed[] =
     "the bucket is in another region or at another endpoint, but the answer does not say which; "
     "set "
-    "\"region\" and \"endpoint\" in the configuration to the bucket's";
+    "\"bucket.region\" and \"bucket.endpoint\" in the configuration to the bucket's";
 static const char digest[] =
     "what the store received is not what was sent; it is sent again, and if this stays look for a "
     "proxy that changes bodies, or for bad memory";
@@ -152,18 +152,18 @@ static const struct rule rules[] = {
      "the secret access key does not belong to the access key id, or a proxy changes the request; "
      "enter the keys anew"},
     {"NoSuchBucket", ANSWER_HOLD,
-     "there is no such bucket at this endpoint; check \"bucket.arn\" and \"endpoint\", or have the "
+     "there is no such bucket at this endpoint; check \"bucket.arn\" and \"bucket.endpoint\", or "
+     "have the "
      "bucket made"},
     {"InvalidBucketName", ANSWER_HOLD,
-     "the store does not accept the bucket's name; check \"bucket.arn\" and \"path_style\""},
+     "the store does not accept the bucket's name; check \"bucket.arn\" and \"bucket.path_style\""},
     {"AccessControlListNotSupported", ANSWER_HOLD,
      "the bucket has ACLs disabled (Object Ownership: bucket owner enforced), so that its owner "
      "owns "
-     "every object anyway; set \"acl\" to null in the configuration, or have the owner choose "
+     "every object anyway; set \"bucket.acl\" to \"none\", or have the owner choose "
      "\"bucket owner preferred\""},
     {"InvalidBucketAclWithObjectOwnership", ANSWER_HOLD,
-     "the bucket's Object Ownership does not allow this ACL; set \"acl\" to null in the "
-     "configuration"},
+     "the bucket's Object Ownership does not allow this ACL; set \"bucket.acl\" to \"none\""},
     {"AccountProblem", ANSWER_HOLD,
      "AWS reports a problem with the account; its owner must contact AWS Support"},
     {"AllAccessDisabled", ANSWER_HOLD,
@@ -184,7 +184,8 @@ static const struct rule rules[] = {
      "the bucket's present state does not allow this; look at its Object Lock and replication "
      "settings"},
     {"MethodNotAllowed", ANSWER_HOLD,
-     "the store does not allow this method here; check that \"endpoint\" is the S3 API's address "
+     "the store does not allow this method here; check that \"bucket.endpoint\" is the S3 API's "
+     "address "
      "and not the console's"},
     {"QuotaExceeded", ANSWER_HOLD, quota},
     {"XMinioAdminBucketQuotaExceeded", ANSWER_HOLD, quota},
@@ -197,7 +198,7 @@ static const struct rule rules[] = {
     {"XMinioObjectExistsAsDirectory", ANSWER_HOLD, name_taken},
     {"XMinioParentIsObject", ANSWER_HOLD, name_taken},
     {"XMinioInsecureClientRequest", ANSWER_HOLD,
-     "the store speaks TLS on this port; write https:// in \"endpoint\""},
+     "the store speaks TLS on this port; write https:// in \"bucket.endpoint\""},
     {"NotImplemented", ANSWER_HOLD,
      "the store does not know a header that we send; switch off if_none_match or the checksum "
      "header, or use a newer version of the store"},
@@ -365,7 +366,8 @@ static const char *transport_remedy(const struct answer_facts *f)
 {
     switch (f->transport) {
     case RC_LIMIT:
-        return "the answer is longer than any of S3's; check that \"endpoint\" is an S3 store";
+        return "the answer is longer than any of S3's; check that \"bucket.endpoint\" is an S3 "
+               "store";
     case RC_CANCELLED:
         return "the request was cancelled; it is made again";
     case RC_IO:
@@ -379,13 +381,14 @@ static const char *status_remedy(const struct answer_facts *f)
 {
     switch (f->status) {
     case 401:
-        return "something before the store asks for a login (a proxy?); check \"endpoint\" and the "
+        return "something before the store asks for a login (a proxy?); check \"bucket.endpoint\" "
+               "and the "
                "proxy variables";
     case 403:
         return denied_remedy(f);
     case 404:
-        return "there is nothing at this address; check \"bucket.arn\", \"endpoint\" and "
-               "\"path_style\"";
+        return "there is nothing at this address; check \"bucket.arn\", \"bucket.endpoint\" and "
+               "\"bucket.path_style\"";
     case 407:
         return "the proxy asks for a login; put it into the proxy variable";
     case 408:

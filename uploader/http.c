@@ -108,9 +108,7 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
 
 static int on_close_socket(void *arg, curl_socket_t fd)
 {
-    struct http_client *c = arg;
-
-    return http_sockets_close(c->sockets, fd);
+    return http_sockets_close(((struct http_client *)arg)->sockets, fd);
 }
 
 static int on_timer(CURLM *multi, long timeout_ms, void *arg)
@@ -337,7 +335,7 @@ static enum http_failure failure_of(struct handle *h, CURLcode result)
         {CURLE_COULDNT_RESOLVE_PROXY, HTTP_PROXY_NOT_FOUND},
         {CURLE_PROXY, HTTP_PROXY_REFUSED},
         {CURLE_COULDNT_CONNECT, HTTP_NOT_CONNECTED},
-        {CURLE_OPERATION_TIMEDOUT, HTTP_CONNECT_TIMEOUT}, /* the only limit that is left to curl */
+        {CURLE_OPERATION_TIMEDOUT, HTTP_CONNECT_TIMEOUT}, /* the only limit that is curl's */
         {CURLE_SSL_CONNECT_ERROR, HTTP_TLS_FAILED},
         {CURLE_SSL_CACERT_BADFILE, HTTP_CA_FILE_BAD},
         {CURLE_UNSUPPORTED_PROTOCOL, HTTP_NOT_HTTP},
@@ -345,6 +343,8 @@ static enum http_failure failure_of(struct handle *h, CURLcode result)
     };
     if (info(h, CURLINFO_HTTP_CONNECTCODE) >= 300)
         return HTTP_PROXY_REFUSED;
+    if (strncmp(h->error, "SSL connection timeout", 22) == 0)
+        return HTTP_TLS_FAILED; /* no code of its own */
     if (result == CURLE_PEER_FAILED_VERIFICATION)
         return http_failure_of_certificate((long)info(h, CURLINFO_SSL_VERIFYRESULT));
     if (result == CURLE_OPERATION_TIMEDOUT && strncmp(h->error, "SSL", 3) == 0)
