@@ -3,11 +3,14 @@
  */
 #include "gateway/api.h"
 
+#include "base/mem.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #define FILES_LIMIT_DEFAULT 1000
 #define FILES_LIMIT_MAX     10000
+#define ACT_LIMIT_MAX       1000
 #define PATH_BYTES_MAX      4096
 
 static void answer_json(struct control_answer *a, json_t *v)
@@ -57,32 +60,43 @@ static void get_livez(struct pipeline *p, const struct control_request *r, struc
     buf_adds(&a->body, "ok\n");
 }
 
+/* The pipeline has an answer, perhaps before the handler returned. */
+static void answer_late(void *arg, enum rc rc, struct buf *json, const struct err *e)
+{
+    struct control_answer a;
+    control_answer_init(&a);
+    if (rc != RC_OK) {
+        answer_problem(&a, status_of(rc), e->text);
+    } else {
+        buf_fini(&a.body);
+        a.body = *json;
+        buf_init(json, 1);
+    }
+    control_answer_late(arg, &a);
+}
+
+static bool read_limit(const char *text, size_t *limit)
+{
+    char *end;
+    unsigned long n = text ? strtoul(text, &end, 10) : FILES_LIMIT_DEFAULT;
+    if (text && (*end != '\0' || n == 0 || n > FILES_LIMIT_MAX))
+        return false;
+    *limit = n;
+    return true;
+}
+
 static void get_files(struct pipeline *p, const struct control_request *r, struct control_answer *a)
 {
-    const char *limit = control_argument(r, "limit");
     const char *cursor = control_argument(r, "cursor");
     struct pipeline_query q = {
         .state = control_argument(r, "state"),
         .match = control_argument(r, "match"),
         .cursor = cursor ? cursor : "",
-        .limit = FILES_LIMIT_DEFAULT,
     };
-    if (limit) {
-        char *end;
-        unsigned long n = strtoul(limit, &end, 10);
-        if (*end != '\0' || n == 0 || n > FILES_LIMIT_MAX) {
-            answer_problem(a, 400, "limit: expected a number from 1 to 10000");
-            return;
-        }
-        q.limit = n;
-    }
-    json_t *out = NULL;
-    struct err e = {0};
-    enum rc rc = pipeline_files(p, &q, &out, &e);
-    if (rc != RC_OK)
-        answer_problem(a, status_of(rc), e.text);
+    if (!read_limit(control_argument(r, "limit"), &q.limit))
+        answer_problem(a, 400, "limit: expected a number from 1 to 10000");
     else
-        answer_json(a, out);
+        pipeline_files(p, &q, answer_late, control_defer(r));
 }
 
 static void get_file(struct pipeline *p, const struct control_request *r, struct control_answer *a)
@@ -101,41 +115,50 @@ static void get_file(struct pipeline *p, const struct control_request *r, struct
         answer_json(a, out);
 }
 
-static void act_on_paths(struct pipeline *p, enum pipeline_verb verb, const json_t *paths,
-                         struct control_answer *a)
+/* The members of the body into `act`, whose texts stay the body's; act->paths: the caller frees. */
+static enum rc read_act(const json_t *body, struct pipeline_act *act, struct err *e)
 {
-    json_t *done = json_array(), *failed = json_array();
-    size_t i;
-    json_t *v;
-    json_array_foreach(paths, i, v)
-    {
-        const char *path = json_string_value(v);
-        struct err e = {0};
-        enum rc rc = path ? pipeline_act(p, verb, path, &e)
-                          : err_set(&e, RC_INVALID, "paths: expected strings");
-        if (rc == RC_OK)
-            json_array_append(done, v);
-        else
-            json_array_append_new(failed, json_pack("{s:O, s:o}", "path", v, "reason",
-                                                    json_text(e.text, strlen(e.text))));
+    const json_t *paths = json_object_get(body, "paths"), *limit = json_object_get(body, "limit");
+    const char *cursor = json_string_value(json_object_get(body, "cursor"));
+    act->state = json_string_value(json_object_get(body, "state"));
+    act->match = json_string_value(json_object_get(body, "match"));
+    act->cursor = cursor ? cursor : "";
+    act->dry_run = json_is_true(json_object_get(body, "dry_run"));
+    json_int_t n = limit ? json_integer_value(limit) : ACT_LIMIT_MAX;
+    if (n < 1 || n > ACT_LIMIT_MAX)
+        return err_set(e, RC_INVALID, "limit: expected a number from 1 to %d", ACT_LIMIT_MAX);
+    act->limit = (size_t)n;
+    if (!paths && (act->state || act->match || json_is_true(json_object_get(body, "all"))))
+        return RC_OK;
+    if (!json_is_array(paths))
+        return err_set(e, RC_INVALID,
+                       "expected {\"paths\": [\"…\"]}, {\"state\": \"…\"}, {\"match\": \"…\"} or "
+                       "{\"all\": true}");
+    act->n_paths = json_array_size(paths);
+    if (act->n_paths > ACT_LIMIT_MAX)
+        return err_set(e, RC_INVALID, "paths: at most %d at once", ACT_LIMIT_MAX);
+    const char **list = mem_alloc((act->n_paths + 1) * sizeof *list);
+    act->paths = list;
+    for (size_t i = 0; i < act->n_paths; i++) {
+        list[i] = json_string_value(json_array_get(paths, i));
+        if (!list[i] || list[i][0] == '\0' || strlen(list[i]) > PATH_BYTES_MAX)
+            return err_set(e, RC_INVALID, "paths: expected paths below the spool root");
     }
-    answer_json(a, json_pack("{s:o, s:o}", "done", done, "failed", failed));
+    return RC_OK;
 }
 
 static void post_verb(struct pipeline *p, enum pipeline_verb verb, const struct control_request *r,
                       struct control_answer *a)
 {
     struct err e = {0};
+    struct pipeline_act act = {.verb = verb};
     json_t *body = json_parse(r->body, r->body_len, &e);
-    const json_t *paths = json_object_get(body, "paths");
-    if (!body)
-        answer_problem(a, 400, e.text);
-    else if (json_is_array(paths))
-        act_on_paths(p, verb, paths, a);
-    else if (json_is_true(json_object_get(body, "all")) && verb == PIPELINE_RETRY)
-        answer_json(a, json_pack("{s:I}", "count", (json_int_t)pipeline_retry_all(p)));
+    enum rc rc = body ? read_act(body, &act, &e) : RC_INVALID;
+    if (rc != RC_OK)
+        answer_problem(a, status_of(rc), e.text);
     else
-        answer_problem(a, 400, "expected {\"paths\": [\"…\"]}, or {\"all\": true} for retry");
+        pipeline_act(p, &act, answer_late, control_defer(r));
+    free((void *)(uintptr_t)act.paths);
     json_decref(body);
 }
 

@@ -3,7 +3,9 @@
  *   GET  /v1/status
  *   GET  /v1/files?state=S&match=PATTERN&cursor=C&limit=N   {"files": […], "cursor": "…"}
  *   GET  /v1/file?path=P                                     what `why` shows
- *   POST /v1/retry|hold|release|forget  {"paths": […]} or {"all": true} (retry only)
+ *   POST /v1/retry|hold|release|forget  {"paths": […]}, at most 1000, or a page of those chosen by
+ *        {"state": S, "match": PATTERN, "all": true, "cursor": C, "limit": N, "dry_run": true};
+ *        answered when it is durable: {"count": n, "files": […], "cursor": "…"}
  *   POST /v1/rescan
  *   GET  /livez
  */

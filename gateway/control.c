@@ -26,6 +26,7 @@ struct control {
     struct loop_timer *timer;
     control_handler *handler;
     void *arg;
+    struct exchange *suspended;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
     int fd;
 };
@@ -35,56 +36,138 @@ const char *control_argument(const struct control_request *r, const char *name)
     return MHD_lookup_connection_value(r->handle_, MHD_GET_ARGUMENT_KIND, name);
 }
 
-static enum MHD_Result send_answer(struct MHD_Connection *connection, int status,
-                                   const char *content_type, const char *body, size_t n)
+/* One request on its way. */
+struct exchange {
+    struct control *control;
+    struct MHD_Connection *connection;
+    struct buf body;
+    struct control_answer answer;
+    bool answered, suspended;
+    struct control_pending *pending; /* not NULL: deferred */
+    struct exchange *prev, *next;    /* of those that are suspended */
+};
+struct control_pending {
+    struct exchange *exchange; /* NULL: nobody waits any more */
+};
+
+void control_answer_init(struct control_answer *a)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(n, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
-    if (!response)
+    *a = (struct control_answer){.status = 200, .content_type = "application/json"};
+    buf_init(&a->body, ANSWER_MAX);
+}
+
+/* The body goes over to libmicrohttpd. */
+static enum MHD_Result send_answer(struct MHD_Connection *connection, struct control_answer *a)
+{
+    if (a->body.overflow)
+        a->status = 500;
+    size_t n = a->body.len;
+    char *body = buf_take(&a->body);
+    struct MHD_Response *response = MHD_create_response_from_buffer(n, body, MHD_RESPMEM_MUST_FREE);
+    if (!response) {
+        free(body);
         return MHD_NO;
-    enum MHD_Result ok = MHD_add_response_header(response, "Content-Type", content_type);
+    }
+    enum MHD_Result ok = MHD_add_response_header(response, "Content-Type", a->content_type);
     if (ok == MHD_YES)
-        ok = MHD_queue_response(connection, (unsigned)status, response);
+        ok = MHD_queue_response(connection, (unsigned)a->status, response);
     MHD_destroy_response(response);
     return ok;
+}
+
+static void suspend(struct exchange *x)
+{
+    struct control *c = x->control;
+    MHD_suspend_connection(x->connection);
+    x->suspended = true;
+    x->next = c->suspended;
+    if (x->next)
+        x->next->prev = x;
+    c->suspended = x;
+}
+
+static void resume(struct exchange *x)
+{
+    *(x->prev ? &x->prev->next : &x->control->suspended) = x->next;
+    if (x->next)
+        x->next->prev = x->prev;
+    x->suspended = false;
+    MHD_resume_connection(x->connection);
+    loop_timer_set(x->control->timer, 0);
+}
+
+struct control_pending *control_defer(const struct control_request *r)
+{
+    struct exchange *x = r->exchange_;
+    BUG_ON(x->pending);
+    x->pending = mem_alloc(sizeof *x->pending);
+    x->pending->exchange = x;
+    return x->pending;
+}
+
+void control_answer_late(struct control_pending *w, struct control_answer *a)
+{
+    struct exchange *x = w->exchange;
+    free(w);
+    if (!x) {
+        buf_fini(&a->body);
+        return;
+    }
+    x->answer = *a;
+    x->answered = true;
+    if (x->suspended)
+        resume(x);
+}
+
+static enum MHD_Result answer_request(struct exchange *x, const char *method, const char *url)
+{
+    struct control *c = x->control;
+    struct control_request r = {.method = method,
+                                .path = url,
+                                .body = x->body.data,
+                                .body_len = x->body.len,
+                                .handle_ = x->connection,
+                                .exchange_ = x};
+    struct control_answer a;
+    control_answer_init(&a);
+    if (x->body.overflow) {
+        a.status = 413;
+        a.content_type = "application/problem+json";
+        buf_adds(&a.body, "{\"title\":\"the request is longer than 1 MiB\",\"status\":413}");
+        return send_answer(x->connection, &a);
+    }
+    c->handler(c->arg, &r, &a);
+    if (!x->pending)
+        return send_answer(x->connection, &a);
+    buf_fini(&a.body);
+    if (x->answered)
+        return send_answer(x->connection, &x->answer);
+    suspend(x);
+    return MHD_YES;
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *data_len, void **state)
 {
-    struct control *c = arg;
     (void)version;
-    struct buf *body = *state;
-    if (!body) {
-        body = mem_alloc(sizeof *body);
-        buf_init(body, CONTROL_BODY_MAX);
-        *state = body;
+    struct exchange *x = *state;
+    if (!x) {
+        x = mem_alloc(sizeof *x);
+        x->control = arg;
+        x->connection = connection;
+        buf_init(&x->body, CONTROL_BODY_MAX);
+        *state = x;
         return MHD_YES;
     }
     if (*data_len > 0) {
-        buf_add(body, data, *data_len);
+        buf_add(&x->body, data, *data_len);
         *data_len = 0;
         return MHD_YES;
     }
-    if (body->overflow) {
-        static const char too_long[] =
-            "{\"title\":\"the request is longer than 1 MiB\",\"status\":413}";
-        return send_answer(connection, 413, "application/problem+json", too_long,
-                           sizeof too_long - 1);
-    }
-    struct control_request r = {.method = method,
-                                .path = url,
-                                .body = body->data,
-                                .body_len = body->len,
-                                .handle_ = connection};
-    struct control_answer a = {.status = 200, .content_type = "application/json"};
-    buf_init(&a.body, ANSWER_MAX);
-    c->handler(c->arg, &r, &a);
-    enum MHD_Result ok = send_answer(connection, a.body.overflow ? 500 : a.status, a.content_type,
-                                     a.body.data, a.body.len);
-    buf_fini(&a.body);
-    return ok;
+    if (x->answered)
+        return send_answer(connection, &x->answer);
+    return answer_request(x, method, url);
 }
 
 static void on_completed(void *arg, struct MHD_Connection *connection, void **state,
@@ -93,12 +176,16 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
     (void)arg;
     (void)connection;
     (void)why;
-    struct buf *body = *state;
-    if (body) {
-        buf_fini(body);
-        free(body);
-        *state = NULL;
-    }
+    struct exchange *x = *state;
+    if (!x)
+        return;
+    if (x->pending && !x->answered)
+        x->pending->exchange = NULL;
+    if (x->answered)
+        buf_fini(&x->answer.body);
+    buf_fini(&x->body);
+    free(x);
+    *state = NULL;
 }
 
 static void turn(struct control *c)
@@ -184,10 +271,11 @@ enum rc control_new(struct loop *l, const char *socket_path, control_handler *ha
     enum rc rc = listen_on(c, socket_path, e);
     if (rc != RC_OK)
         goto out;
-    c->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, c,
-                                 MHD_OPTION_LISTEN_SOCKET, c->fd, MHD_OPTION_CONNECTION_LIMIT,
-                                 CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_IDLE_S,
-                                 MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+    c->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, c,
+                         MHD_OPTION_LISTEN_SOCKET, c->fd, MHD_OPTION_CONNECTION_LIMIT,
+                         CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_IDLE_S,
+                         MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         c->daemon ? MHD_get_daemon_info(c->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) {
@@ -204,10 +292,28 @@ out:
     return rc;
 }
 
+/* libmicrohttpd cannot be stopped over a suspended connection. */
+static void answer_all(struct control *c)
+{
+    while (c->suspended) {
+        struct exchange *x = c->suspended;
+        x->pending->exchange = NULL;
+        control_answer_init(&x->answer);
+        x->answer.status = 503;
+        x->answer.content_type = "application/problem+json";
+        buf_adds(&x->answer.body, "{\"title\":\"the gateway stops\",\"status\":503}");
+        x->answered = true;
+        resume(x);
+    }
+    if (c->daemon)
+        (void)MHD_run(c->daemon); /* its failures are those of single connections */
+}
+
 void control_free(struct control *c)
 {
     if (!c)
         return;
+    answer_all(c);
     if (c->poll)
         loop_poll_free(c->poll);
     loop_timer_free(c->timer);

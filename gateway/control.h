@@ -14,7 +14,7 @@ struct control_request {
     const char *path;   /* decoded, without the query */
     const char *body;
     size_t body_len;
-    void *handle_;
+    void *handle_, *exchange_;
 };
 /* A query argument, decoded; NULL: not given. */
 const char *control_argument(const struct control_request *r, const char *name);
@@ -24,7 +24,15 @@ struct control_answer {
     const char *content_type;
     struct buf body; /* made by control.c, filled by the handler */
 };
+/* 200, JSON, an empty body. */
+void control_answer_init(struct control_answer *a);
 typedef void control_handler(void *arg, const struct control_request *r, struct control_answer *a);
+
+/* The answer comes later: the handler calls it and then leaves its answer alone. */
+struct control_pending;
+struct control_pending *control_defer(const struct control_request *r);
+/* Once for each that was deferred, on the loop's thread, at any time; takes a's body over. */
+void control_answer_late(struct control_pending *w, struct control_answer *a);
 
 struct control;
 /* The socket is made with mode 0660, a stale one replaced. RC_AGAIN: someone answers on it;
@@ -32,7 +40,8 @@ struct control;
  */
 enum rc control_new(struct loop *l, const char *socket_path, control_handler *handler, void *arg,
                     struct control **out, struct err *e) MUST_CHECK;
-/* Removes the socket. */
+/* Removes the socket. What was deferred is answered 503, and still wants its control_answer_late.
+ */
 void control_free(struct control *c);
 
 #endif

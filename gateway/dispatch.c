@@ -169,6 +169,17 @@ void dispatch_deferred_now(struct pipeline *p)
     dispatch_want(p);
 }
 
+void dispatch_withdraw(struct pipeline *p, struct ledger_file *f)
+{
+    for (size_t i = 0; i < p->n_deferred; i++) {
+        if (p->deferred[i].file != f)
+            continue;
+        p->deferred[i] = p->deferred[--p->n_deferred];
+        dispatch_put_back(p, f);
+        return;
+    }
+}
+
 /* Whether one prefix is refused or all of them, the cost is the same: a request of each event type
  * every 30 s, at most one a second together, until one passes and the others are asked at once. */
 static struct ledger_file *take_probe(struct pipeline *p)
@@ -432,8 +443,8 @@ void dispatch_check_drained(struct pipeline *p)
         return;
     bool busy = p->n_sending > 0 || p->n_delivering > 0 || p->n_accepting > 0 ||
                 batch_outstanding(p->retirements) > 0 || batch_outstanding(p->admissions) > 0 ||
-                batch_outstanding(p->rejections) > 0 || p->housekeeping || p->restoring ||
-                p->reconciling;
+                batch_outstanding(p->rejections) > 0 || p->housekeeping ||
+                p->n_actings + p->n_listings > 0 || p->reconciling;
     if (busy)
         return;
     if (p->n_unrecorded > 0) { /* a last try; those that fail are sent again after the start */

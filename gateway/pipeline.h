@@ -36,29 +36,48 @@ void pipeline_free(struct pipeline *p);
 void pipeline_reload(struct pipeline *p, const struct config *fresh,
                      void (*done)(void *arg, enum rc rc, const struct err *e), void *arg);
 
+/* An answer for the commands, once, possibly before the question returns. json: all of it, to be
+ * taken over with buf_take; empty with an error, which e explains. */
+typedef void pipeline_answer(void *arg, enum rc rc, struct buf *json, const struct err *e);
+
 /* The verbs of the commands. */
 enum pipeline_verb { PIPELINE_RETRY, PIPELINE_HOLD, PIPELINE_RELEASE, PIPELINE_FORGET };
-/* One path. RC_ABSENT: unknown; RC_AGAIN: being sent right now; RC_EXISTS: a rejected file whose
- * name is taken by a new one; e has the sentence. RETRY of a rejected file puts it back into the
- * spool, of a held one releases it, of any other sends it at once. */
-enum rc pipeline_act(struct pipeline *p, enum pipeline_verb verb, const char *path,
-                     struct err *e) MUST_CHECK;
-/* All held and rejected files, and the destination, at once; returns how many. */
-uint64_t pipeline_retry_all(struct pipeline *p);
+struct pipeline_act {
+    enum pipeline_verb verb;
+    const char *const *paths; /* these; NULL: a page of those chosen by the following */
+    size_t n_paths;
+    const char *state;  /* NULL: all that the verb is meant for */
+    const char *match;  /* a pattern for fnmatch over the path, or the path; NULL: all */
+    const char *cursor; /* "" at first */
+    size_t limit;
+    bool dry_run; /* only count them */
+};
+/* Answered when all is durable: {"count", "files": [{"path", "result", "text"}], "cursor", …};
+ * result is retried, restored, held, released, forgotten, unchanged or failed, text a sentence or
+ * null. A file that is being sent is waited for, some seconds.
+ * retry: rejected files go back into the spool, held ones are released (chosen ones only if no one
+ * held them by hand), forgotten ones are taken up again; of others the bucket is tried now.
+ * forget: it is not sent any more unless it changes; its bytes stay where they are.
+ * RC_INVALID: a state that is not the verb's, a wrong cursor; RC_AGAIN: too many at once. */
+void pipeline_act(struct pipeline *p, const struct pipeline_act *act, pipeline_answer *done,
+                  void *arg);
 void pipeline_rescan(struct pipeline *p);
-/* For the watchdog: the canary came back in time. */
+/* The spool root's path leads elsewhere or nowhere: for status. NULL: it is back. */
+void pipeline_root_said(struct pipeline *p, const char *why);
+/* For the watchdog: the canary came back in time, or cannot be written, which proves nothing. */
 bool pipeline_is_alive(struct pipeline *p);
 
-/* For the control API (pipeline_report.c). Caller json_decrefs. */
+/* For the control API. Caller json_decrefs. */
 json_t *pipeline_status(struct pipeline *p);
-/* state NULL: all. match: a pattern for fnmatch or NULL. cursor: "" at first. *next: 80 bytes. */
+/* state NULL: all. match: a part of the path, a pattern for fnmatch, or NULL. cursor: "" at first.
+ */
 struct pipeline_query {
     const char *state, *match, *cursor;
     size_t limit;
 };
-/* RC_INVALID: an unknown state or cursor. */
-enum rc pipeline_files(struct pipeline *p, const struct pipeline_query *q, json_t **out,
-                       struct err *e) MUST_CHECK;
+/* {"files": […], "cursor"}. RC_INVALID: an unknown state or cursor; RC_AGAIN: too many at once. */
+void pipeline_files(struct pipeline *p, const struct pipeline_query *q, pipeline_answer *done,
+                    void *arg);
 /* RC_ABSENT: nothing is known of it, and e says what that may mean. */
 enum rc pipeline_why(struct pipeline *p, const char *path, json_t **out, struct err *e) MUST_CHECK;
 

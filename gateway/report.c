@@ -1,16 +1,14 @@
 /* What people see of the pipeline: status, lists, why. Reads everything, changes nothing. See
  * pipeline.h.
  */
+#include "gateway/listing.h"
 #include "gateway/pipeline_int.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/units.h"
-#include "base/utf8.h"
-#include "spool/reject.h"
 
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -253,13 +251,14 @@ json_t *pipeline_status(struct pipeline *p)
     buf_fini(&first);
     json_object_set_new(
         o, "files",
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "settling",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "settling",
                   (json_int_t)(w.settling + w.outstanding), "accepted",
                   (json_int_t)(ledger_count(p->ledger, LEDGER_ACCEPTED) - t.unselected), "sending",
                   (json_int_t)p->n_sending, "deferred", (json_int_t)p->n_deferred, "held",
                   (json_int_t)(ledger_count(p->ledger, LEDGER_HELD) + t.unselected), "rejected",
                   (json_int_t)p->rejected_files, "kept",
-                  (json_int_t)ledger_count(p->ledger, LEDGER_DELIVERED)));
+                  (json_int_t)ledger_count(p->ledger, LEDGER_DELIVERED), "forgotten",
+                  (json_int_t)ledger_count(p->ledger, LEDGER_FORGOTTEN)));
     json_object_set_new(
         o, "backlog",
         json_pack("{s:I, s:I, s:o}", "files", (json_int_t)t.files, "bytes", (json_int_t)t.bytes,
@@ -283,172 +282,55 @@ json_t *pipeline_status(struct pipeline *p)
 
 /* ---- lists ---- */
 
-#define REJECTED_A_PAGE 200
-
-struct listing {
-    struct pipeline *p;
-    const struct pipeline_query *q;
-    json_t *rows;
-    char last[1025]; /* of the rejected: where the next page begins */
-    size_t rejected; /* rows looked at */
-    bool more;
+struct files {
+    struct buf json;
+    size_t n;
+    pipeline_answer *done;
+    void *arg;
 };
 
-static bool wanted(const struct listing *l, const char *path)
+static void files_row(void *arg, const struct listing_row *row)
 {
-    return !l->q->match || fnmatch(l->q->match, path, 0) == 0 || strstr(path, l->q->match) != NULL;
+    struct files *f = arg;
+    json_t *o = json_pack("{s:o, s:s, s:o, s:o, s:o}", "path",
+                          json_text(row->path, strlen(row->path)), "state", row->state_name, "size",
+                          row->size < 0 ? json_null() : json_integer(row->size), "since",
+                          time_or_null(row->since_ns), "why", text_or_null(row->why));
+    if (f->n++ > 0)
+        buf_addc(&f->json, ',');
+    json_write(&f->json, o);
+    json_decref(o);
 }
 
-static void add_row(struct listing *l, const char *path, const char *state, int64_t size,
-                    int64_t since_ns, const char *why)
+static void files_done(void *arg, enum rc rc, const char *cursor, const struct err *e)
 {
-    json_array_append_new(l->rows, json_pack("{s:o, s:s, s:o, s:o, s:o}", "path",
-                                             json_text(path, strlen(path)), "state", state, "size",
-                                             size < 0 ? json_null() : json_integer(size), "since",
-                                             time_or_null(since_ns), "why", text_or_null(why)));
+    struct files *f = arg;
+    buf_addf(&f->json, "],\"cursor\":\"%s\"}", cursor);
+    if (rc != RC_OK)
+        buf_reset(&f->json);
+    f->done(f->arg, rc, &f->json, e);
+    buf_fini(&f->json);
+    free(f);
 }
 
-static bool settling_row(void *arg, const struct watcher_row *row)
+void pipeline_files(struct pipeline *p, const struct pipeline_query *q, pipeline_answer *done,
+                    void *arg)
 {
-    struct listing *l = arg;
-    if (wanted(l, row->path)) {
-        int64_t age = (int64_t)(loop_now_ms(l->p->cfg.loop) - row->since_ms);
-        add_row(l, row->path, "settling", -1, clock_wall_now_ns() - age * CLOCK_NS_PER_MS,
-                row->why);
-    }
-    return json_array_size(l->rows) < l->q->limit;
-}
-
-static bool rejected_row(void *arg, const struct reject_row *row)
-{
-    struct listing *l = arg;
-    /* Each row is a file that is read, on the loop's thread: a few at a time. */
-    if (json_array_size(l->rows) == l->q->limit || l->rejected == REJECTED_A_PAGE) {
-        l->more = true;
-        return false;
-    }
-    if (wanted(l, row->path))
-        add_row(l, row->path, "rejected", (int64_t)row->size, row->rejected_ns, row->reason);
-    text_copy(l->last, sizeof l->last, row->path);
-    l->rejected++;
-    return true;
-}
-
-/* Why the event type of a path does not go out, or NULL. */
-static const char *lane_pause(struct pipeline *p, const char *path)
-{
-    struct layout_match m;
-    size_t n = strlen(path);
-    if (layout_match(p->layout, path, n, &m, NULL) != RC_OK)
-        return NULL;
-    unsigned lane = queue_lane(ledger_queue(p->ledger), path + m.event_type.at, m.event_type.n);
-    return queue_paused(ledger_queue(p->ledger), lane);
-}
-
-static void list_ledger(struct listing *l, enum ledger_state s, bool want_paused, bool want_flowing,
-                        char cursor[64])
-{
-    enum { PAGE = 128 };
-    struct ledger_row *rows = mem_alloc(PAGE * sizeof *rows);
-    do {
-        size_t room = l->q->limit - json_array_size(l->rows);
-        size_t n = ledger_page(l->p->ledger, s, cursor, rows, room < PAGE ? room : PAGE);
-        for (size_t i = 0; i < n; i++) {
-            const char *pause = s == LEDGER_ACCEPTED ? lane_pause(l->p, rows[i].path) : NULL;
-            if (!wanted(l, rows[i].path) || (pause ? !want_paused : !want_flowing))
-                continue;
-            add_row(l, rows[i].path, pause ? "held" : ledger_state_name(s), (int64_t)rows[i].size,
-                    rows[i].accepted_ns, pause ? pause : rows[i].text);
-        }
-    } while (cursor[0] != '\0' && json_array_size(l->rows) < l->q->limit);
-    free(rows);
-}
-
-/* The sources of a listing, in order; a cursor is "<source>:<the source's own>". */
-static const struct source {
-    const char *state;
-    int ledger; /* enum ledger_state, -1: settling, -2: rejected */
-    bool paused, flowing;
-} sources[] = {
-    {"settling", -1, false, false},
-    {"sending", LEDGER_SENDING, true, true},
-    {"deferred", LEDGER_DEFERRED, true, true},
-    {"accepted", LEDGER_ACCEPTED, false, true},
-    {"held", LEDGER_HELD, true, true},
-    {"held", LEDGER_ACCEPTED, true, false},
-    {"delivered", LEDGER_DELIVERED, true, true},
-    {"rejected", -2, false, false},
-};
-#define SOURCES (sizeof sources / sizeof sources[0])
-
-static bool is_state(const char *s)
-{
-    for (size_t i = 0; i < SOURCES; i++) {
-        if (strcmp(s, sources[i].state) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Fill from one source; what comes back is its cursor, "" at its end. */
-static enum rc list_source(struct listing *l, const struct source *s, const char *after,
-                           char next[1040], struct err *e)
-{
-    next[0] = '\0';
-    if (s->ledger == -1) {
-        watcher_each(l->p->watcher, settling_row, l);
-        return RC_OK;
-    }
-    if (s->ledger == -2) {
-        enum rc rc = reject_each(&fsio_system, l->p->cfg.root_fd, after, rejected_row, l, e);
-        if (l->more)
-            memcpy(next, l->last, sizeof l->last);
-        return rc;
-    }
-    char cursor[64] = "";
-    text_copy(cursor, sizeof cursor, after);
-    list_ledger(l, (enum ledger_state)s->ledger, s->paused, s->flowing, cursor);
-    memcpy(next, cursor, sizeof cursor);
-    return RC_OK;
-}
-
-enum rc pipeline_files(struct pipeline *p, const struct pipeline_query *q, json_t **out,
-                       struct err *e)
-{
-    if (q->state && !is_state(q->state))
-        return err_set(
-            e, RC_INVALID,
-            "state: expected settling, accepted, sending, deferred, held, rejected or delivered");
-    size_t at = 0;
-    const char *after = "";
-    if (q->cursor[0] != '\0') {
-        char *end;
-        at = strtoul(q->cursor, &end, 10);
-        if (*end != ':' || at >= SOURCES)
-            return err_set(e, RC_INVALID, "cursor: expected what the page before gave");
-        after = end + 1;
-    }
-    struct listing l = {.p = p, .q = q, .rows = json_array()};
-    char next[1040] = "";
-    enum rc rc = RC_OK;
-    for (; at < SOURCES && rc == RC_OK; at++, after = "") {
-        if (q->state && strcmp(q->state, sources[at].state) != 0)
-            continue;
-        if (json_array_size(l.rows) >= q->limit)
-            break;
-        rc = list_source(&l, &sources[at], after, next, e);
-        if (next[0] != '\0')
-            break;
-    }
-    if (rc != RC_OK) {
-        json_decref(l.rows);
-        return rc;
-    }
-    struct buf cursor;
-    buf_init(&cursor, 2048);
-    if (at < SOURCES)
-        buf_addf(&cursor, "%zu:%s", at, next);
-    *out = json_pack("{s:o, s:o}", "files", l.rows, "cursor", json_text(cursor.data, cursor.len));
-    buf_fini(&cursor);
-    return RC_OK;
+    struct listing_query query = {.states = q->state ? listing_state(q->state) : LISTING_ALL,
+                                  .match = q->match,
+                                  .cursor = q->cursor,
+                                  .limit = q->limit};
+    struct files *f = mem_alloc(sizeof *f);
+    *f = (struct files){.done = done, .arg = arg};
+    buf_init(&f->json, 32 << 20);
+    buf_adds(&f->json, "{\"files\":[");
+    struct err e = {0};
+    if (query.states != 0)
+        listing_start(p, &query, files_row, files_done, f);
+    else
+        files_done(f,
+                   err_set(&e, RC_INVALID,
+                           "state: expected settling, accepted, sending, deferred, held, rejected, "
+                           "forgotten or delivered"),
+                   "", &e);
 }
