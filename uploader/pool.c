@@ -408,6 +408,7 @@ static void copy_cfg(struct pool *p, const struct pool_cfg *cfg)
 {
     p->cfg = *cfg;
     p->cfg.transfer.acl = p->acl = copy(cfg->transfer.acl);
+    options_copy(&p->cfg.transfer.options, &cfg->transfer.options);
     p->cfg.transfer.user_agent = p->user_agent = copy(cfg->transfer.user_agent);
     p->cfg.http.user_agent = p->http_user_agent = copy(cfg->http.user_agent);
     p->cfg.http.ca_file = p->ca_file = copy(cfg->http.ca_file);
@@ -517,6 +518,7 @@ void pool_free(struct pool *p)
     loop_wake_free(p->wake);
     loop_prepare_free(p->prepare);
     free(p->workers);
+    options_fini(&p->cfg.transfer.options);
     free(p->acl);
     free(p->user_agent);
     free(p->http_user_agent);

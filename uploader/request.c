@@ -25,6 +25,7 @@ enum {
     ASKS_CHECKSUM = 1 << 5,
     HAS_KEY = 1 << 6,
     HAS_UPLOAD = 1 << 7,
+    FREE_OF_CHARGE = 1 << 8, /* nobody is asked who pays */
 };
 struct operation {
     const char *name, *method;
@@ -46,7 +47,7 @@ static const struct operation operations[REQUEST_OP_COUNT_] = {
     [REQUEST_HEAD_OBJECT] = {"HeadObject", "HEAD", HAS_KEY | ASKS_CHECKSUM, NULL},
     [REQUEST_GET_OBJECT] = {"GetObject", "GET", HAS_KEY | ASKS_CHECKSUM, NULL},
     [REQUEST_GET_OBJECT_ACL] = {"GetObjectAcl", "GET", HAS_KEY, "acl"},
-    [REQUEST_GET_BUCKET_LOCATION] = {"GetBucketLocation", "GET", 0, "location"},
+    [REQUEST_GET_BUCKET_LOCATION] = {"GetBucketLocation", "GET", FREE_OF_CHARGE, "location"},
     [REQUEST_LIST_MULTIPARTS] = {"ListMultipartUploads", "GET", 0, "uploads"},
 };
 
@@ -163,11 +164,31 @@ static void add_url(struct builder *b, const struct endpoint *ep, const struct o
     buf_add(arena, copy->data, copy->len + 1);
 }
 
+/* What makes an object, how it is kept: the last ones in the order of the names. */
+static void add_object_options(struct builder *b, const struct options *o)
+{
+    if (o->encryption) {
+        header(b, "x-amz-server-side-encryption", o->encryption);
+        if (o->kms_key_id)
+            header(b, "x-amz-server-side-encryption-aws-kms-key-id", o->kms_key_id);
+        if (o->bucket_key)
+            header(b, "x-amz-server-side-encryption-bucket-key-enabled", "true");
+        if (o->encryption_context)
+            header(b, "x-amz-server-side-encryption-context", o->encryption_context);
+    }
+    if (o->storage_class)
+        header(b, "x-amz-storage-class", o->storage_class);
+    if (o->tagging)
+        header(b, "x-amz-tagging", o->tagging);
+}
+
 /* What is signed, in the order of the names, which spares the signer the sorting. */
 static void add_headers(struct builder *b, const struct request_context *ctx,
                         const struct operation *op, const struct request_spec *spec,
                         const char *payload_hash, const char *amz_date)
 {
+    static const struct options none;
+    const struct options *o = ctx->options ? ctx->options : &none;
     char text[BASE64_SIZE(SHA256_SIZE)], number[24];
     if (op->bits & SENDS_LENGTH)
         header(b, "content-length", decimal(number, spec->content_length));
@@ -195,9 +216,15 @@ static void add_headers(struct builder *b, const struct request_context *ctx,
     }
     header(b, "x-amz-content-sha256", payload_hash);
     header(b, "x-amz-date", amz_date);
+    if (o->expected_owner)
+        header(b, "x-amz-expected-bucket-owner", o->expected_owner);
+    if (o->requester_pays && !(op->bits & FREE_OF_CHARGE))
+        header(b, "x-amz-request-payer", "requester");
     const char *token = credentials_session_token(ctx->credentials);
     if (token)
         header(b, "x-amz-security-token", token);
+    if (op->bits & OBJECT_TYPE)
+        add_object_options(b, o);
     b->n_signed = b->n;
 }
 
@@ -263,7 +290,7 @@ static enum rc finish(struct builder *b, struct err *e)
     if (b->control)
         return err_set(e, RC_INVALID,
                        "a header of the request would have a control character in it; look at the "
-                       "acl, the content type and the keys");
+                       "acl, the content type, the options of bucket and the keys");
     r->url = r->arena_.data + b->url;
     if (strlen(r->url) > LINE_MAX_BYTES)
         return err_set(e, RC_LIMIT, "the request's URL is over %d KiB", LINE_MAX_BYTES / 1024);

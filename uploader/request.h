@@ -9,6 +9,7 @@
 
 #include "uploader/credentials.h"
 #include "uploader/endpoint.h"
+#include "uploader/options.h"
 #include "uploader/sigv4.h"
 
 #include <stdbool.h>
@@ -33,11 +34,12 @@ const char *request_op_name(enum request_op op);
 struct request_context {
     const struct endpoint *endpoint;
     const struct credentials *credentials;
-    const char *acl;          /* "bucket-owner-full-control"; NULL: no x-amz-acl */
-    bool checksum_sha256;     /* send x-amz-checksum-sha256 */
-    bool content_md5;         /* send Content-MD5 when a spec has one */
-    bool if_none_match;       /* If-None-Match: * on PutObject and CompleteMultipartUpload */
-    const char *content_type; /* NULL: "application/x-ndjson" on objects */
+    const char *acl;               /* "bucket-owner-full-control"; NULL: no x-amz-acl */
+    bool checksum_sha256;          /* send x-amz-checksum-sha256 */
+    bool content_md5;              /* send Content-MD5 when a spec has one */
+    bool if_none_match;            /* If-None-Match: * on PutObject and CompleteMultipartUpload */
+    const struct options *options; /* NULL: none */
+    const char *content_type;      /* NULL: "application/x-ndjson" on objects */
     const char *user_agent;
 };
 

@@ -28,6 +28,7 @@ struct transfer_cfg {
                                  hashed in a first pass and sent with pread */
     enum transfer_conflict conflict;
     const char *acl;
+    struct options options;
     bool checksum_sha256, content_md5, if_none_match;
     const char *user_agent;
 };
