@@ -7,8 +7,8 @@
 #include <string.h>
 
 static const struct cli_command *const commands[] = {
-    &cmd_run, &cmd_put,   &cmd_test,   &cmd_status,  &cmd_ls,
-    &cmd_why, &cmd_retry, &cmd_policy, &cmd_journal, &cmd_config,
+    &cmd_run,   &cmd_put,    &cmd_test,    &cmd_status, &cmd_ls,    &cmd_why,
+    &cmd_retry, &cmd_policy, &cmd_journal, &cmd_config, &cmd_check,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

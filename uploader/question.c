@@ -35,6 +35,21 @@ static enum rc rc_of(int status)
     return status >= 500 ? RC_AGAIN : RC_DENIED;
 }
 
+static const char *remedy_of(const struct question *q, enum request_op op,
+                             const struct http_answer *a, const char *code)
+{
+    struct answer_facts f = {
+        .op = op,
+        .transport = a->rc,
+        .failure = a->failure,
+        .status = a->rc == RC_OK ? a->status : 0,
+        .code = code,
+        .temporary_credentials = credentials_are_temporary(q->context->credentials),
+        .has_region = a->region[0] != '\0',
+    };
+    return answer_remedy(&f);
+}
+
 void question_ask(const struct question *q, enum request_op op, const char *key,
                   struct question_answer *out)
 {
@@ -48,6 +63,7 @@ void question_ask(const struct question *q, enum request_op op, const char *key,
     if (request_build(&r, q->context, &spec, now_s, &e) != RC_OK) {
         out->rc = e.rc;
         text_copy(out->message, sizeof out->message, e.text);
+        out->remedy = "";
         goto out;
     }
     struct http_call call = {
@@ -56,16 +72,19 @@ void question_ask(const struct question *q, enum request_op op, const char *key,
     if (out->rc != RC_OK) {
         text_copy(out->code, sizeof out->code, http_failure_code(a.failure));
         text_copy(out->message, sizeof out->message, a.text);
+        out->remedy = remedy_of(q, op, &a, "");
         goto out;
     }
     out->body_len = a.body_len;
     out->status = a.status;
+    out->date_unix_s = a.date_unix_s;
     out->rc = rc_of(a.status);
     memcpy(out->etag, a.etag, sizeof out->etag);
     memcpy(out->region, a.region, sizeof out->region);
     /* An object's own bytes are no answer to read. */
     if (out->body_len > 0 && (op != REQUEST_GET_OBJECT || out->rc != RC_OK))
         read_xml(out);
+    out->remedy = remedy_of(q, op, &a, out->code);
 out:
     request_fini(&r);
 }

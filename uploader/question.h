@@ -15,11 +15,13 @@ struct question {
 
 struct question_answer {
     bool asked;
-    enum rc rc;        /* RC_OK: 200; RC_ABSENT: 404; RC_DENIED: any other refusal; RC_NET: none */
-    int status;        /* 0: no answer */
-    char code[64];     /* S3's, or why no answer came */
-    char message[256]; /* the store's own words: hostile text, controls masked */
+    enum rc rc;         /* RC_OK: 200; RC_ABSENT: 404; RC_DENIED: any other refusal; RC_NET: none */
+    int status;         /* 0: no answer */
+    char code[64];      /* S3's, or why no answer came */
+    char message[256];  /* the store's own words: hostile text, controls masked */
+    const char *remedy; /* not RC_OK: what to change, as answer_remedy has it */
     char etag[72], region[64];
+    int64_t date_unix_s;     /* the store's Date, 0 if none */
     char location[64];       /* GetBucketLocation: the region, "us-east-1" where S3 says nothing */
     bool owner_full_control; /* GetObjectAcl */
     char *body;              /* NUL-terminated, at most 64 KiB; question_answer_fini frees it */
