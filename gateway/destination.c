@@ -19,6 +19,8 @@
  * noticed. */
 #define CREDENTIALS_POLL_MS        5000
 #define CREDENTIALS_REFRESH_MIN_MS 1000
+/* A region that sends us on so soon leads in a circle: that is a refusal. */
+#define REROUTE_AGAIN_MS 25000
 
 struct destination {
     struct destination_cfg cfg;
@@ -30,6 +32,7 @@ struct destination {
     struct credentials *credentials; /* NULL: none yet */
     struct loop_timer *probe_timer, *credentials_timer;
     uint64_t credentials_asked_ms;
+    uint64_t rerouted_ms; /* when a region was learned from an answer; 0: never */
     unsigned in_flight;
     struct err why;
 };
@@ -142,15 +145,24 @@ static void reroute(struct destination *d, const struct transfer_outcome *o)
     struct endpoint ep;
     struct err e = {0};
     struct endpoint_cfg ec = settings_endpoint(d->cfg.config);
-    bool new_region = strcmp(o->region, d->endpoint.region) != 0;
-    if (!new_region || endpoint_reroute(&ec, o->region, &ep, &e) != RC_OK) {
-        tell_breaker(d, BREAKER_REFUSAL, &o->err, 0);
-        return;
+    uint64_t now = loop_now_ms(d->cfg.loop);
+    bool asked_there = strcmp(o->asked_region, d->endpoint.region) == 0;
+    bool told_there = strcmp(o->region, d->endpoint.region) == 0;
+    /* Answers to what was under way before the last change have nothing new to tell. */
+    if (asked_there) {
+        bool in_a_circle = d->rerouted_ms != 0 && now - d->rerouted_ms < REROUTE_AGAIN_MS;
+        if (told_there || in_a_circle || endpoint_reroute(&ec, o->region, &ep, &e) != RC_OK) {
+            tell_breaker(d, BREAKER_REFUSAL, &o->err, 0);
+            return;
+        }
+        log_warning("destination_rerouted", F_STR("from", d->endpoint.region),
+                    F_STR("to", ep.region), F_STR("remedy", "set bucket.region to it"));
+        d->endpoint = ep;
+        d->rerouted_ms = now;
+        pool_set_endpoint(d->pool, &ep);
     }
-    log_warning("destination_rerouted", F_STR("from", d->endpoint.region), F_STR("to", ep.region),
-                F_STR("remedy", "set bucket.region to it"));
-    d->endpoint = ep;
-    pool_set_endpoint(d->pool, &ep);
+    if (d->breaker.state == BREAKER_PROBING)
+        tell_breaker(d, BREAKER_KICK, NULL, 0); /* the next one goes there, at once */
 }
 
 static void act_on_destination(struct destination *d, const struct transfer_outcome *o,
@@ -288,6 +300,7 @@ enum rc destination_reload(struct destination *d, const struct config *config, s
     d->source = source;
     d->credentials = NULL;
     d->endpoint = ep;
+    d->rerouted_ms = 0;
     d->cfg.config = config;
     concurrency_init(&d->concurrency, config->uploads);
     ask_credentials(d);

@@ -79,14 +79,32 @@ static json_t *why_accepted(struct pipeline *p, const char *path, const struct l
     return answer(path, "accepted", text, NULL);
 }
 
+/* One that is sent while the destination waits is the probe. */
+static json_t *why_sending(const char *path, const struct destination_status *d)
+{
+    char text[sizeof d->why.text + 80] = "it is being sent right now";
+    if (d->state != BREAKER_CLOSED)
+        snprintf(text, sizeof text,
+                 "it is being sent right now, to see whether the bucket answers again: %s",
+                 d->why.text);
+    return answer(path, "sending", text, NULL);
+}
+
 static json_t *why_in_care(struct pipeline *p, const char *path, const struct ledger_view *v)
 {
+    struct destination_status d;
+    destination_status(p->destination, &d);
     switch (v->state) {
     case LEDGER_ACCEPTED:
         return why_accepted(p, path, v);
     case LEDGER_SENDING:
-        return answer(path, "sending", "it is being sent right now", NULL);
+        return why_sending(path, &d);
     case LEDGER_DEFERRED:
+        /* Its own last attempt is history while nothing is sent at all. */
+        if (d.state != BREAKER_CLOSED)
+            return answer(path, "deferred", d.why.text,
+                          "it goes by itself when the bucket answers again; spoolgate retry tries "
+                          "now");
         return answer(path, "deferred",
                       v->file && v->file->why.text[0] ? v->file->why.text
                                                       : "the last attempt failed",

@@ -424,7 +424,8 @@ static const char *status_remedy(const struct answer_facts *f)
     if (f->status >= 300)
         return f->has_region ? other_region : other_region_unnamed;
     return f->body_is_error
-               ? "the store began with a success and ended with an error; it is tried again"
+               ? "the answer says success and is not what S3 says then; look for a proxy that "
+                 "answers itself; it is tried again"
                : "the answer is no success that S3 knows; look for a proxy that answers itself";
 }
 

@@ -79,7 +79,7 @@ struct transfer_outcome {
     const char *remedy;      /* that of the sentence; NULL: none */
     char message[256];       /* the store's own words: hostile text, controls masked */
     char request_id[128], etag[72], version_id[128];
-    char region[64]; /* with ANSWER_REROUTE */
+    char region[64], asked_region[64]; /* with ANSWER_REROUTE: told, and asked for */
     uint8_t sha256[SHA256_SIZE];
     char key[TRANSFER_KEY_MAX + 1]; /* under which it is stored; differs from the job's after a
                                        conflict kept both */

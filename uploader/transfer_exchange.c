@@ -115,6 +115,7 @@ void exchange_send(struct exchange *x, const struct request_spec *spec,
     if (t->ending)
         return;
     x->op = spec->op;
+    text_copy(x->region, sizeof(x->region), env->endpoint->region);
     if (request_build(&x->request, &ctx, spec, now_s, &t->out.err) != RC_OK) {
         t->out.op = spec->op;
         t->out.class = ANSWER_HOLD;
@@ -190,6 +191,8 @@ void exchange_decides(struct exchange *x, const struct http_answer *a, const str
     o->answer_us = a->total_us;
     o->retry_after_ms = a->retry_after_ms;
     o->region[0] = '\0';
+    if (v->class == ANSWER_REROUTE)
+        memcpy(o->asked_region, x->region, sizeof(o->asked_region));
     if (v->class == ANSWER_REROUTE)
         snprintf(o->region, sizeof(o->region), "%s", region);
     snprintf(o->request_id, sizeof(o->request_id), "%s", id);

@@ -29,6 +29,7 @@ struct exchange {
     struct request request;
     struct http_call call;
     enum request_op op;
+    char region[64]; /* that it is signed for */
     bool flying;
     /* May end the transfer, after which x is not to be touched. */
     void (*answered)(struct exchange *x, const struct http_answer *a, const struct verdict *v);

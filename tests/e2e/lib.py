@@ -113,13 +113,12 @@ def run_together(tests, at_once=6):
     words = [a for a in sys.argv[1:] if not os.path.isdir(a)]
 
     def run(test):
-        start, before = time.monotonic(), failed
+        start = time.monotonic()
         try:
             test()
         except Exception as error:
             check(False, f"{test.__name__} ended with {type(error).__name__}: {error}")
-        print(f"{'ok' if failed == before else 'so far':6} {test.__name__} "
-              f"({time.monotonic() - start:.1f} s)", flush=True)
+        print(f"done   {test.__name__} ({time.monotonic() - start:.1f} s)", flush=True)
 
     with concurrent.futures.ThreadPoolExecutor(at_once) as threads:
         list(threads.map(run, [t for t in tests
