@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILE_MAX_BYTES = 1024 * 1024 };
+enum { FILE_MAX_BYTES = 1024 * 1024, OPTION_MAX_BYTES = 6 * 1024 /* S3 takes 8 KiB of headers */ };
 
 /* Line and column (in bytes) of an offset, both from 1. */
 static void place_of(const char *text, size_t at, size_t *line, size_t *column)
@@ -85,8 +85,35 @@ static json_t *parse_document(const char *text, size_t n, struct config_faults *
     return root;
 }
 
+/* A word "none" is NULL. */
+static void none_is_null(char **word)
+{
+    if (*word && strcmp(*word, "none") == 0) {
+        free(*word);
+        *word = NULL;
+    }
+}
+
+/* The value of a header, NULL when there are no pairs. */
+static char *text_of_pairs(const char *path, const struct config_pairs *p,
+                           void (*write)(struct buf *, const struct options_pair *, size_t),
+                           struct config_faults *f)
+{
+    struct buf b;
+    if (p->n == 0)
+        return NULL;
+    buf_init(&b, OPTION_MAX_BYTES);
+    write(&b, p->items, p->n);
+    if (b.overflow)
+        config_fault(f, "%s: expected texts of at most %d KiB together, as a header has them", path,
+                     OPTION_MAX_BYTES / 1024);
+    char *text = b.overflow ? NULL : mem_strdup(b.data);
+    buf_fini(&b);
+    return text;
+}
+
 /* What follows from other keys. */
-static void derive(struct config *c)
+static void derive(struct config *c, struct config_faults *f)
 {
     struct arn_bucket arn;
     if (c->bucket.arn) {
@@ -94,10 +121,11 @@ static void derive(struct config *c)
         c->bucket.name = mem_strdup(arn.name);
         c->bucket.partition = mem_strdup(arn.partition);
     }
-    if (c->bucket.acl && strcmp(c->bucket.acl, "none") == 0) {
-        free(c->bucket.acl);
-        c->bucket.acl = NULL;
-    }
+    none_is_null(&c->bucket.acl);
+    none_is_null(&c->bucket.encryption.algorithm);
+    c->bucket.tagging = text_of_pairs("$.bucket.tags", &c->bucket.tags, options_tagging, f);
+    c->bucket.encryption.context_text = text_of_pairs(
+        "$.bucket.encryption.context", &c->bucket.encryption.context, options_context, f);
 }
 
 enum rc config_parse(const char *text, size_t n, const char *path, struct config **out,
@@ -110,7 +138,7 @@ enum rc config_parse(const char *text, size_t n, const char *path, struct config
     struct config *c = mem_alloc(sizeof *c);
     c->path = mem_strdup(path);
     config_read(c, root, faults);
-    derive(c);
+    derive(c, faults);
     if (json_is_object(root))
         config_check_whole(c, root, faults);
     json_decref(root);
@@ -156,6 +184,8 @@ void config_free(struct config *c)
         if (k->kind == CONFIG_KIND_TEXT || k->kind == CONFIG_KIND_WORD ||
             k->kind == CONFIG_KIND_PATH)
             free(*(char **)config_at(k, c));
+        else if (k->kind == CONFIG_KIND_PAIRS)
+            config_pairs_fini(config_at(k, c));
     }
     for (size_t i = 0; i < c->send.n_types; i++)
         free(c->send.types[i].name);
@@ -165,6 +195,8 @@ void config_free(struct config *c)
     free(c->ignore);
     free(c->bucket.name);
     free(c->bucket.partition);
+    free(c->bucket.tagging);
+    free(c->bucket.encryption.context_text);
     free(c->path);
     free(c);
 }

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "uploader/options.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,6 +30,11 @@ struct config_type { /* send.types.NAME */
     /* What a row does not say is send.unnamed, 0, and the configuration's content. */
 };
 
+struct config_pairs { /* an object of texts */
+    struct options_pair *items;
+    size_t n;
+};
+
 struct config {
     char *path;         /* of the file it was read from */
     char *spool;        /* required, absolute */
@@ -43,6 +49,18 @@ struct config {
         char *acl;       /* default "bucket-owner-full-control"; NULL when "none" is configured */
         char *ca_file;   /* NULL: the system's */
         bool path_style, dual_stack, fips, allow_http;
+        struct {
+            char *algorithm;  /* NULL when "none" is configured, the default */
+            char *kms_key_id; /* NULL */
+            bool bucket_key_enabled;
+            struct config_pairs context;
+            char *context_text; /* of the header; NULL: none */
+        } encryption;
+        char *storage_class; /* NULL: the bucket's own */
+        struct config_pairs tags;
+        char *tagging;        /* of the header; NULL: none */
+        char *expected_owner; /* 12 digits; NULL */
+        bool requester_pays;
     } bucket;
     struct {
         char *source;         /* "chain" */

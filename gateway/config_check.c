@@ -37,6 +37,23 @@ enum rc config_check_plain(const char *value, struct err *e)
     return RC_OK;
 }
 
+enum rc config_check_account(const char *value, struct err *e)
+{
+    if (strlen(value) != 12 || strspn(value, "0123456789") != 12)
+        return refuse("the 12 digits of an account, in quotes", value, e);
+    return RC_OK;
+}
+
+enum rc config_check_word(const char *value, struct err *e)
+{
+    enum { LONGEST = 2048 };
+    for (const char *c = value; *c; c++) {
+        if (*c <= ' ' || *c > '~' || c - value >= LONGEST)
+            return refuse("a word of ASCII letters, digits and marks", value, e);
+    }
+    return RC_OK;
+}
+
 enum rc config_check_component(const char *value, struct err *e)
 {
     size_t n = strlen(value);
@@ -203,6 +220,39 @@ static void check_endpoint(const struct config *c, const json_t *root, struct co
         config_fault(f, "$.bucket.%s: %s", c->bucket.fips ? "fips" : "region", e.text);
 }
 
+/* What goes together in the options of requests, and what AWS knows. */
+static void check_options(const struct config *c, const json_t *root, struct config_faults *f)
+{
+    static const char *const classes[] = {"STANDARD",   "REDUCED_REDUNDANCY",  "STANDARD_IA",
+                                          "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR",
+                                          "GLACIER",    "DEEP_ARCHIVE"};
+    enum { N_CLASSES = sizeof classes / sizeof classes[0] };
+    const char *class = c->bucket.storage_class, *algorithm = c->bucket.encryption.algorithm;
+    size_t i = 0;
+    while (class && i < N_CLASSES && strcmp(class, classes[i]) != 0)
+        i++;
+    if (i == N_CLASSES && !c->bucket.endpoint)
+        config_fault(f,
+                     "$.bucket.storage_class: expected a class that AWS has for such buckets "
+                     "(STANDARD, REDUCED_REDUNDANCY, STANDARD_IA, ONEZONE_IA, "
+                     "INTELLIGENT_TIERING, GLACIER_IR, GLACIER, DEEP_ARCHIVE), found \"%s\"",
+                     class);
+    const json_t *named = json_object_get(
+        json_object_get(json_object_get(root, "bucket"), "encryption"), "algorithm");
+    /* One that is none has its own line. */
+    bool unreadable =
+        json_is_string(named) && !algorithm && strcmp(json_string_value(named), "none") != 0;
+    if (unreadable || (algorithm && strncmp(algorithm, "aws:kms", 7) == 0))
+        return;
+    static const char kms_only[] = "goes with the algorithms \"aws:kms\" and \"aws:kms:dsse\" only";
+    if (c->bucket.encryption.kms_key_id)
+        config_fault(f, "$.bucket.encryption.kms_key_id: it %s", kms_only);
+    if (c->bucket.encryption.bucket_key_enabled)
+        config_fault(f, "$.bucket.encryption.bucket_key_enabled: it %s", kms_only);
+    if (c->bucket.encryption.context.n > 0)
+        config_fault(f, "$.bucket.encryption.context: it %s", kms_only);
+}
+
 static void check_archive(const struct config *c, const json_t *root, struct config_faults *f)
 {
     const json_t *after = json_object_get(root, "after_delivery");
@@ -230,4 +280,5 @@ void config_check_whole(const struct config *c, const json_t *root, struct confi
     check_endpoint(c, root, f);
     check_layout(c, f);
     check_archive(c, root, f);
+    check_options(c, root, f);
 }

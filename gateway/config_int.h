@@ -19,6 +19,7 @@ enum config_kind {
     CONFIG_KIND_DURATION, /* uint64_t of milliseconds */
     CONFIG_KIND_PATTERNS, /* ignore */
     CONFIG_KIND_TYPES,    /* send.types */
+    CONFIG_KIND_PAIRS,    /* struct config_pairs: an object of at most `max` texts */
     CONFIG_KIND_NULL      /* nothing but null */
 };
 
@@ -43,6 +44,7 @@ struct config_key {
     /* More about a text that is of the right form. RC_INVALID: e is what to say instead of
      * "expected …, found …". */
     enum rc (*check)(const char *value, struct err *e);
+    enum rc (*check_pair)(const char *name, const char *value, struct err *e); /* of a pair */
     const char *if_array; /* said of an array where an object belongs */
 };
 struct config_table {
@@ -86,9 +88,13 @@ void config_read(struct config *c, const json_t *root, struct config_faults *f);
 void config_check_whole(const struct config *c, const json_t *root, struct config_faults *f);
 /* For single values; see config_key.check. */
 enum rc config_check_arn(const char *value, struct err *e);
+enum rc config_check_account(const char *value, struct err *e);
 enum rc config_check_component(const char *value, struct err *e);
 enum rc config_check_directory(const char *value, struct err *e);
 enum rc config_check_plain(const char *value, struct err *e);
 enum rc config_check_socket(const char *value, struct err *e);
+enum rc config_check_word(const char *value, struct err *e);
+
+void config_pairs_fini(struct config_pairs *p);
 
 #endif

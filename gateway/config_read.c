@@ -212,6 +212,53 @@ static void read_patterns(struct reader *r, const struct config_key *k, const js
     }
 }
 
+void config_pairs_fini(struct config_pairs *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        free(p->items[i].name);
+        free(p->items[i].value);
+    }
+    free(p->items);
+    *p = (struct config_pairs){0};
+}
+
+static void read_pair(struct reader *r, const struct config_key *k, struct config_pairs *to,
+                      const char *name, const json_t *v)
+{
+    const char *value = json_string_value(v);
+    struct err e = {0};
+    if (!value)
+        fault(r, "a text", v, "");
+    else if (k->check_pair && k->check_pair(name, value, &e) != RC_OK)
+        config_fault(r->faults, "%s: %s", r->path.data, e.text);
+    else
+        to->items[to->n++] = (struct options_pair){mem_strdup(name), mem_strdup(value)};
+}
+
+static void read_pairs(struct reader *r, const struct config_key *k, void *base, const json_t *v)
+{
+    struct config_pairs *to = config_at(k, base);
+    const char *name;
+    const json_t *item;
+    if (!json_is_object(v)) {
+        fault_of(r, k, v, "");
+        return;
+    }
+    if (json_object_size(v) > k->max) {
+        config_fault(r->faults, "%s: expected at most %zu pairs, found %zu", r->path.data,
+                     (size_t)k->max, json_object_size(v));
+        return;
+    }
+    config_pairs_fini(to);
+    to->items = mem_alloc((json_object_size(v) + 1) * sizeof *to->items);
+    json_object_foreach((json_t *)v, name, item)
+    {
+        size_t mark = path_push(r, name);
+        read_pair(r, k, to, name, item);
+        path_pop(r, mark);
+    }
+}
+
 static void read_object(struct reader *r, const struct config_table *t, const char *parent,
                         void *base, const json_t *v);
 
@@ -271,6 +318,9 @@ static void read_key(struct reader *r, const struct config_table *t, const struc
         return;
     case CONFIG_KIND_TYPES:
         read_types(r, k, v);
+        return;
+    case CONFIG_KIND_PAIRS:
+        read_pairs(r, k, base, v);
         return;
     default:
         if (read_scalar(k, config_at(k, base), v, &e) == RC_OK)

@@ -101,6 +101,7 @@ void config_say_expected(struct buf *b, const struct config_key *k)
         return;
     case CONFIG_KIND_TEXT: /* their words say whether they may be null */
     case CONFIG_KIND_PATTERNS:
+    case CONFIG_KIND_PAIRS:
         buf_adds(b, k->what);
         return;
     case CONFIG_KIND_NULL:

@@ -23,6 +23,14 @@ static json_t *patterns(const struct config *c)
     return v;
 }
 
+static json_t *pairs(const struct config_pairs *p)
+{
+    json_t *v = json_object();
+    for (size_t i = 0; i < p->n; i++)
+        put(v, p->items[i].name, json_string(p->items[i].value));
+    return v;
+}
+
 static json_t *written(void (*say)(struct buf *, uint64_t), uint64_t value)
 {
     struct buf b;
@@ -63,6 +71,8 @@ static json_t *write_value(const struct config_key *k, const void *base)
         return patterns(base);
     case CONFIG_KIND_TYPES:
         return write_types(base);
+    case CONFIG_KIND_PAIRS:
+        return pairs(at);
     case CONFIG_KIND_NULL:
         break;
     }
@@ -82,18 +92,32 @@ static json_t *write_types(const struct config *c)
     return types;
 }
 
+/* The object that holds the key of this name, and the name's last part. The rows of objects stand
+ * before those of their keys, so it is there. */
+static json_t *holder(json_t *root, const char *name, const char **last)
+{
+    const char *dot;
+    char part[64];
+    for (*last = name; (dot = strchr(*last, '.')); *last = dot + 1) {
+        size_t n = (size_t)(dot - *last);
+        BUG_ON(n >= sizeof part);
+        memcpy(part, *last, n);
+        part[n] = '\0';
+        root = json_object_get(root, part);
+    }
+    return root;
+}
+
 json_t *config_to_json(const struct config *c)
 {
-    json_t *root = json_object(), *object = root;
+    json_t *root = json_object();
     for (size_t i = 0; i < config_table.n; i++) {
         const struct config_key *k = &config_table.keys[i];
         if ((k->flags & CONFIG_ARCHIVE_ONLY) && c->after_delivery.action != CONFIG_ARCHIVE)
             continue;
-        /* An object's row stands right before those of its keys. */
-        const char *dot = strchr(k->name, '.');
-        put(dot ? object : root, dot ? dot + 1 : k->name, write_value(k, c));
-        if (k->kind == CONFIG_KIND_OBJECT)
-            object = json_object_get(root, k->name);
+        const char *last;
+        json_t *object = holder(root, k->name, &last);
+        put(object, last, write_value(k, c));
     }
     return root;
 }

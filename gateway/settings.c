@@ -32,6 +32,20 @@ struct credentials_cfg settings_credentials(const struct config *c)
     };
 }
 
+struct options settings_options(const struct config *c)
+{
+    return (struct options){
+        .encryption = c->bucket.encryption.algorithm,
+        .kms_key_id = c->bucket.encryption.kms_key_id,
+        .encryption_context = c->bucket.encryption.context_text,
+        .bucket_key = c->bucket.encryption.bucket_key_enabled,
+        .storage_class = c->bucket.storage_class,
+        .tagging = c->bucket.tagging,
+        .expected_owner = c->bucket.expected_owner,
+        .requester_pays = c->bucket.requester_pays,
+    };
+}
+
 static enum transfer_conflict conflict_of(const struct config *c)
 {
     switch (c->conflict) {
@@ -56,6 +70,7 @@ struct transfer_cfg settings_transfer(const struct config *c, int root_fd)
         .read_whole_max = 1 << 20,
         .conflict = conflict_of(c),
         .acl = c->bucket.acl,
+        .options = settings_options(c),
         .checksum_sha256 = c->checksum_sha256,
         .content_md5 = c->content_md5,
         .if_none_match = c->if_none_match && c->conflict != CONFIG_OVERWRITE,

@@ -216,8 +216,11 @@ static void ask(struct sending *s)
 {
     struct trial *t = s->trial;
     struct http_cfg hc = settings_http(s->config, 1);
-    struct request_context rc = {
-        .endpoint = &s->endpoint, .credentials = s->credentials, .user_agent = "spoolgate"};
+    struct options options = settings_options(s->config);
+    struct request_context rc = {.endpoint = &s->endpoint,
+                                 .credentials = s->credentials,
+                                 .options = &options,
+                                 .user_agent = "spoolgate"};
     struct question q = {.http = &hc, .context = &rc, .clock_offset_s = t->clock_offset_s};
     if (t->arrived) {
         question_ask(&q, REQUEST_GET_OBJECT, t->outcome.key, &t->readback);

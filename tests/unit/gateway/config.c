@@ -37,8 +37,9 @@ static struct config *load(const char *path)
     return c;
 }
 
-/* The minimal configuration with more keys; NULL and what was said when it is wrong. */
-static struct config *minimal_with(const char *keys, struct buf *said)
+/* The minimal configuration with more keys, and more in its bucket; NULL and what was said when it
+ * is wrong. */
+static struct config *minimal_and(const char *in_bucket, const char *keys, struct buf *said)
 {
     struct config *c = NULL;
     struct config_faults faults = {0};
@@ -46,8 +47,8 @@ static struct config *minimal_with(const char *keys, struct buf *said)
     buf_init(&text, 65536);
     buf_addf(&text,
              "{\"spool\": \"/spool\", \"state\": \"/state\", \"account_name\": \"a\", \"bucket\": "
-             "{\"arn\": \"arn:aws:s3:::siem\", \"region\": \"eu-central-1\"}%s%s}",
-             *keys ? ", " : "", keys);
+             "{\"arn\": \"arn:aws:s3:::siem\", \"region\": \"eu-central-1\"%s%s}%s%s}",
+             *in_bucket ? ", " : "", in_bucket, *keys ? ", " : "", keys);
     enum rc rc = config_parse(text.data, text.len, "-", &c, &faults);
     cr_assert_eq(rc == RC_OK, faults.n == 0, "%s", keys);
     cr_assert_eq(rc == RC_OK, c != NULL, "%s", keys);
@@ -58,9 +59,23 @@ static struct config *minimal_with(const char *keys, struct buf *said)
     return c;
 }
 
+static struct config *minimal_with(const char *keys, struct buf *said)
+{
+    return minimal_and("", keys, said);
+}
+
 static bool same_text(const char *a, const char *b)
 {
     return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_pairs(const struct config_pairs *a, const struct config_pairs *b)
+{
+    bool same = a->n == b->n;
+    for (size_t i = 0; same && i < a->n; i++)
+        same = same_text(a->items[i].name, b->items[i].name) &&
+               same_text(a->items[i].value, b->items[i].value);
+    return same;
 }
 
 static bool same_value(const struct config_key *k, void *a, void *b)
@@ -75,6 +90,8 @@ static bool same_value(const struct config_key *k, void *a, void *b)
         return *(unsigned *)config_at(k, a) == *(unsigned *)config_at(k, b);
     case CONFIG_KIND_BOOL:
         return *(bool *)config_at(k, a) == *(bool *)config_at(k, b);
+    case CONFIG_KIND_PAIRS:
+        return same_pairs(config_at(k, a), config_at(k, b));
     case CONFIG_KIND_DAYS:
     case CONFIG_KIND_SIZE:
     case CONFIG_KIND_DURATION:
@@ -149,7 +166,10 @@ Test(config, the_least_file_has_every_default)
     cr_expect_str_eq(c->bucket.acl, "bucket-owner-full-control");
     cr_expect_null(c->bucket.ca_file);
     cr_expect_not(c->bucket.path_style || c->bucket.dual_stack || c->bucket.fips);
-    cr_expect_not(c->bucket.allow_http);
+    cr_expect_not(c->bucket.allow_http || c->bucket.requester_pays);
+    cr_expect(!c->bucket.encryption.algorithm && !c->bucket.encryption.kms_key_id);
+    cr_expect(!c->bucket.encryption.bucket_key_enabled && !c->bucket.encryption.context_text);
+    cr_expect(!c->bucket.storage_class && !c->bucket.tagging && !c->bucket.expected_owner);
     cr_expect_str_eq(c->credentials.source, "chain");
     cr_expect(!c->credentials.profile && !c->credentials.file);
     cr_expect_str_eq(c->prefix, "");
@@ -200,6 +220,14 @@ Test(config, a_full_file_is_read_as_it_says)
     cr_expect_null(c->bucket.acl);
     cr_expect_str_eq(c->bucket.ca_file, "/etc/ssl/own.pem");
     cr_expect(c->bucket.path_style && c->bucket.allow_http);
+    cr_expect_str_eq(c->bucket.encryption.algorithm, "aws:kms:dsse");
+    cr_expect_str_eq(c->bucket.encryption.kms_key_id,
+                     "arn:aws:kms:eu-central-1:111122223333:key/k");
+    cr_expect(c->bucket.encryption.bucket_key_enabled && c->bucket.requester_pays);
+    cr_expect_str_eq(c->bucket.encryption.context_text, "eyJhcHBsaWNhdGlvbiI6InNpZW0ifQ==");
+    cr_expect_str_eq(c->bucket.storage_class, "COLD_1");
+    cr_expect_str_eq(c->bucket.tagging, "team=siem%20%40%20more&empty=");
+    cr_expect_str_eq(c->bucket.expected_owner, "444455556666");
     cr_expect_str_eq(c->credentials.source, "file");
     cr_expect_str_eq(c->credentials.profile, "prod");
     cr_expect_str_eq(c->credentials.file, "/etc/spoolgate/credentials");
@@ -347,6 +375,30 @@ Test(config, limits_hold_at_both_ends)
     }
 }
 
+Test(config, options_of_requests_go_together_or_are_refused)
+{
+    static const struct {
+        const char *in_bucket;
+        bool right;
+    } cases[] = {
+        {"\"encryption\": {}", true},
+        {"\"encryption\": {\"algorithm\": \"none\"}", true},
+        {"\"encryption\": {\"algorithm\": \"none\", \"kms_key_id\": \"k\"}", false},
+        {"\"encryption\": {\"algorithm\": \"aws:kms\", \"kms_key_id\": \"k\"}", true},
+        {"\"storage_class\": \"DEEP_ARCHIVE\"", true},
+        {"\"storage_class\": \"DEEP_ARCHIVE_2\"", false},
+        {"\"storage_class\": \"COLD\", \"endpoint\": \"https://s.example\"", true},
+        {"\"expected_owner\": \"111122223333\"", true},
+        {"\"expected_owner\": \"1111222233334\"", false},
+        {"\"expected_owner\": \"11112222333x\"", false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct config *c = minimal_and(cases[i].in_bucket, "", NULL);
+        cr_expect_eq(c != NULL, cases[i].right, "%s", cases[i].in_bucket);
+        config_free(c);
+    }
+}
+
 Test(config, a_slip_is_met_with_the_key_that_was_meant)
 {
     static const struct {
@@ -471,15 +523,18 @@ Test(config, the_table_is_in_order)
 {
     for (size_t i = 0; i < config_table.n; i++) {
         const struct config_key *k = &config_table.keys[i];
-        const char *dot = strchr(k->name, '.');
+        const char *dot = strrchr(k->name, '.');
         char parent[64] = "";
         if (dot)
             (void)snprintf(parent, sizeof parent, "%.*s", (int)(dot - k->name), k->name);
         cr_expect_eq(config_find(&config_table, parent, dot ? dot + 1 : k->name), k, "%s twice",
                      k->name);
-        const struct config_key *object = dot ? config_find(&config_table, "", parent) : NULL;
-        cr_expect(!dot || (object && object < k && object->kind == CONFIG_KIND_OBJECT), "%s",
-                  k->name);
+        const struct config_key *object = NULL;
+        for (size_t j = 0; dot && j < i; j++) {
+            if (strcmp(config_table.keys[j].name, parent) == 0)
+                object = &config_table.keys[j];
+        }
+        cr_expect(!dot || (object && object->kind == CONFIG_KIND_OBJECT), "%s", k->name);
     }
 }
 
