@@ -1,98 +1,248 @@
-/* spoolgate policy: the bucket access policy to paste. */
-#include "cli/cli.h"
-
-#include "policy/document.h"
+/* spoolgate policy: the access policy of the bucket, made, merged, judged and explained. Here are
+ * the options; the verbs are in policy_generate.c and policy_check.c.
+ */
+#include "cli/policy.h"
 
 #include <getopt.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define ROLES_MAX 32
-
-struct policy_options {
-    struct cli_common common;
-    const char *bucket_arn;
-    const char *roles[ROLES_MAX];
-    size_t n_roles;
+enum option_id {
+    OPT_ACCOUNT = 256,
+    OPT_ACL,
+    OPT_BUCKET,
+    OPT_COPY,
+    OPT_ENCRYPTION,
+    OPT_FORCE,
+    OPT_KEY,
+    OPT_KMS_KEY,
+    OPT_MINIMAL,
+    OPT_ONLY,
+    OPT_OUTPUT,
+    OPT_PUT_ROLE,
+    OPT_REQUEST,
+    OPT_ROLE,
+    OPT_SESSION,
+    OPT_STORAGE_CLASS,
+    OPT_TAG,
+    OPT_WITH,
+    OPT_WITHOUT,
+};
+static const struct option options[] = {
+    {"account", required_argument, NULL, OPT_ACCOUNT},
+    {"acl", required_argument, NULL, OPT_ACL},
+    {"bucket-arn", required_argument, NULL, OPT_BUCKET},
+    {"copy", no_argument, NULL, OPT_COPY},
+    {"encryption", required_argument, NULL, OPT_ENCRYPTION},
+    {"force", no_argument, NULL, OPT_FORCE},
+    {"key", required_argument, NULL, OPT_KEY},
+    {"kms-key", required_argument, NULL, OPT_KMS_KEY},
+    {"minimal", no_argument, NULL, OPT_MINIMAL},
+    {"only", no_argument, NULL, OPT_ONLY},
+    {"output", required_argument, NULL, OPT_OUTPUT},
+    {"put-role", required_argument, NULL, OPT_PUT_ROLE},
+    {"request", required_argument, NULL, OPT_REQUEST},
+    {"role", required_argument, NULL, OPT_ROLE},
+    {"session", required_argument, NULL, OPT_SESSION},
+    {"storage-class", required_argument, NULL, OPT_STORAGE_CLASS},
+    {"tag", required_argument, NULL, OPT_TAG},
+    {"with", required_argument, NULL, OPT_WITH},
+    {"without", required_argument, NULL, OPT_WITHOUT},
+    {0},
 };
 
-static enum cli_status parse(int argc, char **argv, struct policy_options *o)
+static enum cli_status take_role(const char **roles, size_t *n, const char *arn)
 {
-    static const struct option options[] = {
-        {"bucket-arn", required_argument, NULL, 'b'}, {"role", required_argument, NULL, 'r'}, {0}};
-    int opt;
-    while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (opt == 'b') {
-            o->bucket_arn = optarg;
-        } else if (opt == 'r' && o->n_roles < ROLES_MAX) {
-            o->roles[o->n_roles++] = optarg;
-        } else {
-            return cli_fail(CLI_USAGE, "spoolgate policy --help says which options there are");
-        }
-    }
-    if (optind + 1 != argc || strcmp(argv[optind], "generate") != 0)
-        return cli_fail(CLI_USAGE,
-                        "usage: spoolgate policy generate --role ARN [--bucket-arn ARN]");
-    if (o->n_roles == 0)
-        return cli_fail(CLI_USAGE, "--role is missing: the ARN of the role that writes, such as "
-                                   "arn:aws:iam::111122223333:role/spoolgate");
+    if (*n == POLICY_ROLES_MAX)
+        return cli_fail(CLI_USAGE, "more than %d roles are given", POLICY_ROLES_MAX);
+    roles[(*n)++] = arn;
     return CLI_YES;
 }
 
-static enum cli_status generate(const struct policy_options *o, const char *bucket_arn)
+/* "aws:SourceVpce=vpce-1", or the name alone of a key that is absent. */
+static enum cli_status take_known(struct policy_options *o, const char *text, bool present)
 {
-    struct buf document;
-    struct err e = {0};
-    buf_init(&document, 65536);
-    struct document_cfg cfg = {
-        .bucket_arn = bucket_arn, .role_arns = o->roles, .n_role_arns = o->n_roles};
-    enum rc rc = document_generate(&cfg, &document, &e);
-    enum cli_status status = rc == RC_OK ? CLI_YES : cli_fail_err(rc, &e);
-    if (rc == RC_OK) {
-        fputs(document.data, stdout);
-        const char *name = strrchr(bucket_arn, ':');
-        if (cli_is_terminal(STDERR_FILENO) && name)
-            fprintf(stderr,
-                    "\nPaste it in the AWS console, under the bucket's Permissions, Bucket policy, "
-                    "Edit, Save:\n"
-                    "https://s3.console.aws.amazon.com/s3/buckets/%s?tab=permissions\n",
-                    name + 1);
+    const char *equals = strchr(text, '=');
+    size_t n = equals ? (size_t)(equals - text) : strlen(text);
+    if (o->n_known == POLICY_KNOWN_MAX || n == 0 || n >= sizeof o->names_[0])
+        return cli_fail(CLI_USAGE, "--with and --without: at most %d keys, each with a name",
+                        POLICY_KNOWN_MAX);
+    if (present != (equals != NULL))
+        return cli_fail(CLI_USAGE, "%s: expected %s", text,
+                        present ? "--with KEY=VALUE" : "--without KEY");
+    size_t i = o->n_known++;
+    memcpy(o->names_[i], text, n);
+    o->names_[i][n] = '\0';
+    o->values_[i] = present ? equals + 1 : NULL;
+    o->known[i] = (struct context_key){.name = o->names_[i],
+                                       .kind = present ? CONTEXT_ONE : CONTEXT_ABSENT,
+                                       .values = &o->values_[i],
+                                       .n = present ? 1 : 0};
+    return CLI_YES;
+}
+
+static enum cli_status take_tag(struct policy_options *o, const char *text)
+{
+    if (!strchr(text, '=') || strchr(text, '=') - text > 128 || o->n_tags == OURS_TAGS_MAX)
+        return cli_fail(CLI_USAGE, "--tag: expected KEY=VALUE, at most %d of them", OURS_TAGS_MAX);
+    o->tags[o->n_tags++] = text;
+    return CLI_YES;
+}
+
+static const char **text_option(struct policy_options *o, int opt)
+{
+    switch (opt) {
+    case OPT_ACCOUNT:
+        return &o->account;
+    case OPT_ACL:
+        return &o->acl;
+    case OPT_BUCKET:
+        return &o->bucket_arn;
+    case OPT_ENCRYPTION:
+        return &o->encryption;
+    case OPT_KEY:
+        return &o->key;
+    case OPT_KMS_KEY:
+        return &o->kms_key;
+    case OPT_OUTPUT:
+        return &o->output;
+    case OPT_REQUEST:
+        return &o->request;
+    case OPT_SESSION:
+        return &o->session;
+    case OPT_STORAGE_CLASS:
+        return &o->storage_class;
+    default:
+        return NULL;
     }
-    buf_fini(&document);
-    return status;
+}
+
+static enum cli_status take(struct policy_options *o, int opt)
+{
+    const char **text = text_option(o, opt);
+    if (text) {
+        *text = optarg;
+        return CLI_YES;
+    }
+    switch (opt) {
+    case OPT_COPY:
+        o->copy = true;
+        return CLI_YES;
+    case OPT_FORCE:
+        o->force = true;
+        return CLI_YES;
+    case OPT_MINIMAL:
+        o->minimal = true;
+        return CLI_YES;
+    case OPT_ONLY:
+        o->only_ours = true;
+        return CLI_YES;
+    case OPT_ROLE:
+        return take_role(o->roles, &o->n_roles, optarg);
+    case OPT_PUT_ROLE:
+        return take_role(o->put_roles, &o->n_put_roles, optarg);
+    case OPT_TAG:
+        return take_tag(o, optarg);
+    case OPT_WITH:
+    case OPT_WITHOUT:
+        return take_known(o, optarg, opt == OPT_WITH);
+    default:
+        return cli_fail(CLI_USAGE, "spoolgate policy --help says which options there are");
+    }
+}
+
+static const struct verb {
+    const char *name;
+    bool reads;
+    enum cli_status (*run)(struct policy_options *o);
+} verbs[] = {
+    {"generate", false, policy_generate},
+    {"merge", true, policy_merge},
+    {"check", true, policy_check},
+    {"explain", true, policy_explain},
+};
+
+static enum cli_status parse(int argc, char **argv, struct policy_options *o,
+                             const struct verb **verb)
+{
+    enum cli_status status = CLI_YES;
+    int opt;
+    while (status == CLI_YES && (opt = getopt_long(argc, argv, "", options, NULL)) != -1)
+        status = take(o, opt);
+    if (status != CLI_YES)
+        return status;
+    *verb = NULL;
+    for (size_t i = 0; optind < argc && i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (strcmp(argv[optind], verbs[i].name) == 0)
+            *verb = &verbs[i];
+    }
+    if (!*verb)
+        return cli_fail(CLI_USAGE, "usage: spoolgate policy generate|merge|check|explain; "
+                                   "spoolgate policy --help says more");
+    if (argc - optind != 1 + (*verb)->reads)
+        return cli_fail(CLI_USAGE, "usage: spoolgate policy %s%s [OPTION…]", (*verb)->name,
+                        (*verb)->reads ? " FILE|-" : "");
+    if (o->minimal && o->n_put_roles > 0)
+        return cli_fail(CLI_USAGE, "--put-role names the role of the second statement, which "
+                                   "--minimal does not have");
+    o->verb = (*verb)->name;
+    o->document = (*verb)->reads ? argv[optind + 1] : NULL;
+    return CLI_YES;
 }
 
 static enum cli_status run(int argc, char **argv)
 {
     struct policy_options o = {0};
-    struct config *c = NULL;
-    enum cli_status status = cli_common_options(&cmd_policy, &argc, argv, &o.common);
-    if (status != CLI_YES || o.common.done)
+    struct cli_common common;
+    const struct verb *verb;
+    enum cli_status status = cli_common_options(&cmd_policy, &argc, argv, &common);
+    if (status != CLI_YES || common.done)
         return status;
-    if ((status = parse(argc, argv, &o)) != CLI_YES)
-        return status;
-    if (!o.bucket_arn && (status = cli_load_config(&o.common, &c)) != CLI_YES)
-        return status;
-    status = generate(&o, o.bucket_arn ? o.bucket_arn : c->bucket.arn);
-    config_free(c);
+    o.common = common;
+    status = parse(argc, argv, &o, &verb);
+    if (status == CLI_YES)
+        status = verb->run(&o);
+    config_free(o.config);
+    free(o.role_);
     return status;
 }
 
 const struct cli_command cmd_policy = {
     .name = "policy",
-    .summary = "generate: the access policy for the bucket's owner to paste",
+    .summary = "the bucket's access policy: generate, merge, check, explain",
     .help =
-        "Usage: spoolgate policy generate --role ARN… [--bucket-arn ARN] [-c FILE]\n\n"
-        "Prints the bucket policy that lets the role write with bucket-owner-full-control. The "
-        "bucket is\n"
-        "the configuration's unless --bucket-arn names one (then no configuration is needed).\n\n"
-        "      --role ARN        the role that writes; may be given more than once\n"
+        "Usage: spoolgate policy generate [OPTION…]      the policy to paste\n"
+        "       spoolgate policy merge FILE|- [OPTION…]  the bucket's policy with our statements\n"
+        "       spoolgate policy check FILE|- [OPTION…]  would our requests pass\n"
+        "       spoolgate policy explain FILE|-          in plain sentences\n\n"
+        "Roles and bucket are the configuration's unless they are given; then no configuration is\n"
+        "needed.\n\n"
+        "      --role ARN        who writes: a role, an IAM user, or an account (12 digits); may "
+        "be\n"
+        "                        given more than once\n"
+        "      --account NAME    the configured account of that name: its role\n"
         "      --bucket-arn ARN  such as arn:aws:s3:::customer-siem\n\n"
-        "Example:\n"
+        "generate and merge:\n"
+        "      --put-role ARN    another role for the second statement\n"
+        "      --minimal         only what this configuration needs\n"
+        "      --only            merge: an earlier statement of ours loses roles not given now\n"
+        "      --output FILE     into a new file; --force replaces one that is there\n"
+        "      --copy            to the clipboard (wl-copy, xclip, or the terminal)\n\n"
+        "check and explain, beside what the configuration says:\n"
+        "      --key KEY         a typical object's\n"
+        "      --session NAME    of the role's session\n"
+        "      --acl ACL|none, --encryption ALGORITHM, --kms-key ARN, --storage-class CLASS,\n"
+        "      --tag KEY=VALUE   what uploads have\n"
+        "      --with KEY=VALUE  a context key, such as aws:SourceVpce=vpce-1\n"
+        "      --without KEY     a context key that requests do not have\n"
+        "      --request FILE    check: one request as JSON instead of ours\n\n"
+        "Examples:\n"
         "  spoolgate policy generate --role arn:aws:iam::111122223333:role/spoolgate \\\n"
-        "      --bucket-arn arn:aws:s3:::customer-siem > policy.json\n\n"
-        "Exit status: 0 printed; 100 an ARN is wrong.\n",
+        "      --bucket-arn arn:aws:s3:::customer-siem --output policy.json\n"
+        "  aws s3api get-bucket-policy --bucket customer-siem --query Policy --output text |\n"
+        "      spoolgate policy merge -\n\n"
+        "Exit status: 0 printed, or our requests pass; 1 check: they do not, or it cannot be "
+        "told;\n"
+        "100 an ARN is wrong, or the document is no policy.\n",
     .run = run,
 };

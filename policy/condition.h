@@ -17,9 +17,10 @@ struct condition_why {
 enum tri condition_holds(const json_t *condition, bool variables, const struct context *context,
                          struct condition_why *why);
 
-/* Two instants, "2026-01-01T00:00:00Z" (with fractions, or an offset), a date, or seconds since
- * 1970. False: it is none of them. */
+/* Seconds since 1970 of "2026-01-01T00:00:00Z" (with a fraction, or an offset), of a date, or of a
+ * number of seconds. False: it is none of them. */
 bool condition_date(const char *text, double *out);
+
 /* Is the address in the range "203.0.113.0/24"? TRI_MAYBE: one of them is not understood. */
 enum tri condition_address(const char *range, const char *address);
 

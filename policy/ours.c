@@ -3,6 +3,7 @@
 #include "policy/ours.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -52,7 +53,7 @@ struct known {
     size_t n;
     char names[NAMES_MAX][160];
     const char *tag_values[OURS_TAGS_MAX], *tag_keys[OURS_TAGS_MAX];
-    char now[32], epoch[24];
+    char now[CLOCK_RFC3339_SIZE], epoch[24];
 };
 
 static void know(struct known *k, const char *name, const char *value)
@@ -75,14 +76,7 @@ static void know_list(struct known *k, const char *name, enum context_kind kind,
 
 static void know_time(struct known *k, int64_t now_s)
 {
-    int64_t z = now_s / 86400 + 719468, era = z / 146097, doe = z - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
-    int day = (int)(doy - (153 * mp + 2) / 5 + 1), month = (int)(mp < 10 ? mp + 3 : mp - 9);
-    int second = (int)(now_s % 86400);
-    (void)snprintf(k->now, sizeof k->now, "%04d-%02d-%02dT%02d:%02d:%02dZ",
-                   (int)(yoe + era * 400 + (month <= 2)) % 10000, month, day, second / 3600,
-                   second / 60 % 60, second % 60);
+    clock_rfc3339(k->now, now_s * CLOCK_NS_PER_S);
     (void)snprintf(k->epoch, sizeof k->epoch, "%lld", (long long)now_s);
     know(k, "aws:CurrentTime", k->now);
     know(k, "aws:EpochTime", k->epoch);

@@ -161,3 +161,33 @@ Test(arn, a_role_and_its_path_have_512_bytes_at_most)
         cr_expect_eq(arn_parse_role(arn, &out, &e), path <= 510 ? RC_OK : RC_INVALID, "%d", path);
     }
 }
+
+Test(arn, roles_users_and_accounts_are_principals)
+{
+    static const struct {
+        const char *text, *arn;
+        enum arn_kind kind;
+    } cases[] = {
+        {"arn:aws:iam::111122223333:role/team/x", "arn:aws:iam::111122223333:role/team/x",
+         ARN_ROLE},
+        {"arn:aws:iam::111122223333:user/anna", "arn:aws:iam::111122223333:user/anna", ARN_USER},
+        {"arn:aws:iam::111122223333:root", "arn:aws:iam::111122223333:root", ARN_ACCOUNT},
+        {"111122223333", "arn:aws-cn:iam::111122223333:root", ARN_ACCOUNT},
+    };
+    static const char *const wrong[] = {"11112222333",
+                                        "1111222233334",
+                                        "arn:aws:iam::111122223333:group/x",
+                                        "arn:aws:iam::111122223333:root/x",
+                                        "arn:aws:iam::111122223333:user/",
+                                        "arn:aws:sts::111122223333:assumed-role/x/y",
+                                        "*"};
+    struct arn_principal p;
+    struct err e = {0};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        cr_expect_eq(arn_parse_principal(cases[i].text, "aws-cn", &p, &e), RC_OK, "%s", e.text);
+        cr_expect_str_eq(p.arn, cases[i].arn);
+        cr_expect_eq(p.kind, cases[i].kind);
+    }
+    for (size_t i = 0; i < COUNT(wrong); i++)
+        cr_expect_eq(arn_parse_principal(wrong[i], "aws", &p, &e), RC_INVALID, "%s", wrong[i]);
+}

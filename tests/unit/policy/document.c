@@ -48,9 +48,64 @@ Test(document, several_roles_and_another_one_that_puts_to_the_byte)
                                        .n_put_role_arns = 1});
 }
 
+Test(document, users_and_accounts_may_write_too)
+{
+    static const char *const all[] = {"111122223333", "arn:aws-cn:iam::444455556666:user/team/anna",
+                                      "arn:aws-cn:iam::444455556666:root"};
+    struct document_cfg cfg = {"arn:aws-cn:s3:::customer-siem", all, 3, NULL, 0, NULL};
+    struct buf out;
+    struct err e = {0};
+    buf_init(&out, POLICY_MAX);
+    cr_assert_eq(document_generate(&cfg, &out, &e), RC_OK, "%s", e.text);
+    cr_expect(strstr(out.data,
+                     "                    \"arn:aws-cn:iam::111122223333:root\",\n"
+                     "                    \"arn:aws-cn:iam::444455556666:user/team/anna\","
+                     "\n                    \"arn:aws-cn:iam::444455556666:root\"\n"),
+              "%s", out.data);
+    buf_fini(&out);
+}
+
+Test(document, only_what_a_configuration_needs_to_the_byte)
+{
+    struct document_needs needs = {.acl = true, .prefix = "siem*/Panoptica/"};
+    expect_file("minimal.json", &(struct document_cfg){.bucket_arn = "arn:aws:s3:::customer-siem",
+                                                       .role_arns = one,
+                                                       .n_role_arns = 1,
+                                                       .needs = &needs});
+    needs = (struct document_needs){.tags = true, .prefix = ""};
+    expect_file("minimal-tags.json",
+                &(struct document_cfg){.bucket_arn = "arn:aws:s3:::customer-siem",
+                                       .role_arns = one,
+                                       .n_role_arns = 1,
+                                       .needs = &needs});
+}
+
+Test(document, every_partition_has_its_console)
+{
+    static const struct {
+        const char *bucket, *url;
+    } cases[] = {
+        {"arn:aws:s3:::b-1", "https://console.aws.amazon.com/s3/buckets/b-1?tab=permissions"},
+        {"arn:aws-us-gov:s3:::b-1",
+         "https://console.amazonaws-us-gov.com/s3/buckets/b-1?tab=permissions"},
+        {"arn:aws-cn:s3:::b-1", "https://console.amazonaws.cn/s3/buckets/b-1?tab=permissions"},
+    };
+    struct buf out;
+    struct err e = {0};
+    buf_init(&out, 256);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        buf_reset(&out);
+        cr_expect_eq(document_console(cases[i].bucket, &out, &e), RC_OK, "%s", e.text);
+        cr_expect_str_eq(out.data, cases[i].url);
+    }
+    cr_expect_eq(document_console("arn:aws-iso:s3:::b-1", &out, &e), RC_ABSENT);
+    cr_expect_eq(document_console("b-1", &out, &e), RC_INVALID);
+    buf_fini(&out);
+}
+
 Test(document, what_stands_in_the_buffer_stays)
 {
-    struct document_cfg cfg = {"arn:aws:s3:::customer-siem", one, 1, NULL, 0};
+    struct document_cfg cfg = {"arn:aws:s3:::customer-siem", one, 1, NULL, 0, NULL};
     struct buf out;
     struct err e = {0};
     buf_init(&out, 2 * POLICY_MAX);
@@ -64,19 +119,19 @@ Test(document, what_stands_in_the_buffer_stays)
 Test(document, wrong_names_make_no_policy)
 {
     static const char *const gov[] = {"arn:aws-us-gov:iam::111122223333:role/x"};
-    static const char *const user[] = {ROLE, "arn:aws:iam::111122223333:user/x"};
+    static const char *const user[] = {ROLE, "arn:aws:iam::111122223333:group/x"};
     static const struct {
         struct document_cfg cfg;
         const char *said;
     } cases[] = {
-        {{"my-bucket", one, 1, NULL, 0}, "bucket ARN"},
-        {{"arn:aws:s3:::my-bucket", one, 0, NULL, 0}, "at least one role"},
-        {{"arn:aws:s3:::my-bucket", one, 1, one, 0}, "at least one role"},
-        {{"arn:aws:s3:::my-bucket", user, 2, NULL, 0}, "no role"},
-        {{"arn:aws:s3:::my-bucket", one, 1, user, 2}, "no role"},
-        {{"arn:aws:s3:::my-bucket", gov, 1, NULL, 0}, "partition"},
-        {{"arn:aws:s3:::my-bucket", one, 1, gov, 1}, "partition"},
-        {{"arn:aws-cn:s3:::my-bucket", one, 1, NULL, 0}, "partition"},
+        {{"my-bucket", one, 1, NULL, 0, NULL}, "bucket ARN"},
+        {{"arn:aws:s3:::my-bucket", one, 0, NULL, 0, NULL}, "at least one role"},
+        {{"arn:aws:s3:::my-bucket", one, 1, one, 0, NULL}, "at least one role"},
+        {{"arn:aws:s3:::my-bucket", user, 2, NULL, 0, NULL}, "no role"},
+        {{"arn:aws:s3:::my-bucket", one, 1, user, 2, NULL}, "no role"},
+        {{"arn:aws:s3:::my-bucket", gov, 1, NULL, 0, NULL}, "partition"},
+        {{"arn:aws:s3:::my-bucket", one, 1, gov, 1, NULL}, "partition"},
+        {{"arn:aws-cn:s3:::my-bucket", one, 1, NULL, 0, NULL}, "partition"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct buf out;
@@ -95,7 +150,7 @@ Test(document, a_policy_over_what_s3_takes_is_refused)
     static const char *roles[MANY];
     for (size_t i = 0; i < MANY; i++)
         roles[i] = ROLE;
-    struct document_cfg cfg = {"arn:aws:s3:::my-bucket", roles, MANY, one, 1};
+    struct document_cfg cfg = {"arn:aws:s3:::my-bucket", roles, MANY, one, 1, NULL};
     struct buf out;
     struct err e = {0};
     buf_init(&out, 4 * POLICY_MAX);
