@@ -327,7 +327,8 @@ NOT_S3 = ["the store"]
 CASES = [
     bad("black hole", lambda: [60], NO_ANSWER),
     bad("first byte after the limit", lambda: [4, OK], NO_ANSWER),
-    bad("a byte every two seconds, over the stall limit", lambda: slowly(OK, 2.0), ["bytes stopped flowing"]),
+    bad("a line every two seconds, over the stall limit", lambda: slowly(OK, 2.0, OK.index(b"\n") + 1),
+        ["bytes stopped flowing"]),
     bad("closed without an answer", lambda: [], LOST),
     bad("reset without an answer", lambda: [Between.RESET], LOST),
     *(bad(f"{number} with a code", error(b"%d X" % number, code), [str(number), word])

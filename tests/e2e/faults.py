@@ -4,12 +4,14 @@
 bytes, and nothing was ever overwritten with others."""
 
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lib import *
 
 MIB = 1 << 20
+LONG = bool(os.environ.get("SPOOLGATE_LONG"))
 CONFIG = {"settle": "100ms", "multipart": {"threshold": "5MiB", "part_size": "5MiB"},
           "timeouts": {"connect": "1s", "first_byte": "1500ms", "stall": "1500ms"}}
 FAULTS = {
@@ -33,6 +35,8 @@ FAULTS = {
     "timeouts told": ["probability=0.4,status=400,code=RequestTimeout"],
     "digests": ["op=PutObject,nth=3,count=2,status=400,code=BadDigest"],
     "a clock 20 minutes ahead": ["skew=20min"],
+    "a clock 20 minutes behind": ["skew=-20min"],
+    "a storm of slow-downs": ["status=503,code=SlowDown,retry-after=1"],
 }
 
 
@@ -73,8 +77,8 @@ def one_fault(name, specs):
         compare(bucket, dropped)
         check_equal(gateway.stop(), 0, f"{name}: exit status")
         gateway.journal_verify()
-        print(f"  {name}: {fired} faults, {stats['requests']} requests, all delivered "
-              + ("meanwhile" if keeps_its_word else f"{took:.1f} s after it was well again"))
+        row(name, f"{fired} faults, {stats['requests']} requests, all delivered "
+            + ("meanwhile" if keeps_its_word else f"{took:.1f} s after it was well again"))
 
 
 def fault_test(name, specs):
@@ -111,6 +115,7 @@ def a_store_that_is_gone_for_one_prefix():
         gateway.cli("retry", "--all")
         gateway.wait_idle()
         compare(bucket, Dropped(**sent, **denied))
+        row("one prefix refused", "the others flow; \"" + status["sentence"] + "\"")
 
 
 def keys_that_exist():
@@ -140,7 +145,10 @@ def keys_that_exist():
             dropped.add(second, new)
             receipt = gateway.cli_json("why", path)
             check_equal(receipt["key"], second, f"the receipt of {path} names the second key")
+            check(second in gateway.cli("why", path).stdout, "why names it, too")
+            check_equal(gateway.cli_json("receipts", path)[-1]["key"], second, "and so does receipts")
         compare(bucket, dropped)
+        row("keys that exist: the same bytes, others (keep-both)", "2 verified, 3 kept beside the others")
         check_equal(bucket.stats()["repeated_other"], 0, "objects overwritten with other bytes")
         check("kept_both" in gateway.log(), "the log says so")
         receipt = gateway.cli_json("why", next(iter(same)))
@@ -158,6 +166,7 @@ def conflicts_may_be_held_or_overwrite():
         dropped = Dropped()
         dropped.add(name, event(1))
         compare(bucket, dropped)
+        row("a key that exists with other bytes (hold)", re.search(r"(?m)^why +(.*)", why.stdout)[1])
         gateway.configure({"conflict": "overwrite"})
         gateway.reload()
         check(wait_until(lambda: "event=reloaded" in gateway.log()), "reloaded")
@@ -165,14 +174,111 @@ def conflicts_may_be_held_or_overwrite():
         gateway.wait_idle()
         dropped.add(name, event(2))
         compare(bucket, dropped)
+        check_equal(gateway.cli_json("receipts", name)[-1]["key"], name, "the receipt's key")
+        row("a key that exists with other bytes (overwrite)", "one object, the new bytes")
+
+
+LARGE = {"settle": "100ms", "multipart": {"threshold": "5MiB", "part_size": "5MiB", "parallel": 2}}
+
+
+def large_file(mib, seed=0):
+    return b"".join(event(seed + n, 64 * 1024) for n in range(mib * 16))
+
+
+def uploads_of(bucket):
+    """{(key, upload id)} that are under way."""
+    listed = bucket.s3().list_multipart_uploads(Bucket=bucket.bucket).get("Uploads", [])
+    return {(u["Key"], u["UploadId"]) for u in listed}
+
+
+def begin_large(bucket, gateway, name, data):
+    """Dropped, and stopped by the store after some parts: what is under way."""
+    dropped = Dropped()
+    bucket.fault("op=UploadPart,nth=4,count=1000,blackhole")
+    dropped.rename(gateway.root, name, data)
+    check(wait_until(lambda: bucket.stats()["operations"].get("UploadPart", 0) >= 5, 30), "parts were sent")
+    time.sleep(0.3)  # until the parts that were answered are on record
+    return dropped, uploads_of(bucket)
+
+
+def foreign_upload(bucket, name):
+    s3 = bucket.s3()
+    id_ = s3.create_multipart_upload(Bucket=bucket.bucket, Key=name, ACL=ACL)["UploadId"]
+    s3.upload_part(Bucket=bucket.bucket, Key=name, UploadId=id_, PartNumber=1, Body=b"x" * 6 * MIB)
+    return name, id_
+
+
+def uploads_that_nobody_goes_on_with():
+    """Killed in mid-upload, and the file is another, is gone, or fits one request when it is back:
+    that upload is aborted. Nobody else's is."""
+    name = key("findings", "large.ndjson")
+    for case in ("changed", "removed", "sent in one request"):
+        with Devstore("--require-acl") as bucket, Gateway(bucket, LARGE) as gateway:
+            theirs = {foreign_upload(bucket, name), foreign_upload(bucket, key("findings", "theirs"))}
+            dropped, begun = begin_large(bucket, gateway, name, large_file(40))
+            ours = begun - theirs
+            check_equal(len(ours), 1, f"{case}: uploads of ours under way")
+            gateway.kill()
+            bucket.clear_faults()
+            if case == "changed":
+                dropped.rename(gateway.root, name, large_file(30, 7))
+            elif case == "removed":
+                os.unlink(os.path.join(gateway.root, dropped.popitem()[0]))
+            else:
+                gateway.configure({"multipart": {"threshold": "64MiB"}})
+            gateway.start()
+            gateway.wait_idle(60)
+            check(wait_until(lambda: uploads_of(bucket) == theirs),
+                  f"{case}: what is left under way: {uploads_of(bucket)}, theirs: {theirs}")
+            compare(bucket, dropped)
+            row(f"killed in a multipart upload, then the file {case}",
+                "our upload is aborted, the two of others stay")
+
+
+def an_upload_aborted_by_another():
+    """NoSuchUpload, for once not by a script."""
+    name = key("findings", "large.ndjson")
+    for down in (False, True):
+        with Devstore("--require-acl") as bucket, Gateway(bucket, {**LARGE, "timeouts": {"first_byte": "2s"}}) as gateway:
+            dropped, begun = begin_large(bucket, gateway, name, large_file(40))
+            check_equal(len(begun), 1, "uploads under way")
+            if down:
+                gateway.kill()
+            s3 = bucket.s3()
+            for upload in begun:
+                s3.abort_multipart_upload(Bucket=bucket.bucket, Key=name, UploadId=upload[1])
+            bucket.clear_faults()
+            if down:
+                gateway.start()
+            gateway.wait_idle(60)
+            done = bucket.stats()["operations"]
+            check_equal(done["CreateMultipartUpload"], 2, "uploads begun")
+            check_equal(uploads_of(bucket), set(), "uploads left")
+            compare(bucket, dropped)
+            row("an upload aborted by another client, gateway " + ("down" if down else "running"),
+                f"begun anew, {done['UploadPart']} parts sent")
+
+
+def a_file_that_changes_within_its_upload():
+    name = key("findings", "large.ndjson")
+    with Devstore("--require-acl") as bucket, Gateway(bucket, {**LARGE, "timeouts": {"first_byte": "2s"}}) as gateway:
+        dropped, begun = begin_large(bucket, gateway, name, large_file(40))
+        dropped.rename(gateway.root, name, large_file(35, 3))
+        bucket.clear_faults()
+        gateway.wait_idle(60)
+        check_equal(uploads_of(bucket) & begun, set(), "the first upload is gone")
+        check_equal(uploads_of(bucket), set(), "uploads left")
+        compare(bucket, dropped)
+        check_equal(bucket.stats()["repeated_other"], 0, "objects overwritten with other bytes")
+        row("a file that changes within its multipart upload", "begun anew with the new bytes, the old upload aborted")
 
 
 def killed_in_a_large_upload():
     parts_in_flight = 4
     with Devstore("--require-acl") as bucket, Gateway(bucket, {
             "settle": "100ms", "multipart": {"part_size": "5MiB", "parallel": parts_in_flight}}) as gateway:
-        dropped, mib = Dropped(), 300 if SLOW == 1 else 70
-        data = b"".join(event(n, 64 * 1024) for n in range(mib * 16))
+        dropped, mib = Dropped(), 1024 if LONG else 300 if SLOW == 1 else 70
+        data = large_file(mib)
         parts = -(-len(data) // (5 * MIB))
         bucket.fault("op=UploadPart,latency=150ms")
         dropped.rename(gateway.root, key("findings", "large.ndjson"), data)
@@ -184,7 +290,7 @@ def killed_in_a_large_upload():
             gateway.kill()
             gateway.start()
         bucket.clear_faults()
-        gateway.wait_idle(60)
+        gateway.wait_idle(120)
         done = bucket.stats()["operations"]
         compare(bucket, dropped)
         check_equal(done["CreateMultipartUpload"], 1, "uploads begun")
@@ -192,7 +298,7 @@ def killed_in_a_large_upload():
         # A part whose record was not durable yet is sent again as well.
         check(extra <= kills * 2 * parts_in_flight, f"{extra} parts were sent again in {kills} kills")
         check("ListParts" not in done and "DeleteObject" not in done, f"requests: {done}")
-        print(f"  {mib} MiB, {parts} parts, {kills} kills: {extra} parts sent again")
+        row(f"killed {kills} times in {mib} MiB of {parts} parts", f"{extra} parts sent again")
 
 
 def everything_at_once():
@@ -212,8 +318,10 @@ def everything_at_once():
         gateway.wait_idle(60)
         compare(bucket, dropped)
         check_equal(bucket.stats()["repeated_other"], 0, "objects overwritten with other bytes")
+        row("everything at once, and two kills", f"{len(dropped)} files")
 
 
 run_tests([*(fault_test(name, specs) for name, specs in FAULTS.items()),
            a_store_that_is_gone_for_one_prefix, keys_that_exist, conflicts_may_be_held_or_overwrite,
+           uploads_that_nobody_goes_on_with, an_upload_aborted_by_another, a_file_that_changes_within_its_upload,
            killed_in_a_large_upload, everything_at_once])
