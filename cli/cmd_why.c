@@ -22,6 +22,7 @@ static void print_answer(const json_t *v)
     print_text(v, "state", "state");
     print_text(v, "why", "why");
     print_text(v, "remedy", "remedy");
+    print_text(v, "place", "place");
     print_text(v, "accepted", "accepted_at");
     json_array_foreach(json_object_get(v, "history"), i, h)
     {

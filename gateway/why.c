@@ -90,6 +90,31 @@ static json_t *why_sending(const char *path, const struct destination_status *d)
     return answer(path, "sending", text, NULL);
 }
 
+/* By whom it is held says what ends it. */
+static json_t *why_held(const char *path, const struct ledger_view *v)
+{
+    bool by_hand = strcmp(v->code, LEDGER_BY_HAND) == 0;
+    json_t *o =
+        answer(path, "held", v->text,
+               by_hand ? "spoolgate release sends it"
+                       : "spoolgate retry sends it as it is now; spoolgate forget gives it up");
+    json_object_set_new(o, "held_by", json_string(by_hand ? "operator" : "condition"));
+    json_object_set_new(o, "code", json_text(v->code, strlen(v->code)));
+    return o;
+}
+
+static json_t *why_forgotten(struct pipeline *p, const char *path, const struct ledger_view *v)
+{
+    struct buf place;
+    json_t *o = answer(path, "forgotten", v->text,
+                       "spoolgate retry takes it up again; remove the file to be rid of it");
+    buf_init(&place, 8192);
+    buf_addf(&place, "%s/%s", p->config->spool, path);
+    json_object_set_new(o, "place", json_text(place.data, place.len));
+    buf_fini(&place);
+    return o;
+}
+
 static json_t *why_in_care(struct pipeline *p, const char *path, const struct ledger_view *v)
 {
     struct destination_status d;
@@ -110,9 +135,9 @@ static json_t *why_in_care(struct pipeline *p, const char *path, const struct le
                                                       : "the last attempt failed",
                       "it is tried again by itself; spoolgate retry tries now");
     case LEDGER_HELD:
-        return answer(path, "held", v->text, "spoolgate retry sends it as it is now");
+        return why_held(path, v);
     case LEDGER_FORGOTTEN:
-        return answer(path, "forgotten", v->text, "spoolgate retry takes it up again");
+        return why_forgotten(p, path, v);
     case LEDGER_DELIVERED:
     case LEDGER_STATE_COUNT_:
         break;

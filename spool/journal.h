@@ -99,7 +99,11 @@ struct journal_verify_cfg {
     void (*fault)(void *arg, const struct journal_fault *f); /* NULL allowed */
     void *arg;
     bool fix;
+    /* Only to read, not to mend: */
+    bool newest_first; /* the segments; in each the records are told oldest first */
+    int64_t since_ns;  /* segments with only older records need not be read; 0: all */
 };
+/* A gateway may append and drop segments meanwhile, unless `fix`. */
 enum rc journal_verify(const struct journal_verify_cfg *cfg, struct err *e) MUST_CHECK;
 
 #endif

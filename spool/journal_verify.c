@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DROPPED_AGAIN 5
+
 struct verify {
     const struct journal_verify_cfg *cfg;
     struct scan scan;
@@ -209,9 +211,13 @@ static enum rc verify_segment(struct verify *v, size_t i, struct err *e)
     struct journal_fault f = {.segment = x->number};
     struct scan_result got;
     if (x->bad) {
+        if (x->bad->rc == RC_ABSENT && !v->cfg->fix) /* dropped meanwhile: its time was over */
+            return RC_OK;
         f.why = *x->bad;
     } else {
         enum rc rc = scan_segment(&v->scan, i, v->again ? NULL : v->cfg->reader, false, &got, e);
+        if (rc == RC_ABSENT && !v->cfg->fix)
+            return RC_OK;
         if (rc != RC_OK)
             return rc;
         if (!got.damaged && !got.torn)
@@ -227,11 +233,26 @@ static enum rc verify_segment(struct verify *v, size_t i, struct err *e)
     return rc;
 }
 
+/* Nothing in entry i is as young as since_ns: the segment after it was begun before that. */
+static bool is_too_old(const struct verify *v, size_t i)
+{
+    const struct scan_entry *next = &v->scan.entries[i + 1];
+    return v->cfg->since_ns != 0 && i + 1 < v->scan.n && !next->bad &&
+           next->h.created_ns <= v->cfg->since_ns;
+}
+
 static enum rc verify_all(struct verify *v, struct err *e)
 {
     v->mended = false;
     enum rc rc = scan_init(&v->scan, v->cfg->fs, v->cfg->dirfd, e);
-    for (size_t i = 0; i < v->scan.n && rc == RC_OK; i++) {
+    for (int again = 0; rc == RC_ABSENT && !v->cfg->fix && again < DROPPED_AGAIN; again++) {
+        scan_fini(&v->scan); /* a segment was dropped since the directory was listed */
+        rc = scan_init(&v->scan, v->cfg->fs, v->cfg->dirfd, e);
+    }
+    for (size_t k = 0; k < v->scan.n && rc == RC_OK; k++) {
+        size_t i = v->cfg->newest_first ? v->scan.n - 1 - k : k;
+        if (is_too_old(v, i))
+            continue;
         rc = verify_hole(v, i, e);
         if (rc == RC_OK)
             rc = verify_segment(v, i, e);

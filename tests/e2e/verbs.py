@@ -1,0 +1,295 @@
+#!/usr/bin/python3
+"""What people decide about files: hold, release, forget, retry by name, pattern and state; that it is
+durable when the command returns; and the receipts of what was delivered.
+
+    tests/e2e/verbs.py BUILD_DIR [TEST]…
+"""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lib import (SLOW, SPOOLGATE, Devstore, Dropped, Gateway, check, check_equal, compare, event, key,  # noqa: E402
+                 row, run_tests, spooled, wait_until)
+
+FAST = {"settle": "100ms", "rescan": "10s"}
+REFUSING = "op=PutObject,status=503,code=SlowDown"
+
+
+def expect(done, status, *words, what):
+    text = done.stdout + done.stderr
+    ok = done.returncode == status and all(word in text for word in words)
+    return check(ok, f"{what}: expected {status} {words}, got {done.returncode}: {text}")
+
+
+def drop(gateway, count, event_type="findings", start=0):
+    dropped = Dropped()
+    for number in range(start, start + count):
+        dropped.rename(gateway.root, key(event_type, f"f-{number}.ndjson"), event(number))
+    return dropped
+
+
+def wait_waiting(gateway, count):
+    check(wait_until(lambda: gateway.status()["backlog"]["files"] >= count), f"{count} files wait")
+
+
+def states(gateway):
+    return {path: found["state"] for path, found in gateway.files().items()}
+
+
+def durable_when_it_returns():
+    """Each verb, then kill -9 at once: what the command said is so after the restart."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        bucket.fault(REFUSING)
+        dropped = drop(gateway, 6)
+        wait_waiting(gateway, 6)
+        held, forgotten, both, free, late, changed = dropped
+        expect(gateway.cli("hold", held, both), 0, f"held      {held}", f"held      {both}", what="hold")
+        gateway.kill()
+        gateway.start()
+        check_equal(states(gateway)[held], "held", "after kill -9 a held file")
+        expect(gateway.cli("forget", forgotten, both, changed), 0, "forgotten", "stays at", gateway.root, what="forget")
+        gateway.kill()
+        gateway.start()
+        now = states(gateway)
+        check_equal([now[p] for p in (held, forgotten, both, changed)],
+                    ["held", "forgotten", "forgotten", "forgotten"], "after kill -9")
+        check(free in now and now[free] in ("accepted", "deferred", "sending"), f"the others wait: {now}")
+        expect(gateway.cli("hold", held), 0, "unchanged", "held already", what="hold again")
+        expect(gateway.cli("forget", forgotten), 0, "unchanged", "forgotten already", what="forget again")
+        expect(gateway.cli("release", free), 0, "unchanged", "not held", what="release of what is not held")
+        expect(gateway.cli("release", forgotten), 1, "retry takes it up", what="release of a forgotten one")
+        bucket.clear_faults()
+        gateway.cli("retry", free)
+        check(wait_until(lambda: len(bucket.keys()) == 2), "the two others go")
+        gateway.api("POST", "/v1/rescan")
+        gateway.restart()
+        gateway.api("POST", "/v1/rescan")
+        time.sleep(1)
+        check_equal(sorted(bucket.keys()), sorted([free, late]), "no rescan and no restart sends the rest")
+        check_equal(sorted(spooled(gateway.root)), sorted([held, forgotten, both, changed]), "their bytes are there")
+        facts = gateway.cli_json("why", held)
+        check_equal((facts["state"], facts["held_by"]), ("held", "operator"), "why of what was held by hand")
+        facts = gateway.cli_json("why", forgotten)
+        check_equal((facts["state"], facts["place"]), ("forgotten", os.path.join(gateway.root, forgotten)),
+                    "why of what was forgotten")
+        check_equal(gateway.status()["files"]["forgotten"], 3, "status counts the forgotten")
+        expect(gateway.cli("ls", "--state", "forgotten"), 0, forgotten, both, what="ls --state forgotten")
+        dropped.rename(gateway.root, changed, event(99, 500))
+        check(wait_until(lambda: changed in bucket.keys()), "a forgotten file that changes is sent")
+        expect(gateway.cli("retry", forgotten), 0, "retried", what="retry of a forgotten file")
+        check(wait_until(lambda: forgotten in bucket.keys()), "it is sent")
+        expect(gateway.cli("release", held), 0, "released", what="release")
+        expect(gateway.cli("retry", "--state", "forgotten"), 0, both, what="retry --state forgotten")
+        gateway.wait_idle()
+        compare(bucket, dropped)
+        for verb in ("hold", "forget", "release"):
+            expect(gateway.cli(verb, held), 1, held, "delivered", what=f"{verb} of a delivered file")
+        row("hold, forget, release, retry and kill -9", "durable when the command returns")
+
+
+def what_is_being_sent():
+    """A file in flight is waited for; delivered meanwhile, it is too late, and says so."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        bucket.fault("op=PutObject,latency=2s")
+        dropped = drop(gateway, 1)
+        name = next(iter(dropped))
+        check(wait_until(lambda: states(gateway).get(name) == "sending"), "it is being sent")
+        expect(gateway.cli("hold", name), 1, "delivered", what="hold of what is delivered meanwhile")
+        bucket.clear_faults()
+        bucket.fault("op=PutObject,latency=1500ms,status=503,code=SlowDown")
+        dropped.update(drop(gateway, 1, start=1))
+        name = list(dropped)[1]
+        check(wait_until(lambda: states(gateway).get(name) in ("sending", "deferred")), "another is being sent")
+        expect(gateway.cli("hold", name), 0, f"held      {name}", what="hold of what fails meanwhile")
+        bucket.clear_faults()
+        expect(gateway.cli("release", "--all"), 0, "1 files released", what="release --all of one file")
+        gateway.wait_idle()
+        compare(bucket, dropped)
+
+
+def chosen_by_pattern_and_state():
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        bucket.fault(REFUSING)
+        dropped = drop(gateway, 1200)
+        dropped.update(drop(gateway, 5, "audit"))
+        wait_waiting(gateway, 1205)
+        for arguments, words in ((("hold", "--all"), "1205"), (("forget", "Panoptica/audit/*"), "Forget 5 files"),
+                                 (("forget", "--state", "accepted"), "Forget")):
+            expect(gateway.cli(*arguments), 100, words, "--yes", what=f"{arguments} in a pipe")
+        check(not {"held", "forgotten"} & set(states(gateway).values()), "nothing was changed")
+        expect(gateway.cli("hold", "Panoptica/audit/*/f-1.ndjson"), 0, "1 files held", what="a pattern that hits one")
+        start = time.monotonic()
+        done = gateway.cli("hold", "--all", "--yes")
+        expect(done, 0, "1204 files held", what="hold --all")
+        print(f"  1204 files held in {time.monotonic() - start:.2f} s")
+        check_equal(done.stdout.count("\n"), 1205, "one line a file, and the sum")
+        check_equal(gateway.status()["files"]["held"], 1205, "all are held")
+        expect(gateway.cli("hold", "--all", "--yes"), 0, "there are none", what="hold --all again")
+        expect(gateway.cli("hold", "Panoptica/none/*", "--yes"), 1, "matches", what="a pattern that hits none")
+        rows = gateway.cli("forget", "Panoptica/audit/*", os.path.join(gateway.root, "Panoptica/*/f-7.ndjson"),
+                           "--state", "held", "--yes", "--json").stdout.splitlines()
+        rows = [json.loads(line) for line in rows]
+        check_equal(({r["result"] for r in rows}, len(rows)), ({"forgotten"}, 6), "forget by patterns and state")
+        expect(gateway.cli("retry", "--all"), 0, "1199 files are held by hand", what="retry --all leaves them")
+        check_equal(gateway.status()["files"]["held"], 1199, "they are held still")
+        bucket.clear_faults()
+        expect(gateway.cli("release", "--state", "held", "-y"), 0, "1199 files released", what="release --state held")
+        expect(gateway.cli("retry", "--state", "forgotten"), 0, "6 files on their way", what="retry --state forgotten")
+        gateway.wait_idle(60)
+        compare(bucket, dropped)
+        expect(gateway.cli("forget", "--state", "rejected", "-y"), 100, "forget takes", what="forget --state rejected")
+        expect(gateway.cli("hold", "--state", "nonsense", "-y"), 100, "hold takes", what="hold --state nonsense")
+        expect(gateway.cli("forget"), 100, "usage", what="forget without a file")
+        expect(gateway.cli("forget", "--all", "f"), 100, "usage", what="forget --all with a file")
+        expect(gateway.cli("hold", "/etc/passwd"), 100, "not below", what="hold of a path elsewhere")
+        expect(gateway.cli("hold", "never.ndjson"), 1, "never", what="hold of what never was")
+        row("1 205 files by pattern, by state, all", "each once, none unasked")
+
+
+def at_a_terminal(gateway, arguments, answer):
+    """spoolgate ARGUMENTS with a terminal; what it showed, and the exit status."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen([SPOOLGATE, arguments[0], "-c", gateway.config_path, *arguments[1:]], stdin=slave,
+                               stdout=slave, stderr=slave, env=gateway.environment())
+    os.close(slave)
+    shown, answered, end = "", False, time.monotonic() + 20 * SLOW
+    while time.monotonic() < end:
+        if select.select([master], [], [], 0.1)[0]:
+            try:
+                shown += os.read(master, 65536).decode(errors="replace")
+            except OSError:
+                break
+        elif process.poll() is not None:
+            break
+        if "[y/N]" in shown and not answered:
+            os.write(master, answer.encode() + b"\n")
+            answered = True
+    status = process.wait(20 * SLOW)
+    os.close(master)
+    return shown, status
+
+
+def a_terminal_is_asked():
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        bucket.fault(REFUSING)
+        dropped = drop(gateway, 150)
+        wait_waiting(gateway, 150)
+        shown, status = at_a_terminal(gateway, ["forget", "--all"], "n")
+        check(status == 1 and "Forget 150 files" in shown and "nothing was changed" in shown, f"no: {status} {shown}")
+        check_equal(gateway.status()["files"]["forgotten"], 0, "no means no")
+        shown, status = at_a_terminal(gateway, ["hold", "--all"], "y")
+        check(status == 0 and "150 of 150" in shown and "150 files held" in shown, f"yes: {status} {shown}")
+        check(shown.count("ndjson") == 0, "on a terminal many files are counted, not listed")
+        bucket.clear_faults()
+        shown, status = at_a_terminal(gateway, ["release", "--all", "--yes"], "")
+        check(status == 0 and "[y/N]" not in shown, f"--yes is not asked: {status} {shown}")
+        gateway.wait_idle()
+        compare(bucket, dropped)
+
+
+def the_api_is_told_nonsense():
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        for verb, body in (("hold", {}), ("hold", {"all": False}), ("hold", {"paths": "f"}), ("hold", {"paths": [1]}),
+                           ("hold", {"paths": [""]}), ("hold", {"paths": ["a"] * 1001}),
+                           ("retry", {"all": True, "limit": 0}), ("retry", {"all": True, "limit": 1001}),
+                           ("retry", {"all": True, "limit": "x"}), ("retry", {"all": True, "cursor": "77:00"}),
+                           ("retry", {"all": True, "cursor": "1:zz"}), ("release", {"state": "accepted"})):
+            check_equal(gateway.api("POST", f"/v1/{verb}", body)[0], 400, f"{verb} {str(body)[:60]}")
+        status, answer = gateway.api("POST", "/v1/hold", {"paths": ["never", "../x", "a" * 3000]})
+        check_equal((status, [r["result"] for r in answer["files"]]), (200, ["failed"] * 3), "paths of nobody")
+        check_equal(gateway.api("GET", "/v1/files?cursor=1:zz")[0], 400, "a wrong cursor")
+
+
+def rejected_files():
+    """Listed page by page, whatever bytes their names have, and put back by pattern."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        dropped = Dropped()
+        for number in range(300):
+            dropped.rename(gateway.root, key("findings", f"bad-{number}.ndjson"), b"{not json\n")
+        strange = os.fsencode(os.path.join(gateway.root, "odd")) + b"-\xff\xfe.ndjson"
+        with open(strange, "wb") as file:
+            file.write(b"{}\n")
+        check(wait_until(lambda: gateway.status()["files"]["rejected"] == 301, 30), "all are rejected")
+        seen, cursor, pages = [], "", 0
+        while True:
+            page = gateway.api("GET", "/v1/files?state=rejected&limit=40" + (f"&cursor={cursor}" if cursor else ""))[1]
+            seen += [r["path"] for r in page["files"]]
+            pages += 1
+            if not (cursor := page["cursor"]):
+                break
+        check_equal((len(seen), len(set(seen)), pages), (301, 301, 8), "each once, in pages of 40")
+        gateway.restart()
+        check(wait_until(lambda: gateway.status()["files"]["rejected"] == 301), "counted after a restart")
+        expect(gateway.cli("forget", list(dropped)[0]), 1, "rejected", ".spoolgate/rejected", what="forget of a rejected file")
+        for path in list(dropped):
+            with open(os.path.join(gateway.root, ".spoolgate/rejected", path), "wb") as file:
+                file.write(b'{"a": 1}\n')
+            dropped.add(path, b'{"a": 1}\n')
+        expect(gateway.cli("retry", "Panoptica/findings/*/bad-[0-9].ndjson"), 0, "10 files on their way", what="retry by pattern")
+        check(wait_until(lambda: len(bucket.keys()) == 10), "the ten go")
+        expect(gateway.cli("retry", "--all"), 0, "291 files on their way", what="retry --all")
+        check(wait_until(lambda: gateway.status()["files"]["rejected"] == 1, 30), "the strange name comes back")
+        check(wait_until(lambda: len(bucket.keys()) == 300, 30), "the others go")
+        compare(bucket, dropped)
+
+
+def receipts_of(gateway, *arguments, status=0):
+    done = gateway.cli("receipts", *arguments)
+    check_equal(done.returncode, status, f"receipts {arguments}: {done.stderr}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def receipts():
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        dropped = drop(gateway, 20)
+        gateway.wait_idle()
+        time.sleep(1.1)
+        between = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        time.sleep(1)
+        early = set(dropped)
+        dropped.update(drop(gateway, 20, "audit"))
+        gateway.wait_idle()
+        for running in (True, False):
+            if not running:
+                gateway.stop()
+            got = receipts_of(gateway)
+            check_equal({r["path"]: (r["size"], r["sha256"]) for r in got}, dict(dropped), "a receipt for each")
+            check_equal(len(got), 40, "once each")
+            check_equal([r["path"] in early for r in got], [True] * 20 + [False] * 20, "in the order of delivery")
+            etags = {k: r[2].strip('"') for k, r in bucket.keys().items()}
+            check_equal({r["key"]: r["etag"].strip('"') for r in got}, etags, "their ETags")
+            check(all(r["bucket"] == bucket.bucket and r["attempts"] >= 0 and r["accepted_at"] <= r["delivered_at"]
+                      and r["verified"] is False and "request_id" in r and "version_id" in r for r in got), f"fields: {got[0]}")
+            check_equal({r["path"] for r in receipts_of(gateway, "--until", between)}, early, "--until")
+            check_equal({r["path"] for r in receipts_of(gateway, "--since", between)}, set(dropped) - early, "--since")
+            check_equal(len(receipts_of(gateway, "--since", "1h", "--until", between)), 20, "--since 1h --until T")
+            check_equal(len(receipts_of(gateway, "Panoptica/audit/*")), 20, "by pattern")
+            name = next(iter(early))
+            check_equal([r["path"] for r in receipts_of(gateway, os.path.join(gateway.root, name))], [name], "by path")
+            check_equal(receipts_of(gateway, "nothing*"), [], "nothing matches")
+        expect(gateway.cli("receipts", "--since", "yesterday"), 100, "no time", what="--since yesterday")
+        journal = os.path.join(gateway.state, "journal")
+        gateway.start()
+        dropped.update(drop(gateway, 5, "late"))  # a segment behind the one that is damaged
+        gateway.wait_idle()
+        gateway.stop()
+        first = sorted(s for s in os.listdir(journal) if s.endswith(".seg"))[0]
+        with open(os.path.join(journal, first), "r+b") as file:
+            file.seek(os.path.getsize(file.name) // 2)
+            file.write(b"damage")
+        done = gateway.cli("receipts")
+        expect(done, 1, "segment 1", "offset", what="receipts of a damaged journal")
+        left = [json.loads(line)["path"] for line in done.stdout.splitlines()]
+        check(0 < len(left) < 45 and sum("late" in p for p in left) == 5, f"the rest is printed: {len(left)}")
+        compare(bucket, dropped)
+        row("receipts, with and without a gateway", f"{len(left)} left beside a damaged segment")
+
+
+run_tests([durable_when_it_returns, what_is_being_sent, chosen_by_pattern_and_state, a_terminal_is_asked,
+           the_api_is_told_nonsense, rejected_files, receipts])
