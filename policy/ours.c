@@ -195,19 +195,14 @@ static void know_request(struct known *k, const struct ours_cfg *cfg, unsigned b
         k->keys[k->n++] = cfg->known[i];
 }
 
-static bool refused(enum evaluate_decision d)
-{
-    return d == EVALUATE_DENIED || d == EVALUATE_NOT_ALLOWED;
-}
-
 void ours_check(const struct statements *policy, const struct ours_cfg *cfg,
                 struct ours_report *out)
 {
-    bool begins_parts = false, required = true, half_way = false;
     struct buf object;
     buf_init(&object, 8192);
     buf_addf(&object, "%s/%s", cfg->bucket_arn, cfg->key);
     out->n = 0;
+    out->passes = true;
     for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
         const struct asked *a = &asked[i];
         if ((a->bits & IF_ACL && !cfg->acl) || (a->bits & IF_TAGS && cfg->n_tags == 0))
@@ -227,12 +222,7 @@ void ours_check(const struct statements *policy, const struct ours_cfg *cfg,
         know_request(&k, cfg, a->bits);
         r.context = (struct context){.keys = k.keys, .n = k.n};
         evaluate(policy, &r, &row->result);
-        required = required && (!row->required || row->result.decision == EVALUATE_ALLOWED);
-        if (a->bits & BEGINS && !row->required)
-            begins_parts = row->result.decision == EVALUATE_ALLOWED;
-        if (a->bits & GOES_ON && begins_parts)
-            half_way = half_way || refused(row->result.decision);
+        out->passes = out->passes && (!row->required || row->result.decision == EVALUATE_ALLOWED);
     }
-    out->passes = required && !half_way;
     buf_fini(&object);
 }
