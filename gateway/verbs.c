@@ -93,14 +93,12 @@ static void end_row(struct row *r, const char *result, const char *fmt, ...)
 {
     r->phase = ENDED;
     r->result = result;
-    if (fmt[0] == '\0')
-        return;
     char text[1536];
     va_list args;
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof text, fmt, args); /* a cut sentence is still one */
     va_end(args);
-    r->text = mem_strdup(text);
+    r->text = text[0] ? mem_strdup(text) : NULL;
 }
 
 /* ---- the answer ---- */

@@ -114,12 +114,12 @@ def what_is_being_sent():
 
 
 def chosen_by_pattern_and_state():
-    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+    with Devstore("--require-acl", "--count") as bucket, Gateway(bucket, FAST) as gateway:
         bucket.fault(REFUSING)
         dropped = drop(gateway, 1200)
         dropped.update(drop(gateway, 5, "audit"))
         wait_waiting(gateway, 1205)
-        for arguments, words in ((("hold", "--all"), "1205"), (("forget", "Panoptica/audit/*"), "Forget 5 files"),
+        for arguments, words in ((("hold", "--all"), "Hold 12"), (("forget", "Panoptica/audit/*"), "Forget 5 files"),
                                  (("forget", "--state", "accepted"), "Forget")):
             expect(gateway.cli(*arguments), 100, words, "--yes", what=f"{arguments} in a pipe")
         check(not {"held", "forgotten"} & set(states(gateway).values()), "nothing was changed")
