@@ -18,3 +18,8 @@ bool identity_is_racy(const struct identity *id, int64_t read_wall_ns)
     const int64_t window_ns = 20 * CLOCK_NS_PER_MS;
     return id->mtime_ns > read_wall_ns - window_ns && id->mtime_ns < read_wall_ns + window_ns;
 }
+
+bool identity_is_torn(const struct identity *was, const struct identity *is)
+{
+    return was->ino == is->ino && is->size < was->size && is->mtime_ns <= was->mtime_ns;
+}

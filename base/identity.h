@@ -27,5 +27,9 @@ bool identity_equal_moved(const struct identity *a, const struct identity *b);
  * after may leave the same mtime. An mtime further in the future is one that somebody set: any
  * write changes it. */
 bool identity_is_racy(const struct identity *id, int64_t read_wall_ns);
+/* Is `is` what a power loss left of a file that was never synced: the same inode, shorter, though
+ * nobody wrote to it since? The device is not asked: its number may be another after every start
+ * (btrfs, loop devices, the order in which disks are found). */
+bool identity_is_torn(const struct identity *was, const struct identity *is);
 
 #endif

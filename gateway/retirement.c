@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 struct retirement {
     struct ledger_file *file;
     struct retire_file what;
+    struct identity found; /* under its name */
     enum retire_result result;
     struct err err;
 };
@@ -37,6 +39,7 @@ void retirement_start(struct pipeline *p, struct ledger_file *f)
 {
     struct retirement *r = batch_add(p->retirements);
     r->file = f;
+    r->found = (struct identity){0};
     r->what = (struct retire_file){
         .path = f->path,
         .id = f->id,
@@ -56,8 +59,10 @@ static void retirements_run(void *arg, void *items, size_t n)
     struct retire_batch *batch = NULL;
     struct err e = {0};
     if (retire_begin(&fsio_system, p->cfg.root_fd, action_of(p->config), &batch, &e) == RC_OK) {
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
+            r[i].what.found = &r[i].found;
             r[i].result = retire_next(batch, &r[i].what, &r[i].err);
+        }
         if (retire_end(batch, &e) == RC_OK)
             return;
     }
@@ -93,7 +98,8 @@ static void retired(struct pipeline *p, struct retirement *r)
         retirement_failed(p, r);
         return;
     }
-    bool look = f->changed || r->result == RETIRE_CHANGED;
+    bool torn = r->result == RETIRE_CHANGED && identity_is_torn(&f->id, &r->found);
+    bool look = !torn && (f->changed || r->result == RETIRE_CHANGED);
     uint8_t flags = r->result == RETIRE_DONE ? flags_of[action_of(p->config)] : RECORD_GONE;
     if (look) {
         p->counts.changed += r->result == RETIRE_CHANGED;
@@ -101,8 +107,12 @@ static void retired(struct pipeline *p, struct retirement *r)
     }
     if (flags == RECORD_ARCHIVED)
         p->counts.archived++;
+    char path[RECORD_PATH_MAX + 1];
+    text_copy(path, sizeof path, f->path);
     dispatch_drop_taken(f);
     ledger_retire(p->ledger, f, flags);
+    if (torn)
+        intake_hold_torn(p, path, &r->found);
 }
 
 static void retirements_done(void *arg, void *items, size_t n)

@@ -282,6 +282,8 @@ enum retire_result retire_next(struct retire_batch *b, const struct retire_file 
     if (result < 0)
         return failed(b, result, f, "look at", e);
     bool same = identity_equal(&st.id, &f->id);
+    if (S_ISREG(st.mode) && f->found)
+        *f->found = st.id;
     if (!S_ISREG(st.mode) || (!same && b->action == RETIRE_KEEP) ||
         !identity_equal_moved(&st.id, &f->id))
         return RETIRE_CHANGED;

@@ -25,6 +25,7 @@ struct retire_file {
     bool racy;      /* identity_is_racy when it was read: the bytes are hashed again aside */
     uint64_t place; /* of its ACCEPTED record: unique */
     int64_t delivered_ns;
+    struct identity *found; /* NULL allowed; set to what the regular file under its name has */
 };
 enum retire_result {
     RETIRE_DONE,    /* removed, archived, or left where it is (keep) */

@@ -41,8 +41,8 @@ static enum transfer_result judge(const struct transfer *t, const struct file_st
         return TRANSFER_STORED;
     /* Shorter without having been written to since: a power loss took what was never synced. Within
      * a tick of the clock one cannot tell, but no power loss is over that soon. */
-    if (S_ISREG(st->mode) && was->dev == is->dev && was->ino == is->ino && is->size < was->size &&
-        is->mtime_ns <= was->mtime_ns && !identity_is_racy(is, clock_wall_now_ns()))
+    if (S_ISREG(st->mode) && identity_is_torn(was, is) &&
+        !identity_is_racy(is, clock_wall_now_ns()))
         return TRANSFER_SHRUNK;
     return TRANSFER_CHANGED;
 }

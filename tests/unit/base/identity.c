@@ -35,3 +35,23 @@ Test(identity, a_file_modified_within_two_ticks_is_racy)
         cr_assert_eq(identity_is_racy(&id, now), cases[i].racy, "%ld ms", (long)cases[i].mtime_ms);
     }
 }
+
+Test(identity, a_shorter_file_that_nobody_wrote_to_since_is_torn_whatever_its_device)
+{
+    static const struct {
+        const char *what;
+        struct identity is;
+        bool torn;
+    } cases[] = {
+        {"as it was", {.dev = 1, .ino = 2, .size = 3, .mtime_ns = 4}, false},
+        {"empty", {.dev = 1, .ino = 2, .size = 0, .mtime_ns = 4}, true},
+        {"an older time", {.dev = 1, .ino = 2, .size = 2, .mtime_ns = 3}, true},
+        {"another device", {.dev = 7, .ino = 2, .size = 2, .mtime_ns = 4}, true},
+        {"another ctime", {.dev = 1, .ino = 2, .size = 2, .mtime_ns = 4, .ctime_ns = 9}, true},
+        {"another file", {.dev = 1, .ino = 3, .size = 2, .mtime_ns = 4}, false},
+        {"written to since", {.dev = 1, .ino = 2, .size = 2, .mtime_ns = 5}, false},
+        {"longer", {.dev = 1, .ino = 2, .size = 4, .mtime_ns = 4}, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        cr_expect_eq(identity_is_torn(&one, &cases[i].is), cases[i].torn, "%s", cases[i].what);
+}

@@ -148,6 +148,22 @@ Test(retire, what_is_taken_aside_is_looked_at_again)
     scratch_free(&s);
 }
 
+Test(retire, what_has_the_name_of_a_changed_file_is_told)
+{
+    struct retire_file f;
+    struct scratch s = set_up(&f);
+    struct identity found = {0};
+    struct stat st;
+    f.found = &found;
+    cr_assert_eq(fstatat(s.fd, PATH, &st, 0), 0);
+    scratch_write(&s, PATH, "");
+    cr_expect_eq(retire(&s, RETIRE_DELETE, &f), RETIRE_CHANGED);
+    cr_expect_eq(found.ino, st.st_ino);
+    cr_expect_eq(found.size, 0);
+    cr_expect(scratch_has(&s, PATH));
+    scratch_free(&s);
+}
+
 Test(retire, a_file_that_changed_stays_as_a_new_one)
 {
     static void (*const changes[])(const struct scratch *) = {overwrite,      append, replace,

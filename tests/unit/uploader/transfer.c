@@ -342,6 +342,10 @@ Test(transfer, a_file_that_is_not_what_was_accepted_is_not_sent)
     cr_expect_eq(r.out.err.rc, RC_CORRUPT);
     job = rig_job(&r.rig, "a", 1);
     job->id.size += 10;
+    job->id.dev++; /* after the power came back the disk has another number */
+    cr_expect_eq(ride_job(&r, job)->result, TRANSFER_SHRUNK);
+    job = rig_job(&r.rig, "a", 1);
+    job->id.size += 10;
     job->id.mtime_ns -= CLOCK_NS_PER_S; /* somebody truncated it */
     cr_expect_eq(ride_job(&r, job)->result, TRANSFER_CHANGED);
 
