@@ -18,6 +18,7 @@
 struct scan_entry {
     uint32_t number;
     struct segment_header h; /* if !bad */
+    uint64_t next_seq;       /* once it was read without a fault: the sequence behind it; else 0 */
     struct err *bad;         /* why its header is not to be used; NULL: it is */
     bool refused; /* bad, but nothing to mend: of a newer version, another journal's, shut */
 };
@@ -43,6 +44,10 @@ void scan_fini(struct scan *s);
 bool scan_is_open_ended(const struct scan *s, size_t i);
 /* Is a segment number missing right before entry i? *from..*to: the missing ones. */
 bool scan_hole_before(const struct scan *s, size_t i, uint32_t *from, uint32_t *to);
+/* Whatever numbers are missing before entry i, no record is: those around them follow each other,
+ * or there is no segment behind them that counts. Numbers are passed over when a stray file had a
+ * higher one. Tells only what has been read. */
+bool scan_is_whole_before(const struct scan *s, size_t i);
 /* For the next segment: never one that was used, as old places still name it. But a stray file with
  * the last number there is must not end the journal for good: then the whole segments alone count.
  */

@@ -223,6 +223,18 @@ bool scan_hole_before(const struct scan *s, size_t i, uint32_t *from, uint32_t *
     return true;
 }
 
+bool scan_is_whole_before(const struct scan *s, size_t i)
+{
+    size_t next = i, before = i;
+    while (next < s->n && s->entries[next].bad)
+        next++;
+    if (next == s->n)
+        return true;
+    while (before > 0 && s->entries[before - 1].bad)
+        before--;
+    return before > 0 && s->entries[before - 1].next_seq == s->entries[next].h.first_seq;
+}
+
 uint32_t scan_next_number(const struct scan *s)
 {
     if (s->max_number < SEGMENT_NUMBER_MAX)
@@ -350,6 +362,8 @@ enum rc scan_segment(struct scan *s, size_t i, const struct journal_reader *read
         else
             judge_tail(s, out);
     }
+    if (rc == RC_OK && !out->damaged)
+        x->next_seq = out->next_seq;
     struct err close_err;
     enum rc close_rc = segment_close(s->reader, &close_err);
     if (rc == RC_OK && close_rc != RC_OK) {

@@ -188,7 +188,7 @@ static enum rc note_missing(struct verify *v, uint32_t from, uint32_t to, struct
 static enum rc verify_hole(struct verify *v, size_t i, struct err *e)
 {
     uint32_t from, to;
-    if (!scan_hole_before(&v->scan, i, &from, &to))
+    if (!scan_hole_before(&v->scan, i, &from, &to) || scan_is_whole_before(&v->scan, i))
         return RC_OK;
     struct journal_fault f = {.segment = from, .legal = true};
     /* What was set aside is known to be missing. */

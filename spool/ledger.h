@@ -81,8 +81,9 @@ struct ledger_view {
     int64_t accepted_ns;
     char event_type[LEDGER_EVENT_TYPE_MAX + 1];
     struct ledger_file *file;
-    bool kept;     /* delivered, and stays where it is; else it is still to be retired */
-    char code[64]; /* held, forgotten: why */
+    bool kept;      /* delivered, and stays where it is; else it is still to be retired */
+    bool to_retire; /* it waits for ledger_take_delivered */
+    char code[64];  /* held, forgotten: why */
     char text[256];
 };
 enum rc ledger_find(struct ledger *l, const char *path, size_t n,

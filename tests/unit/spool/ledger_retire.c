@@ -64,7 +64,11 @@ Test(ledger_retire, another_file_of_its_path_replaces_one_that_could_not_be_reti
     accept_many(&f, 1);
     deliver_all(&f, 1);
     cr_assert_eq(ledger_find(f.l, "a/0", 3, &v), RC_OK);
-    cr_assert(v.state == LEDGER_DELIVERED && !v.kept && !v.file);
+    cr_assert(v.state == LEDGER_DELIVERED && v.to_retire && !v.file);
+    struct ledger_file *taken = ledger_take_delivered(f.l);
+    cr_assert_eq(ledger_find(f.l, "a/0", 3, &v), RC_OK);
+    cr_assert(v.state == LEDGER_DELIVERED && !v.to_retire && v.file == taken);
+    ledger_retire_later(f.l, taken);
     accept(&f, "a/0", "a", 99);
     flush(&f);
     cr_assert_null(ledger_take_delivered(f.l));
