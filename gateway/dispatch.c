@@ -339,6 +339,14 @@ unsigned dispatch_attempts(void *arg, uint64_t tag)
     return f->attempts;
 }
 
+/* The Retry-After of a store that throttles while others pass asks for fewer at once, which they
+ * are from now on: a file need not wait it out (MinIO always says 60 s). When none pass any more,
+ * the breaker does. */
+static uint64_t own_wait_ms(const struct transfer_outcome *o)
+{
+    return o->class == ANSWER_THROTTLE ? 0 : o->retry_after_ms;
+}
+
 void dispatch_outcome(void *arg, const struct transfer_outcome *o, enum advice a)
 {
     struct pipeline *p = arg;
@@ -361,7 +369,7 @@ void dispatch_outcome(void *arg, const struct transfer_outcome *o, enum advice a
         defer(p, f,
               o->result == TRANSFER_LOCAL
                   ? LOCAL_AGAIN_MS
-                  : retry_delay_ms(f->attempts, o->retry_after_ms, &random_system));
+                  : retry_delay_ms(f->attempts, own_wait_ms(o), &random_system));
         break;
     case ADVICE_REFUSED:
         refuse_lane(p, f->lane, &o->err);

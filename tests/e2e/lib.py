@@ -215,6 +215,9 @@ def stop_process(process, timeout=20):
 # --- stores ---------------------------------------------------------------------------------------
 
 
+_boto3_lock = threading.Lock()
+
+
 class Store:
     """What every store has: url, port, bucket, region, access_key, secret_key; a with statement
     starts and stops it."""
@@ -235,9 +238,10 @@ class Store:
                             response_checksum_validation="when_required", **options)
         except TypeError:
             config = Config(**options)
-        return boto3.client("s3", endpoint_url=self.url, region_name=self.region, config=config,
-                            aws_access_key_id=self.access_key,
-                            aws_secret_access_key=self.secret_key, **more)
+        with _boto3_lock:  # its default session is one thread's at a time
+            return boto3.client("s3", endpoint_url=self.url, region_name=self.region, config=config,
+                                aws_access_key_id=self.access_key,
+                                aws_secret_access_key=self.secret_key, **more)
 
     def list(self):
         """{key: size} as the store lists it."""
