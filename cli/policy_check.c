@@ -132,9 +132,9 @@ static json_t *report_json(const struct statements *policy, const struct ours_cf
         json_decref(answer);
     }
     json_t *key = json_text(cfg->key, strlen(cfg->key));
-    json_t *v =
-        json_pack("{s:s, s:s, s:o, s:b, s:o}", "principal", cfg->principal, "bucket",
-                  cfg->bucket_arn, "key", key, "passes", (int)report->passes, "requests", rows);
+    json_t *v = json_pack("{s:s, s:s, s:o, s:b, s:o}", "principal", cfg->principal, "bucket",
+                          cfg->bucket_arn, "key", key, "passes", (int)(report->passes == TRI_YES),
+                          "requests", rows);
     BUG_ON(!v);
     return v;
 }
@@ -145,7 +145,14 @@ static void print_report(const struct ours_cfg *cfg, const struct ours_report *r
                                         [EVALUATE_DENIED] = "DENIED",
                                         [EVALUATE_NOT_ALLOWED] = "missing",
                                         [EVALUATE_UNKNOWN] = "unknown"};
+    static const char *const verdicts[] = {
+        [TRI_NO] = "Files cannot be delivered.",
+        [TRI_MAYBE] = "It cannot be told whether files can be delivered.",
+        [TRI_YES] =
+            "Files can be delivered, as far as this policy goes: the role's own policies, its "
+            "organization's and\na KMS key's are not looked at."};
     char key[512];
+    bool hinted = false;
     printf("%s on %s/%s\n", cfg->principal, cfg->bucket_arn,
            context_show(key, sizeof key, cfg->key));
     for (size_t i = 0; i < report->n; i++) {
@@ -156,8 +163,12 @@ static void print_report(const struct ours_cfg *cfg, const struct ours_report *r
         if (row->result.decision != EVALUATE_ALLOWED)
             printf("  %-17s without it %s\n", "", row->without);
     }
-    printf("%s\n", report->passes ? "Files can be delivered, as far as this policy goes."
-                                  : "Files cannot be delivered, or it cannot be told.");
+    for (size_t i = 0; !hinted && i < report->n; i++) {
+        hinted = strncmp(report->rows[i].result.key, "key ", 4) == 0;
+        if (hinted)
+            puts("What a request has of a key can be said: --with KEY=VALUE, or --without KEY.");
+    }
+    printf("%s\n", verdicts[report->passes]);
 }
 
 static enum cli_status check_roles(struct policy_options *o, const struct statements *policy,
@@ -179,7 +190,7 @@ static enum cli_status check_roles(struct policy_options *o, const struct statem
             break;
         }
         ours_check(policy, &cfg, &report);
-        passes = passes && report.passes;
+        passes = passes && report.passes == TRI_YES;
         BUG_ON(json_array_append_new(all, report_json(policy, &cfg, &report)) != 0);
         if (explain && !o->common.json) {
             buf_init(&text, 1 << 18);

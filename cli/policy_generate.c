@@ -27,12 +27,8 @@ enum { READ_MAX = 1 << 20 };
 /* The role that the configuration assumes. */
 static char *configured_role(const struct config *c)
 {
-    json_t *all = config_to_json(c);
-    const json_t *role = json_object_get(json_object_get(all, "credentials"), "assume_role");
-    const char *arn = json_string_value(json_object_get(role, "arn"));
-    char *copy = arn ? mem_strdup(arn) : NULL;
-    json_decref(all);
-    return copy;
+    size_t n = c->credentials.n_roles; /* the last one writes */
+    return n > 0 ? mem_strdup(c->credentials.roles[n - 1].arn) : NULL;
 }
 
 static enum cli_status take_account(struct policy_options *o)
@@ -201,23 +197,26 @@ enum cli_status policy_write(const struct policy_options *o, const char *text, s
     return rc == RC_OK ? CLI_YES : cli_fail_err(rc, &e);
 }
 
-void policy_tell_where(const char *bucket_arn)
+static void tell_where(const char *bucket_arn, const char *third_step)
 {
     struct buf url;
     struct err e = {0};
     buf_init(&url, 256);
     bool known = document_console(bucket_arn, &url, &e) == RC_OK;
-    fprintf(
-        stderr,
-        "\nPaste it in the AWS console%s%s\n"
-        "  1. Open the bucket's Permissions tab.\n"
-        "  2. In the section Bucket policy choose Edit.\n"
-        "  3. Paste the policy over what stands there.\n"
-        "  4. Choose Save changes.\n"
-        "A bucket has one policy: if there is one already, paste what \"spoolgate policy merge\" "
-        "makes of it.\n",
-        known ? ": " : ".", known ? url.data : "");
+    fprintf(stderr,
+            "\nPaste it in the AWS console%s%s\n"
+            "  1. Open the bucket's Permissions tab.\n"
+            "  2. In the section Bucket policy choose Edit.\n"
+            "  3. %s\n"
+            "  4. Choose Save changes.\n",
+            known ? ": " : ".", known ? url.data : "", third_step);
     buf_fini(&url);
+}
+
+void policy_tell_where(const char *bucket_arn)
+{
+    tell_where(bucket_arn, "Paste it. If a policy stands there already, paste what \"spoolgate "
+                           "policy merge\" makes of it instead.");
 }
 
 /* ---- generate and merge ---- */
@@ -319,7 +318,7 @@ enum cli_status policy_merge(struct policy_options *o)
     if (status == CLI_YES) {
         tell_what_was_done(&result);
         tell_denials(o, merged.data, merged.len);
-        policy_tell_where(o->bucket_arn);
+        tell_where(o->bucket_arn, "Paste it in place of the policy that stands there.");
     }
     free(theirs);
     buf_fini(&ours);

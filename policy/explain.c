@@ -105,8 +105,8 @@ static void say_action(struct buf *out, const char *text)
     static const struct {
         const char *action, *words;
     } known[] = {
-        {"*", "all actions"},
-        {"s3:*", "all actions of S3"},
+        {"*", "do everything"},
+        {"s3:*", "do everything in S3"},
         {"s3:PutObject", "store objects"},
         {"s3:PutObjectAcl", "set the ACL of objects"},
         {"s3:PutObjectTagging", "set the tags of objects"},
@@ -127,7 +127,7 @@ static void say_action(struct buf *out, const char *text)
             return;
         }
     }
-    buf_adds(out, shown.text);
+    buf_addf(out, "use %s", shown.text);
 }
 
 /* "the bucket b", "all objects of the bucket b" */
@@ -255,9 +255,11 @@ void explain_statement(const struct statements *policy, size_t i, struct buf *ou
 void explain_report(const struct ours_report *report, const char *principal, struct buf *out)
 {
     struct shown who;
-    buf_addf(out, "%s: ", show(&who, principal));
-    buf_adds(out, report->passes ? "files can be delivered.\n"
-                                 : "files cannot be delivered, as far as this policy goes.\n");
+    static const char *const verdicts[] = {
+        [TRI_NO] = "files cannot be delivered",
+        [TRI_MAYBE] = "it cannot be told whether files can be delivered",
+        [TRI_YES] = "files can be delivered, as far as this policy goes"};
+    buf_addf(out, "%s: %s.\n", show(&who, principal), verdicts[report->passes]);
     for (size_t i = 0; i < report->n; i++) {
         const struct ours_row *row = &report->rows[i];
         if (row->result.decision == EVALUATE_ALLOWED)

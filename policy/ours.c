@@ -195,6 +195,11 @@ static void know_request(struct known *k, const struct ours_cfg *cfg, unsigned b
         k->keys[k->n++] = cfg->known[i];
 }
 
+static enum tri allowed(enum evaluate_decision d)
+{
+    return d == EVALUATE_ALLOWED ? TRI_YES : d == EVALUATE_UNKNOWN ? TRI_MAYBE : TRI_NO;
+}
+
 void ours_check(const struct statements *policy, const struct ours_cfg *cfg,
                 struct ours_report *out)
 {
@@ -202,7 +207,7 @@ void ours_check(const struct statements *policy, const struct ours_cfg *cfg,
     buf_init(&object, 8192);
     buf_addf(&object, "%s/%s", cfg->bucket_arn, cfg->key);
     out->n = 0;
-    out->passes = true;
+    out->passes = TRI_YES;
     for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
         const struct asked *a = &asked[i];
         if ((a->bits & IF_ACL && !cfg->acl) || (a->bits & IF_TAGS && cfg->n_tags == 0))
@@ -222,7 +227,8 @@ void ours_check(const struct statements *policy, const struct ours_cfg *cfg,
         know_request(&k, cfg, a->bits);
         r.context = (struct context){.keys = k.keys, .n = k.n};
         evaluate(policy, &r, &row->result);
-        out->passes = out->passes && (!row->required || row->result.decision == EVALUATE_ALLOWED);
+        if (row->required)
+            out->passes = tri_and(out->passes, allowed(row->result.decision));
     }
     buf_fini(&object);
 }

@@ -41,7 +41,7 @@ enum { OURS_ROWS_MAX = 16, OURS_TAGS_MAX = 10 };
 struct ours_report {
     struct ours_row rows[OURS_ROWS_MAX];
     size_t n;
-    bool passes; /* all that is required is allowed */
+    enum tri passes; /* is all that is required allowed? */
 };
 /* At most OURS_TAGS_MAX tags and 32 known keys are taken (S3 takes ten tags). */
 void ours_check(const struct statements *policy, const struct ours_cfg *cfg,
