@@ -160,6 +160,8 @@ static bool is_canned_acl(const char *acl)
     return false;
 }
 
+#define BUCKET_OWNER "444455556666"
+
 /* What the bucket's policy would say. */
 static bool check_policy(struct exchange *x)
 {
@@ -168,6 +170,10 @@ static bool check_policy(struct exchange *x)
     bool writes = x->op == OP_PUT_OBJECT || x->op == OP_CREATE_MULTIPART;
     bool full_control = acl != NULL && strcmp(acl, "bucket-owner-full-control") == 0;
 
+    const char *owner = http_header(&x->request, "x-amz-expected-bucket-owner");
+    if (owner != NULL && strcmp(owner, BUCKET_OWNER) != 0)
+        return failure_set(&x->failure, "AccessDenied",
+                           "Access Denied: the bucket is another account's than expected");
     if (writes)
         stats_add(full_control ? &x->service->stats.puts_with_acl
                                : &x->service->stats.puts_without_acl,

@@ -51,7 +51,8 @@ void s3_finish(struct exchange *x);
 /* For the files of the operations. Each fills x->response or x->failure. */
 void s3_error_response(struct exchange *x);
 bool s3_query_number(struct exchange *x, const char *name, uint64_t max, uint64_t *value);
-/* Header lines that an object gives back: its type and x-amz-meta-*. False: too long. */
+/* Header lines that an object gives back: its type, x-amz-meta-*, and how it is to be encrypted,
+ * classed and tagged. False: too long. */
 bool s3_collect_meta(struct exchange *x, struct buf *meta);
 bool s3_commit(struct exchange *x, struct object *o, const char *meta, const char *tmp);
 void s3_put_object(struct exchange *x);

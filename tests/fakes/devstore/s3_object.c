@@ -13,13 +13,15 @@
 
 bool s3_collect_meta(struct exchange *x, struct buf *meta)
 {
-    static const char *const kept[] = {"content-type",  "content-encoding", "content-disposition",
-                                       "cache-control", "content-language", "expires"};
+    static const char *const kept[] = {"content-type",  "content-encoding",   "content-disposition",
+                                       "cache-control", "content-language",   "expires",
+                                       "x-amz-tagging", "x-amz-storage-class"};
 
     for (size_t i = 0; i < x->request.n_headers; i++) {
         const struct http_header *h = &x->request.headers[i];
         const char *value = h->value;
-        bool keep = strncmp(h->name, "x-amz-meta-", 11) == 0;
+        bool keep = strncmp(h->name, "x-amz-meta-", 11) == 0 ||
+                    strncmp(h->name, "x-amz-server-side-encryption", 28) == 0;
         for (size_t k = 0; k < sizeof kept / sizeof kept[0] && !keep; k++)
             keep = strcmp(h->name, kept[k]) == 0;
         if (strcmp(h->name, "content-encoding") == 0 && strncmp(value, "aws-chunked", 11) == 0) {
