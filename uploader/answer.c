@@ -346,6 +346,8 @@ static const char *denied_remedy(const struct answer_facts *f)
         return "the bucket's policy or our role's does not allow s3:GetBucketLocation; have the "
                "owner "
                "add the statements of \"spoolgate policy generate\"";
+    case REQUEST_LIST_BUCKETS:
+        return "our keys may not list buckets (s3:ListAllMyBuckets); name the bucket's ARN instead";
     case REQUEST_LIST_MULTIPARTS:
         return "the bucket's policy or our role's does not allow s3:ListBucketMultipartUploads; "
                "have "

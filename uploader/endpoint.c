@@ -198,11 +198,22 @@ static enum rc parse_url(const char *text, struct url *out, struct err *e)
     return parse_path(text, host + authority, out, e);
 }
 
-static enum rc aws_url(const struct endpoint_cfg *cfg, struct url *out, struct err *e)
+static const struct partition *partition_of(const char *region)
 {
     const struct partition *p = partitions;
-    while (strncmp(cfg->region, p->region_prefix, strlen(p->region_prefix)) != 0)
+    while (strncmp(region, p->region_prefix, strlen(p->region_prefix)) != 0)
         p++;
+    return p;
+}
+
+const char *endpoint_suffix(const char *region)
+{
+    return partition_of(region)->suffix;
+}
+
+static enum rc aws_url(const struct endpoint_cfg *cfg, struct url *out, struct err *e)
+{
+    const struct partition *p = partition_of(cfg->region);
     if (cfg->fips && !p->fips)
         return refuse(e, "the region", cfg->region, "has no FIPS endpoints; switch fips off");
     *out = (struct url){.https = true};
@@ -246,6 +257,19 @@ enum rc endpoint_resolve(const struct endpoint_cfg *cfg, struct endpoint *out, s
                    out->host);
     (void)snprintf(out->bucket, sizeof out->bucket, "%s", c.bucket);
     (void)snprintf(out->region, sizeof out->region, "%s", c.region);
+    return RC_OK;
+}
+
+enum rc endpoint_service(const struct endpoint_cfg *cfg, struct endpoint *out, struct err *e)
+{
+    struct endpoint_cfg c = *cfg;
+    c.bucket = "any.bucket"; /* a dot: AWS too puts it into the path, from where it is cut */
+    c.path_style = true;
+    enum rc rc = endpoint_resolve(&c, out, e);
+    if (rc != RC_OK)
+        return rc;
+    out->base[strlen(out->base) - strlen("/any.bucket")] = '\0';
+    out->bucket[0] = '\0';
     return RC_OK;
 }
 

@@ -36,6 +36,10 @@ enum rc endpoint_resolve(const struct endpoint_cfg *cfg, struct endpoint *out,
 /* The encoded path of a key ("" for the bucket itself): base + "/" + key, each byte but the
  * unreserved and '/' as %XX. */
 void endpoint_path(const struct endpoint *ep, const char *key, size_t key_len, struct buf *out);
+/* The service itself, for requests that are of no bucket (ListBuckets); cfg->bucket is not looked
+ * at. */
+enum rc endpoint_service(const struct endpoint_cfg *cfg, struct endpoint *out,
+                         struct err *e) MUST_CHECK;
 /* As resolved, in another region (after a redirect). RC_INVALID: not a region's name. For a custom
  * endpoint only the signing region changes. */
 enum rc endpoint_reroute(const struct endpoint_cfg *cfg, const char *region, struct endpoint *out,

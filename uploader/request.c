@@ -49,6 +49,7 @@ static const struct operation operations[REQUEST_OP_COUNT_] = {
     [REQUEST_GET_OBJECT_ACL] = {"GetObjectAcl", "GET", HAS_KEY, "acl"},
     [REQUEST_GET_BUCKET_LOCATION] = {"GetBucketLocation", "GET", FREE_OF_CHARGE, "location"},
     [REQUEST_LIST_MULTIPARTS] = {"ListMultipartUploads", "GET", 0, "uploads"},
+    [REQUEST_LIST_BUCKETS] = {"ListBuckets", "GET", 0, NULL},
 };
 
 const char *request_op_name(enum request_op op)

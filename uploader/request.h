@@ -25,6 +25,7 @@ enum request_op {
     REQUEST_GET_OBJECT_ACL,
     REQUEST_GET_BUCKET_LOCATION,
     REQUEST_LIST_MULTIPARTS,
+    REQUEST_LIST_BUCKETS, /* to the service: endpoint_service */
     REQUEST_OP_COUNT_
 };
 /* S3's name: "PutObject", … */

@@ -43,6 +43,10 @@ struct reader {
     struct buf text;                      /* of the innermost element, since its start */
     char grantee[sizeof((struct xml_answer *)0)->owner_id]; /* of the open <Grant> */
     bool full_control;
+    /* Of a listing, else NULL. */
+    const char *parent, *name;
+    void (*each)(void *arg, const char *text);
+    void *arg;
 };
 
 static void refuse(struct reader *r, const char *why)
@@ -130,6 +134,11 @@ static void XMLCALL on_end(void *arg, const XML_Char *name)
                 put((char *)r->out + fields[i].offset, fields[i].size, &r->text);
     if (strcmp(r->out->root, "AccessControlPolicy") == 0)
         acl_end(r);
+    if (r->each && inside(r, r->parent, r->name)) {
+        char text[TEXT_MAX_BYTES + 1];
+        put(text, sizeof text, &r->text);
+        r->each(r->arg, text);
+    }
     buf_reset(&r->text);
     r->depth--;
 }
@@ -148,27 +157,42 @@ static void XMLCALL on_doctype(void *arg, const XML_Char *name, const XML_Char *
     refuse(arg, "a document type definition");
 }
 
-enum rc xml_parse(const char *data, size_t n, struct xml_answer *out, struct err *e)
+static enum rc read_all(struct reader *r, const char *data, size_t n, struct err *e)
 {
-    *out = (struct xml_answer){0};
     if (n > SIZE_MAX_BYTES)
         return err_set(e, RC_INVALID, "the store's answer is over 64 KiB of XML");
-    struct reader r = {.out = out, .parser = XML_ParserCreate(NULL)};
-    BUG_ON(!r.parser); /* no memory */
-    buf_init(&r.text, TEXT_MAX_BYTES);
-    XML_SetUserData(r.parser, &r);
-    XML_SetElementHandler(r.parser, on_start, on_end);
-    XML_SetCharacterDataHandler(r.parser, on_text);
-    XML_SetStartDoctypeDeclHandler(r.parser, on_doctype);
+    r->parser = XML_ParserCreate(NULL);
+    BUG_ON(!r->parser); /* no memory */
+    buf_init(&r->text, TEXT_MAX_BYTES);
+    XML_SetUserData(r->parser, r);
+    XML_SetElementHandler(r->parser, on_start, on_end);
+    XML_SetCharacterDataHandler(r->parser, on_text);
+    XML_SetStartDoctypeDeclHandler(r->parser, on_doctype);
     enum rc rc = RC_OK;
-    if (XML_Parse(r.parser, data, (int)n, XML_TRUE) != XML_STATUS_OK) {
-        *out = (struct xml_answer){0};
+    if (XML_Parse(r->parser, data, (int)n, XML_TRUE) != XML_STATUS_OK)
         rc =
             err_set(e, RC_INVALID, "the store's answer is not the XML it should be: %s in line %lu",
-                    r.refused ? r.refused : XML_ErrorString(XML_GetErrorCode(r.parser)),
-                    (unsigned long)XML_GetCurrentLineNumber(r.parser));
-    }
-    buf_fini(&r.text);
-    XML_ParserFree(r.parser);
+                    r->refused ? r->refused : XML_ErrorString(XML_GetErrorCode(r->parser)),
+                    (unsigned long)XML_GetCurrentLineNumber(r->parser));
+    buf_fini(&r->text);
+    XML_ParserFree(r->parser);
     return rc;
+}
+
+enum rc xml_parse(const char *data, size_t n, struct xml_answer *out, struct err *e)
+{
+    struct reader r = {.out = out};
+    *out = (struct xml_answer){0};
+    enum rc rc = read_all(&r, data, n, e);
+    if (rc != RC_OK)
+        *out = (struct xml_answer){0};
+    return rc;
+}
+
+enum rc xml_each(const char *data, size_t n, const char *parent, const char *name,
+                 void (*each)(void *arg, const char *text), void *arg, struct err *e)
+{
+    struct xml_answer unused = {0};
+    struct reader r = {.out = &unused, .parent = parent, .name = name, .each = each, .arg = arg};
+    return read_all(&r, data, n, e);
 }

@@ -21,4 +21,9 @@ struct xml_answer {
 /* RC_INVALID: not well-formed, deeper than 8, over 64 KiB, or with a DTD; *out is empty. */
 enum rc xml_parse(const char *data, size_t n, struct xml_answer *out, struct err *e) MUST_CHECK;
 
+/* Tell the text of each element `name` directly inside a `parent`: the entries of a listing. What
+ * was told before an error was found counts as told. RC_INVALID as above. */
+enum rc xml_each(const char *data, size_t n, const char *parent, const char *name,
+                 void (*each)(void *arg, const char *text), void *arg, struct err *e) MUST_CHECK;
+
 #endif

@@ -1,0 +1,349 @@
+/* spoolgate setup: from an account and a bucket to a tested, saved configuration. Every question
+ * has a flag; a pipe is asked nothing. What is saved has been tested first.
+ */
+#include "cli/setup.h"
+
+#include "base/fsio.h"
+#include "base/mem.h"
+#include "cli/clipboard.h"
+#include "cli/policy.h"
+#include "cli/verdict.h"
+#include "policy/document.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONFIG_MAX (1 << 20)
+
+/* ---- options and what is there ---- */
+
+struct flag {
+    struct option option;
+    size_t offset; /* in struct setup: of a text or, without an argument, of a bool */
+};
+#define TEXT(n, f)                                                                                 \
+    {                                                                                              \
+        {n, required_argument, NULL, 't'}, offsetof(struct setup, f)                               \
+    }
+#define BOOL(n, f)                                                                                 \
+    {                                                                                              \
+        {n, no_argument, NULL, 'b'}, offsetof(struct setup, f)                                     \
+    }
+static const struct flag flags[] = {
+    TEXT("account", account),
+    TEXT("bucket-arn", bucket_arn),
+    TEXT("region", region),
+    TEXT("role", role),
+    TEXT("external-id", external_id),
+    TEXT("endpoint", endpoint),
+    TEXT("ca-file", ca_file),
+    TEXT("profile", profile),
+    TEXT("spool", spool),
+    TEXT("state", state),
+    TEXT("control", control),
+    BOOL("path-style", path_style),
+    BOOL("allow-http", allow_http),
+    BOOL("keys-as-they-are", keys_as_they_are),
+    BOOL("copy", copy),
+    BOOL("yes", yes),
+    BOOL("save-anyway", save_anyway),
+};
+#define FLAGS (sizeof flags / sizeof flags[0])
+
+static enum cli_status parse(int argc, char **argv, struct setup *s)
+{
+    struct option options[FLAGS + 1] = {0};
+    int opt, at = 0;
+    for (size_t i = 0; i < FLAGS; i++)
+        options[i] = flags[i].option;
+    while ((opt = getopt_long(argc, argv, "", options, &at)) != -1) {
+        char *field = (char *)s + flags[at].offset;
+        if (opt == 't')
+            memcpy(field, &optarg, sizeof optarg);
+        else if (opt == 'b')
+            *(bool *)(void *)field = true;
+        else
+            return cli_fail(CLI_USAGE, "spoolgate setup --help says which options there are");
+    }
+    if (optind < argc)
+        return cli_fail(CLI_USAGE, "setup takes no arguments, found \"%s\"", argv[optind]);
+    return CLI_YES;
+}
+
+static enum cli_status load_existing(struct setup *s)
+{
+    char *text = NULL;
+    size_t n = 0;
+    struct err e = {0};
+    s->path = config_choose_path(s->common.config_path);
+    enum rc rc = fsio_read_file(&fsio_system, AT_FDCWD, s->path, CONFIG_MAX, &text, &n, &e);
+    if (rc == RC_ABSENT) {
+        s->existing = json_object();
+        return CLI_YES;
+    }
+    if (rc != RC_OK)
+        return cli_fail_err(rc, &e);
+    s->existing = json_parse(text, n, &e);
+    free(text);
+    if (!json_is_object(s->existing))
+        return cli_fail(CLI_USAGE,
+                        "%s is no configuration%s%s: correct it, or name another file with -c",
+                        s->path, e.text[0] ? ": " : "", e.text);
+    return CLI_YES;
+}
+
+/* ---- questions ---- */
+
+/* The flag, else the answer, else what is configured; a question that nobody answers names its
+ * flag. */
+static enum cli_status settle(struct setup *s, const char **answer, const char *question,
+                              const char *flag, const struct choose_list *list, const char *preset)
+{
+    struct buf b;
+    if (*answer)
+        return CLI_YES;
+    if (!s->may_ask) {
+        *answer = preset;
+        if (!preset)
+            return cli_fail(CLI_USAGE, "%s is not known: give it with --%s", question, flag);
+        return CLI_YES;
+    }
+    buf_init(&b, 4096);
+    enum rc rc = choose_from(question, list, preset ? preset : "", &b);
+    if (rc == RC_OK)
+        *answer = s->owned[s->n_owned++] = buf_take(&b);
+    buf_fini(&b);
+    return rc == RC_OK ? CLI_YES : cli_fail(CLI_NO, "nothing was changed");
+}
+
+static enum cli_status ask_account(struct setup *s)
+{
+    struct choose_list list = {0};
+    setup_accounts(s, &list);
+    enum cli_status status = settle(s, &s->account, "AWS account name", "account", &list,
+                                    setup_existing(s, "account_name"));
+    choose_list_fini(&list);
+    return status;
+}
+
+static enum cli_status ask_role(struct setup *s)
+{
+    const char *now = setup_existing(s, "credentials.assume_role.arn");
+    struct choose_list list = {0};
+    if (s->keys_as_they_are || (!s->may_ask && !s->role && !now))
+        return CLI_YES;
+    setup_roles(s, &list);
+    enum cli_status status =
+        settle(s, &s->role, "ARN of the role to assume (or \"none\": use the keys as they are)",
+               "role", &list, now ? now : "none");
+    choose_list_fini(&list);
+    if (status == CLI_YES && strcmp(s->role, "none") == 0) {
+        s->role = NULL;
+        s->keys_as_they_are = true;
+    }
+    return status;
+}
+
+static enum cli_status ask_bucket(struct setup *s)
+{
+    const char *now = setup_existing(s, "bucket.arn");
+    struct choose_list list = {0};
+    if (!s->bucket_arn && s->may_ask)
+        setup_buckets(s, &list);
+    enum cli_status status = settle(s, &s->bucket_arn, "S3 bucket ARN", "bucket-arn", &list, now);
+    choose_list_fini(&list);
+    if (status != CLI_YES || !now || strcmp(now, s->bucket_arn) == 0)
+        return status;
+    return cli_fail(
+        CLI_USAGE,
+        "this installation serves %s, and one installation serves one bucket: for %s run "
+        "a second instance with a configuration of its own (spoolgate setup -c "
+        "/etc/spoolgate/NAME.json --spool DIR --state DIR --control PATH), or change "
+        "bucket.arn in %s if the bucket has moved",
+        now, s->bucket_arn, s->path);
+}
+
+static enum cli_status ask_region(struct setup *s)
+{
+    const char *preset = setup_existing(s, "bucket.region");
+    char found[64] = "";
+    if (!s->region && setup_find_region(s, found))
+        preset = found;
+    if (!preset)
+        preset = getenv("AWS_REGION");
+    if (!preset)
+        preset = getenv("AWS_DEFAULT_REGION");
+    if (s->region || (found[0] && preset == found)) {
+        if (!s->region)
+            s->region = s->owned[s->n_owned++] = mem_strdup(found);
+        return CLI_YES;
+    }
+    return settle(s, &s->region, "Region of the bucket", "region", NULL, preset);
+}
+
+/* ---- the policy ---- */
+
+static enum cli_status show_policy(const struct setup *s)
+{
+    const char *role = s->role ? s->role : setup_existing(s, "credentials.assume_role.arn");
+    struct document_cfg cfg = {.bucket_arn = s->bucket_arn, .role_arns = &role, .n_role_arns = 1};
+    struct buf b;
+    struct err e = {0};
+    const char *how;
+    if (!role || s->keys_as_they_are) {
+        fputs(
+            "The bucket's policy has to name whoever the keys belong to: spoolgate policy generate "
+            "--role ARN prints it.\n",
+            stderr);
+        return CLI_YES;
+    }
+    buf_init(&b, DOCUMENT_MAX);
+    enum rc rc = document_generate(&cfg, &b, &e);
+    if (rc == RC_OK) {
+        if (!s->common.json)
+            fputs(b.data, stdout);
+        (void)fflush(stdout); /* in order with what follows; its failure is found at the end */
+        policy_tell_where(s->bucket_arn);
+        if (s->copy) {
+            rc = clipboard_copy(b.data, b.len, &how, &e);
+            if (rc == RC_OK)
+                fprintf(stderr, "It is in the clipboard (%s).\n", how);
+        }
+    }
+    buf_fini(&b);
+    return rc == RC_OK ? CLI_YES : cli_fail_err(rc, &e);
+}
+
+/* ---- the end ---- */
+
+static void tell_next(const struct setup *s, const struct config *c)
+{
+    fprintf(stderr, "Saved in %s. ", s->path);
+    if (access(c->control, F_OK) == 0)
+        fputs("The gateway that runs takes it over with: systemctl reload spoolgate (or kill "
+              "-HUP).\n",
+              stderr);
+    else
+        fputs("Start the gateway with: systemctl enable --now spoolgate (or spoolgate run), after "
+              "spoolgate check.\n",
+              stderr);
+}
+
+static void print_facts(const struct setup *s, const struct config *c, const struct trial *t,
+                        bool saved)
+{
+    json_t *all = config_to_json(c);
+    json_t *v =
+        json_pack("{s:b, s:o, s:o, s:o}", "saved", saved, "path",
+                  json_text(s->path, strlen(s->path)), "test", verdict_json(c, t), "config", all);
+    cli_print_json(v);
+    json_decref(v);
+}
+
+/* Test, and again as often as the person wants; then save. */
+static enum cli_status test_and_save(const struct setup *s, const struct config *c)
+{
+    struct err e = {0};
+    for (;;) {
+        struct trial t;
+        trial_run(c, &t);
+        enum cli_status status = s->common.json ? verdict_status(&t) : verdict_tell(c, &t);
+        char answer = 'q';
+        if (status == CLI_YES || s->save_anyway)
+            answer = 's';
+        else if (s->may_ask)
+            answer =
+                choose_key("[R]etry the test, [s]ave nevertheless, [q]uit without saving?", "rsq");
+        enum rc rc = answer == 's' ? setup_save(s, &e) : RC_OK;
+        if (s->common.json && answer != 'r')
+            print_facts(s, c, &t, answer == 's' && rc == RC_OK);
+        trial_fini(&t);
+        if (rc != RC_OK)
+            return cli_fail_err(rc, &e);
+        if (answer == 's')
+            tell_next(s, c);
+        else if (answer != 'r')
+            (void)cli_fail(status, "nothing was saved: what is saved has passed the test, or is "
+                                   "saved with --save-anyway");
+        if (answer != 'r')
+            return status;
+    }
+}
+
+static enum cli_status go(struct setup *s)
+{
+    enum cli_status status;
+    if ((status = ask_account(s)) != CLI_YES || (status = ask_role(s)) != CLI_YES ||
+        (status = ask_bucket(s)) != CLI_YES || (status = ask_region(s)) != CLI_YES)
+        return status;
+    struct config *c = setup_config(s, "", "", true);
+    if (!c)
+        return CLI_USAGE;
+    status = show_policy(s);
+    if (status == CLI_YES && s->may_ask && !s->yes &&
+        !choose_key("Press Enter when the policy is saved there, to send a test message.", "y"))
+        status = cli_fail(CLI_NO, "nothing was changed");
+    if (status == CLI_YES)
+        status = test_and_save(s, c);
+    config_free(c);
+    return status;
+}
+
+static enum cli_status run(int argc, char **argv)
+{
+    struct setup s = {0};
+    struct err e = {0};
+    enum cli_status status = cli_common_options(&cmd_setup, &argc, argv, &s.common);
+    if (status != CLI_YES || s.common.done)
+        return status;
+    s.may_ask = choose_may_ask();
+    log_setup(-1, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, false); /* all is told here */
+    if ((status = parse(argc, argv, &s)) == CLI_YES && (status = load_existing(&s)) == CLI_YES) {
+        enum rc rc = http_global_init(&e);
+        status = rc == RC_OK ? go(&s) : cli_fail_err(rc, &e);
+        if (rc == RC_OK)
+            http_global_fini();
+    }
+    json_decref(s.existing);
+    for (size_t i = 0; i < s.n_owned; i++)
+        free(s.owned[i]);
+    return status;
+}
+
+const struct cli_command cmd_setup = {
+    .name = "setup",
+    .summary = "asks account, role and bucket; prints the policy; tests; saves",
+    .help =
+        "Usage: spoolgate setup [OPTION…] [-c FILE] [--json]\n\n"
+        "Asks what is not given, prints the bucket policy and where to paste it, sends a test "
+        "message, and\n"
+        "saves the configuration when that has arrived. Typing narrows the lists. In a pipe "
+        "nothing "
+        "is asked.\n"
+        "What the file holds already stays, but for the answers.\n\n"
+        "      --account NAME      the AWS account's name, as it stands in the keys\n"
+        "      --role ARN          the role to assume, which the policy names\n"
+        "      --external-id ID    that the role's trust policy demands\n"
+        "      --keys-as-they-are  assume no role\n"
+        "      --bucket-arn ARN    such as arn:aws:s3:::customer-siem\n"
+        "      --region NAME       of the bucket (else the store is asked)\n"
+        "      --endpoint URL      a store that is not AWS; with --path-style, --ca-file FILE,\n"
+        "                          --allow-http\n"
+        "      --profile NAME      of the AWS tools' files\n"
+        "      --spool DIR, --state DIR, --control PATH\n"
+        "                          default /var/spool/spoolgate, /var/lib/spoolgate,\n"
+        "                          /run/spoolgate/control.sock\n"
+        "      --copy              the policy into the clipboard, too\n"
+        "      --yes               do not wait until the policy is pasted\n"
+        "      --save-anyway       save even if the test message did not arrive\n\n"
+        "Example:\n"
+        "  spoolgate setup --account prod --bucket-arn arn:aws:s3:::customer-siem \\\n"
+        "      --role arn:aws:iam::111122223333:role/panoptica-customer --external-id 42 --yes\n\n"
+        "Exit status: 0 tested and saved; 1 the test failed, or given up; 100 usage or "
+        "configuration; 111 the\nenvironment.\n",
+    .run = run,
+};

@@ -1,0 +1,199 @@
+/* What `setup` offers to choose from: see setup.h. Nothing here is decisive: an account, a role or
+ * a bucket that is not found can be typed.
+ */
+#include "cli/setup.h"
+
+#include "base/clock.h"
+#include "base/fsio.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "gateway/settings.h"
+#include "uploader/question.h"
+#include "uploader/xml.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AWS_FILE_MAX (1 << 20)
+/* Stand in for what is not known yet while the store is asked. */
+#define NO_BUCKET    "arn:aws:s3:::spoolgate-setup"
+#define FIRST_REGION "us-east-1"
+
+/* ---- the files of the AWS tools ---- */
+
+static char *aws_file(const char *variable, const char *below_home)
+{
+    const char *named = getenv(variable), *home = getenv("HOME");
+    char path[4096];
+    char *text = NULL;
+    size_t n;
+    struct err e;
+    if (named && named[0])
+        (void)snprintf(path, sizeof path, "%s", named);
+    else if (home)
+        (void)snprintf(path, sizeof path, "%s/%s", home, below_home);
+    else
+        return NULL;
+    return fsio_read_file(&fsio_system, AT_FDCWD, path, AWS_FILE_MAX, &text, &n, &e) == RC_OK
+               ? text
+               : NULL;
+}
+
+/* "[profile x]" and "[x]" of a config file, or NULL. Cuts the line. */
+static char *section_name(char *line)
+{
+    char *end = strchr(line, ']');
+    if (line[0] != '[' || !end)
+        return NULL;
+    *end = '\0';
+    line += strspn(line, "[ \t");
+    if (strncmp(line, "profile ", 8) == 0)
+        line += 8 + strspn(line + 8, " \t");
+    return strncmp(line, "sso-session ", 12) == 0 || strncmp(line, "services ", 9) == 0 ? NULL
+                                                                                        : line;
+}
+
+/* The value of `name = value`, or NULL. Cuts the line. */
+static char *value_of(char *line, const char *name)
+{
+    size_t n = strlen(name);
+    line += strspn(line, " \t");
+    if (strncmp(line, name, n) != 0)
+        return NULL;
+    line += n + strspn(line + n, " \t");
+    if (*line != '=')
+        return NULL;
+    line += 1 + strspn(line + 1, " \t");
+    line[strcspn(line, " \t\r")] = '\0';
+    return *line ? line : NULL;
+}
+
+static void take_file(char *text, struct choose_list *accounts, struct choose_list *roles)
+{
+    char *save = NULL, *section = NULL, *found;
+    for (char *line = text ? strtok_r(text, "\n", &save) : NULL; line;
+         line = strtok_r(NULL, "\n", &save)) {
+        if (line[0] == '[') {
+            section = section_name(line);
+            if (section && accounts)
+                choose_list_add(accounts, section, "profile of the AWS tools");
+        } else if (section && roles && (found = value_of(line, "role_arn"))) {
+            choose_list_add(roles, found, section);
+        } else if (section && accounts && (found = value_of(line, "sso_account_id"))) {
+            choose_list_add(accounts, found, section);
+        }
+    }
+    free(text);
+}
+
+static void take_aws_files(struct choose_list *accounts, struct choose_list *roles)
+{
+    take_file(aws_file("AWS_CONFIG_FILE", ".aws/config"), accounts, roles);
+    take_file(aws_file("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"), accounts, NULL);
+}
+
+void setup_accounts(const struct setup *s, struct choose_list *out)
+{
+    const char *ours = setup_existing(s, "account_name");
+    if (ours)
+        choose_list_add(out, ours, "configured now");
+    take_aws_files(out, NULL);
+}
+
+void setup_roles(const struct setup *s, struct choose_list *out)
+{
+    const char *ours = setup_existing(s, "credentials.assume_role.arn");
+    if (ours)
+        choose_list_add(out, ours, "configured now");
+    take_aws_files(NULL, out);
+}
+
+/* ---- the store ---- */
+
+/* With the keys that the answers so far lead to. */
+static void ask_in_region(const struct setup *s, enum request_op op, const char *region,
+                          struct question_answer *out)
+{
+    struct config *c = setup_config(s, NO_BUCKET, region, false);
+    struct credentials_source *source = NULL;
+    struct credentials *keys = NULL;
+    struct endpoint ep;
+    struct err e;
+    *out = (struct question_answer){.rc = RC_ABSENT};
+    if (!c)
+        return;
+    struct endpoint_cfg ec = settings_endpoint(c);
+    struct credentials_cfg cc = settings_credentials(c);
+    struct http_cfg hc = settings_http(c, 1);
+    enum rc rc = op == REQUEST_LIST_BUCKETS ? endpoint_service(&ec, &ep, &e)
+                                            : endpoint_resolve(&ec, &ep, &e);
+    if (rc == RC_OK && credentials_source_new(&cc, &source, &e) == RC_OK &&
+        credentials_source_get(source, &keys, &e) == RC_OK) {
+        struct request_context rc_ctx = {
+            .endpoint = &ep, .credentials = keys, .user_agent = "spoolgate"};
+        struct question q = {.http = &hc, .context = &rc_ctx};
+        question_ask(&q, op, "", out);
+    }
+    credentials_free(keys);
+    credentials_source_free(source);
+    config_free(c);
+}
+
+/* Some stores refuse a signature for another region than theirs, and name it. */
+static void ask_store(const struct setup *s, enum request_op op, struct question_answer *out)
+{
+    char region[sizeof out->region];
+    ask_in_region(s, op, FIRST_REGION, out);
+    if (out->rc == RC_OK || out->region[0] == '\0' || strcmp(out->region, FIRST_REGION) == 0)
+        return;
+    text_copy(region, sizeof region, out->region);
+    question_answer_fini(out);
+    ask_in_region(s, op, region, out);
+}
+
+struct buckets {
+    const char *partition;
+    struct choose_list *list;
+};
+
+static const char *partition_of(const struct setup *s)
+{
+    const char *region = s->region ? s->region : getenv("AWS_REGION");
+    if (region && strncmp(region, "cn-", 3) == 0)
+        return "aws-cn";
+    return region && strncmp(region, "us-gov-", 7) == 0 ? "aws-us-gov" : "aws";
+}
+
+static void add_bucket(void *arg, const char *name)
+{
+    const struct buckets *b = arg;
+    char arn[128];
+    (void)snprintf(arn, sizeof arn, "arn:%s:s3:::%s", b->partition, name); /* at most 63 bytes */
+    choose_list_add(b->list, arn, "");
+}
+
+void setup_buckets(const struct setup *s, struct choose_list *out)
+{
+    const char *ours = setup_existing(s, "bucket.arn");
+    struct buckets b = {.partition = partition_of(s), .list = out};
+    struct question_answer a;
+    struct err e;
+    if (ours)
+        choose_list_add(out, ours, "configured now");
+    ask_store(s, REQUEST_LIST_BUCKETS, &a);
+    if (a.rc == RC_OK &&
+        xml_each(a.body, a.body_len, "Bucket", "Name", add_bucket, &b, &e) != RC_OK)
+        (void)e; /* what was read of it is there to choose; the rest can be typed */
+    question_answer_fini(&a);
+}
+
+bool setup_find_region(const struct setup *s, char out[64])
+{
+    struct question_answer a;
+    ask_store(s, REQUEST_GET_BUCKET_LOCATION, &a);
+    text_copy(out, 64, a.location[0] ? a.location : a.region);
+    question_answer_fini(&a);
+    return out[0] != '\0';
+}

@@ -1,0 +1,144 @@
+/* From answers to a configuration file: see setup.h. What is there already stays, in its order, but
+ * for the answers.
+ */
+#include "cli/setup.h"
+
+#include "base/fsio.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SPOOL_DEFAULT   "/var/spool/spoolgate"
+#define STATE_DEFAULT   "/var/lib/spoolgate"
+#define CONTROL_DEFAULT "/run/spoolgate/control.sock"
+
+const char *setup_existing(const struct setup *s, const char *path)
+{
+    const json_t *at = s->existing;
+    char name[64];
+    for (const char *p = path; at && *p;) {
+        size_t n = strcspn(p, ".");
+        BUG_ON(n >= sizeof name);
+        memcpy(name, p, n);
+        name[n] = '\0';
+        at = json_object_get(at, name);
+        p += n + (p[n] == '.');
+    }
+    return json_string_value(at);
+}
+
+/* The object below, made if it is not there. */
+static json_t *object_of(json_t *parent, const char *name)
+{
+    json_t *o = json_object_get(parent, name);
+    if (json_is_object(o))
+        return o;
+    o = json_object();
+    json_object_set_new(parent, name, o);
+    return o;
+}
+
+static void set(json_t *o, const char *name, const char *value)
+{
+    if (value)
+        json_object_set_new(o, name, json_text(value, strlen(value)));
+}
+
+static void set_if_absent(json_t *o, const char *name, const char *value)
+{
+    if (!json_object_get(o, name))
+        set(o, name, value);
+}
+
+static void set_role(const struct setup *s, json_t *document)
+{
+    if (s->keys_as_they_are && json_object_get(document, "credentials"))
+        json_object_del(object_of(document, "credentials"), "assume_role");
+    if (s->keys_as_they_are || !s->role)
+        return;
+    json_t *role = object_of(object_of(document, "credentials"), "assume_role");
+    set(role, "arn", s->role);
+    set(role, "external_id", s->external_id);
+}
+
+json_t *setup_document(const struct setup *s, const char *bucket_arn, const char *region)
+{
+    json_t *document = json_deep_copy(s->existing);
+    set(document, "spool", s->spool);
+    set_if_absent(document, "spool", SPOOL_DEFAULT);
+    set(document, "state", s->state);
+    set_if_absent(document, "state", STATE_DEFAULT);
+    set(document, "account_name", s->account);
+    json_t *bucket = object_of(document, "bucket");
+    set(bucket, "arn", s->bucket_arn ? s->bucket_arn : bucket_arn);
+    set(bucket, "region", s->region ? s->region : region);
+    set(bucket, "endpoint", s->endpoint);
+    set(bucket, "ca_file", s->ca_file);
+    if (s->path_style)
+        json_object_set_new(bucket, "path_style", json_true());
+    if (s->allow_http)
+        json_object_set_new(bucket, "allow_http", json_true());
+    if (s->profile)
+        set(object_of(document, "credentials"), "profile", s->profile);
+    set_role(s, document);
+    set(document, "control", s->control);
+    set_if_absent(document, "control", CONTROL_DEFAULT);
+    return document;
+}
+
+static void write_document(const struct setup *s, const char *bucket_arn, const char *region,
+                           struct buf *out)
+{
+    json_t *document = setup_document(s, bucket_arn, region);
+    json_write_pretty(out, document);
+    buf_addc(out, '\n');
+    json_decref(document);
+}
+
+struct config *setup_config(const struct setup *s, const char *bucket_arn, const char *region,
+                            bool tell)
+{
+    struct config *c = NULL;
+    struct config_faults faults = {0};
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    write_document(s, bucket_arn, region, &text);
+    enum rc rc = config_parse(text.data, text.len, s->path, &c, &faults);
+    for (size_t i = 0; rc != RC_OK && tell && i < faults.n; i++)
+        (void)cli_fail(CLI_USAGE, "%s", faults.lines[i]); /* the caller has the status */
+    config_faults_fini(&faults);
+    buf_fini(&text);
+    return rc == RC_OK ? c : NULL;
+}
+
+enum rc setup_save(const struct setup *s, struct err *e)
+{
+    const char *slash = strrchr(s->path, '/');
+    const char *name = slash ? slash + 1 : s->path;
+    char *folder = slash ? mem_strndup(s->path, (size_t)(slash - s->path) + 1) : mem_strdup(".");
+    struct stat st;
+    struct buf text;
+    enum rc rc;
+    buf_init(&text, 1 << 20);
+    write_document(s, "", "", &text);
+    int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0) {
+        rc =
+            err_sys(e, errno,
+                    "cannot open the directory %s (make it, or name another file with -c)", folder);
+        goto out;
+    }
+    mode_t mode = fstatat(dir, name, &st, 0) == 0 ? st.st_mode & 0777 : 0644;
+    rc = fsio_replace(&fsio_system, dir, name, text.data, text.len, mode, e);
+out:
+    if (dir >= 0)
+        (void)close(dir); /* only a starting point */
+    free(folder);
+    buf_fini(&text);
+    return rc;
+}
