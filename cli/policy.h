@@ -25,7 +25,9 @@ struct policy_options {
     char names_[POLICY_KNOWN_MAX][128];
     size_t n_known;
     struct config *config; /* NULL: none was wanted */
-    char *role_;           /* the configuration's */
+    json_t *settings_;     /* it as `config show` shows it: texts point into it */
+    const char *role_, *session_, *owner;
+    char *tags_[OURS_TAGS_MAX];
 };
 
 /* Of whom and which bucket it is about: what the options do not say, the configuration does.

@@ -56,6 +56,7 @@ enum rc policy_question(const struct policy_options *o, size_t role, struct arn_
         .session = o->session,
         .bucket_arn = o->bucket_arn,
         .key = key->data,
+        .owner = o->owner,
         .region = c ? c->bucket.region : NULL,
         .acl = acl,
         .encryption = o->encryption,

@@ -24,11 +24,53 @@ enum { READ_MAX = 1 << 20 };
 
 /* ---- of whom and which bucket ---- */
 
-/* The role that the configuration assumes. */
-static char *configured_role(const struct config *c)
+static const char *text_of(const json_t *object, const char *name)
 {
-    size_t n = c->credentials.n_roles; /* the last one writes */
-    return n > 0 ? mem_strdup(c->credentials.roles[n - 1].arn) : NULL;
+    return json_string_value(json_object_get(object, name));
+}
+
+/* Of roles that are assumed in turn it is the last one's keys that ask. */
+static void take_roles(struct policy_options *o, const json_t *assumed)
+{
+    const json_t *last = assumed;
+    if (json_is_array(assumed) && json_array_size(assumed) > 0)
+        last = json_array_get(assumed, json_array_size(assumed) - 1);
+    o->role_ = text_of(last, "arn");
+    o->session_ = o->role_ ? text_of(last, "session_name") : NULL;
+    if (o->role_ && !o->session_)
+        o->session_ = "spoolgate";
+}
+
+/* What the configuration says of uploads, as `config show` shows it; options come before. */
+static void take_settings(struct policy_options *o)
+{
+    o->settings_ = config_to_json(o->config);
+    const json_t *bucket = json_object_get(o->settings_, "bucket");
+    const json_t *encryption = json_object_get(bucket, "encryption");
+    const char *algorithm = text_of(encryption, "algorithm"), *name;
+    json_t *value;
+    take_roles(o, json_object_get(json_object_get(o->settings_, "credentials"), "assume_role"));
+    if (!o->encryption && algorithm && strcmp(algorithm, "none") != 0) {
+        o->encryption = algorithm;
+        o->kms_key = o->kms_key ? o->kms_key : text_of(encryption, "kms_key_id");
+    }
+    if (!o->storage_class)
+        o->storage_class = text_of(bucket, "storage_class");
+    o->owner = text_of(bucket, "expected_owner");
+    if (o->n_tags > 0)
+        return;
+    json_object_foreach(json_object_get(bucket, "tags"), name, value)
+    {
+        struct buf tag;
+        if (o->n_tags == OURS_TAGS_MAX || !json_is_string(value))
+            break;
+        buf_init(&tag, 1024);
+        buf_addf(&tag, "%s=%s", name, json_string_value(value));
+        o->tags_[o->n_tags] = buf_take(&tag);
+        o->tags[o->n_tags] = o->tags_[o->n_tags];
+        o->n_tags++;
+        buf_fini(&tag);
+    }
 }
 
 static enum cli_status take_account(struct policy_options *o)
@@ -56,7 +98,7 @@ enum cli_status policy_subject(struct policy_options *o, bool needs_role)
     if (uses_config) {
         if ((status = cli_load_config(&o->common, &o->config)) != CLI_YES)
             return status;
-        o->role_ = configured_role(o->config);
+        take_settings(o);
         if ((status = take_account(o)) != CLI_YES)
             return status;
         if (!o->bucket_arn)
@@ -64,6 +106,8 @@ enum cli_status policy_subject(struct policy_options *o, bool needs_role)
     }
     if ((o->n_roles == 0 || o->account) && o->role_ && o->n_roles < POLICY_ROLES_MAX)
         o->roles[o->n_roles++] = o->role_;
+    if (!o->session && o->role_ && o->n_roles == 1 && strcmp(o->roles[0], o->role_) == 0)
+        o->session = o->session_;
     if (o->n_roles == 0 && needs_role)
         return cli_fail(CLI_USAGE,
                         "no role is given or configured: name who writes with --role, such as "

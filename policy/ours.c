@@ -127,6 +127,10 @@ static void know_always(struct known *k, const struct ours_cfg *cfg)
         know_list(k, "s3:TlsVersion", CONTEXT_ONE_OF, versions, 2);
     know(k, "s3:authType", "REST-HEADER");
     know(k, "s3:signatureversion", "AWS4-HMAC-SHA256");
+    if (cfg->owner) {
+        know(k, "s3:ResourceAccount", cfg->owner);
+        know(k, "aws:ResourceAccount", cfg->owner);
+    }
     if (cfg->region)
         know(k, "aws:RequestedRegion", cfg->region);
     know_principal(k, cfg->principal);
@@ -173,7 +177,9 @@ static void know_headers(struct known *k, const struct ours_cfg *cfg)
         know(k, never[i], NULL);
     know(k, "s3:x-amz-acl", cfg->acl);
     know(k, "s3:x-amz-server-side-encryption", cfg->encryption);
-    know(k, "s3:x-amz-server-side-encryption-aws-kms-key-id", cfg->kms_key);
+    if (!cfg->kms_key ||
+        strncmp(cfg->kms_key, "arn:", 4) == 0) /* S3 makes an ARN of what is none */
+        know(k, "s3:x-amz-server-side-encryption-aws-kms-key-id", cfg->kms_key);
     know(k, "s3:x-amz-storage-class", cfg->storage_class);
     know_tags(k, cfg);
 }

@@ -16,6 +16,7 @@ struct ours_cfg {
     const char *session;    /* NULL: not known */
     const char *bucket_arn; /* checked */
     const char *key;        /* of a typical object */
+    const char *owner;      /* the bucket's account; NULL: not known */
     const char *region;     /* NULL: not known */
     const char *acl;        /* NULL: none is sent */
     const char *encryption; /* "AES256", "aws:kms", …; NULL: none is sent */
