@@ -33,6 +33,8 @@ struct endpoint {
  * the rules (3-63 of a-z 0-9 . -, S3 User Guide "Bucket naming rules"), a bad region name. */
 enum rc endpoint_resolve(const struct endpoint_cfg *cfg, struct endpoint *out,
                          struct err *e) MUST_CHECK;
+/* "amazonaws.com", "amazonaws.com.cn", …: of the region's partition. */
+const char *endpoint_suffix(const char *region);
 /* The encoded path of a key ("" for the bucket itself): base + "/" + key, each byte but the
  * unreserved and '/' as %XX. */
 void endpoint_path(const struct endpoint *ep, const char *key, size_t key_len, struct buf *out);
