@@ -3,6 +3,7 @@
 this tree (tests/tools/policy-eval) and a store that enforces policies.
 
     tests/tools/policy_pairs.py [--seed N] [--count N] [--bucket NAME] [--us ARN] [--other ARN]
+                                [--lock-out]
 
 prints one JSON object a line:
 
@@ -60,10 +61,12 @@ def a_condition(rng):
     return {"StringNotLike": {"s3:x-amz-acl": rng.choice(["bucket-*", "p*", "private"])}}
 
 
-def a_statement(rng, number, bucket, us, other, deny):
+def a_statement(rng, number, bucket, us, other, lock_out):
     arn = f"arn:aws:s3:::{bucket}"
-    statement = {"Sid": f"S{number}", "Effect": "Deny" if rng.random() < deny else "Allow"}
+    statement = {"Sid": f"S{number}", "Effect": "Deny" if rng.random() < 0.35 else "Allow"}
     who = rng.random()
+    if statement["Effect"] == "Deny" and not lock_out:
+        who = 0.5
     if who < 0.15:
         statement["Principal"] = "*"
     elif who < 0.25:
@@ -148,12 +151,13 @@ def decide(policy, request):
 
 # ---- pairs ---------------------------------------------------------------------------------------
 
-def pairs(seed, count, bucket, us, other):
-    """`count` pairs, a third or so of each decision."""
+def pairs(seed, count, bucket, us, other, lock_out=False):
+    """`count` pairs, a third or so of each decision. lock_out: a Deny may be for everybody, which some
+    stores also hold against the bucket's owner, who then cannot put the next policy."""
     rng, out, wanted = random.Random(seed), [], {"allowed": 0, "denied": 0, "not-allowed": 0}
     while len(out) < count:
         policy = {"Version": "2012-10-17", "Statement": [
-            a_statement(rng, i, bucket, us, other, 0.35) for i in range(rng.randint(1, 4))]}
+            a_statement(rng, i, bucket, us, other, lock_out) for i in range(rng.randint(1, 4))]}
         request, how = a_request(rng, bucket, us)
         expected = decide(policy, request)
         if wanted[expected] * 3 > count:
@@ -170,8 +174,9 @@ def main():
     parser.add_argument("--bucket", default="customer-siem")
     parser.add_argument("--us", default="arn:aws:iam::111122223333:role/siem")
     parser.add_argument("--other", default="arn:aws:iam::444455556666:user/anna")
+    parser.add_argument("--lock-out", action="store_true")
     given = parser.parse_args()
-    for pair in pairs(given.seed, given.count, given.bucket, given.us, given.other):
+    for pair in pairs(given.seed, given.count, given.bucket, given.us, given.other, given.lock_out):
         print(json.dumps(pair))
 
 
