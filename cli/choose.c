@@ -57,7 +57,7 @@ void choose_list_fini(struct choose_list *l)
     *l = (struct choose_list){0};
 }
 
-size_t choose_matches(const struct choose_list *l, const char *typed, size_t *out, size_t max)
+static size_t find_matches(const struct choose_list *l, const char *typed, size_t *out, size_t max)
 {
     size_t n = 0;
     for (size_t i = 0; i < l->n && n < max; i++) {
@@ -203,7 +203,7 @@ static void draw(struct view *v)
 
 static void narrow(struct view *v)
 {
-    v->n = choose_matches(v->list, v->typed, v->matches, MATCHES_MAX);
+    v->n = find_matches(v->list, v->typed, v->matches, MATCHES_MAX);
     v->at = v->len > 0 || v->preset[0] == '\0' ? 0 : v->n;
     for (size_t i = 0; i < v->n && v->len > 0; i++) {
         if (strcmp(v->list->items[v->matches[i]].value, v->typed) == 0)

@@ -33,7 +33,4 @@ enum rc choose_from(const char *question, const struct choose_list *list, const 
  */
 char choose_key(const char *question, const char *keys);
 
-/* Which of the items match the typed text: their indices, at most max. For tests too. */
-size_t choose_matches(const struct choose_list *l, const char *typed, size_t *out, size_t max);
-
 #endif
