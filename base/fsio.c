@@ -258,8 +258,10 @@ enum rc fsio_read_file(const struct fsio *fs, int dirfd, const char *path, size_
         goto out;
     }
     /* One byte more than allowed tells whether there is more; the size that stat told may be out of
-     * date, and is 0 in /proc. */
-    cap = st.id.size > max ? max : (size_t)st.id.size;
+     * date, and is 0 in /proc. What is in /proc/sys is told by the first read only. */
+    cap = st.id.size < 512 ? 512 : (size_t)st.id.size;
+    if (cap > max)
+        cap = max;
     for (got = 0;;) {
         size_t more;
         text = mem_resize(text, cap + 2, 1);

@@ -3,7 +3,8 @@
  *
  * SIGTERM: what is in flight gets GATEWAY_GRACE_MS, then it is cancelled (it is sent again after
  * the next start). SIGHUP: a bad file changes nothing; a good one waits for what is in flight no
- * longer than RELOAD_GRACE_MS.
+ * longer than RELOAD_GRACE_MS. A spool root that is another by now: the pipeline ends as at SIGTERM
+ * and begins anew on that one, so that all that a start does for a spool is done for it.
  */
 #include "gateway/gateway.h"
 
@@ -12,6 +13,7 @@
 #include "base/mem.h"
 #include "gateway/api.h"
 #include "gateway/notify.h"
+#include "gateway/root.h"
 #include "spool/lock.h"
 
 #include <errno.h>
@@ -25,17 +27,20 @@
 /* Settings are swapped when nothing is in flight. Small objects end in time; a large one, which may
  * take hours, goes on with its next part under the new settings. */
 #define RELOAD_GRACE_MS 2000
+#define ROOT_LOOK_MS    2000
 
 struct gateway {
     struct config *config;
     struct loop *loop;
-    struct pipeline *pipeline;
+    struct pipeline *pipeline; /* NULL while it is made anew on another root */
     struct control *control;
+    struct root_guard *guard;
     struct loop_signal *term, *interrupt, *hup;
     struct loop_timer *grace, *reload_grace, *watchdog;
-    struct config *fresh; /* being swapped in */
-    bool reload_again;    /* asked for meanwhile: what is being swapped in may be old by now */
-    int root_fd, state_fd, journal_fd, root_lock, state_lock;
+    struct config *fresh;    /* being swapped in */
+    bool reload_again;       /* asked for meanwhile: what is being swapped in may be old by now */
+    struct root root, other; /* other: open while the pipeline is to be moved there */
+    int state_fd, journal_fd, state_lock;
     bool stopping;
 };
 
@@ -97,13 +102,15 @@ static void on_term(void *arg)
     notify_stopping();
     loop_timer_clear(g->reload_grace);
     loop_timer_set(g->grace, GATEWAY_GRACE_MS);
-    pipeline_stop(g->pipeline);
+    if (g->pipeline)
+        pipeline_stop(g->pipeline);
 }
 
 static void on_reload_grace_over(void *arg)
 {
     struct gateway *g = arg;
-    pipeline_cancel(g->pipeline);
+    if (g->pipeline)
+        pipeline_cancel(g->pipeline);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -158,8 +165,8 @@ static void on_hup(void *arg)
     struct gateway *g = arg;
     struct config_faults faults = {0};
     struct config *fresh = NULL;
-    g->reload_again = g->fresh != NULL;
-    if (g->fresh || g->stopping)
+    g->reload_again = g->fresh || g->other.fd >= 0;
+    if (g->reload_again || g->stopping)
         return;
     notify_reloading();
     enum rc rc = config_load(g->config->path, &fresh, &faults);
@@ -183,9 +190,35 @@ static void on_hup(void *arg)
 static void on_watchdog(void *arg)
 {
     struct gateway *g = arg;
-    if (pipeline_is_alive(g->pipeline))
+    if (g->pipeline && pipeline_is_alive(g->pipeline))
         notify_watchdog();
     loop_timer_set(g->watchdog, notify_watchdog_ms());
+}
+
+/* ---- another root ---- */
+
+static void on_root_trouble(void *arg, const char *why)
+{
+    struct gateway *g = arg;
+    if (g->pipeline)
+        pipeline_root_said(g->pipeline, why);
+}
+
+static void on_root_replaced(void *arg, const struct root *other)
+{
+    struct gateway *g = arg;
+    if (g->stopping || g->fresh) { /* it is found again when the settings have changed */
+        struct root unwanted = *other;
+        root_close(&unwanted);
+        root_guard_watch(g->guard, &g->root);
+        return;
+    }
+    g->other = *other;
+    log_warning("spool_root_replaced", F_STR("spool", g->config->spool),
+                F_STR("why", "its path leads to another directory than before: everything begins "
+                             "anew on that one"));
+    loop_timer_set(g->reload_grace, RELOAD_GRACE_MS);
+    pipeline_stop(g->pipeline);
 }
 
 /* ---- start and end ---- */
@@ -202,19 +235,21 @@ static enum rc open_state(struct gateway *g, struct err *e)
     return rc;
 }
 
-static enum rc open_spool(struct gateway *g, struct err *e)
+static enum rc start_pipeline(struct gateway *g, struct err *e)
 {
-    enum rc rc = gateway_open_root(g->config, &g->root_fd, e);
-    int own = -1;
+    struct pipeline_cfg pc = {
+        .loop = g->loop,
+        .config = g->config,
+        .root_fd = g->root.fd,
+        .journal_fd = g->journal_fd,
+        .drained = on_drained,
+        .arg = g,
+    };
+    enum rc rc = pipeline_new(&pc, &g->pipeline, e);
     if (rc == RC_OK)
-        rc = fsio_mkdirs(&fsio_system, g->root_fd, ".spoolgate", 0755, 1, e);
-    if (rc != RC_OK)
-        return rc;
-    own = openat(g->root_fd, ".spoolgate", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (own < 0)
-        return err_sys(e, errno, "cannot open %s/.spoolgate", g->config->spool);
-    rc = lock_take(own, "lock", g->config->spool, &g->root_lock, e);
-    (void)close(own); /* only read from */
+        rc = control_new(g->loop, g->config->control, api_handle, g->pipeline, &g->control, e);
+    if (rc == RC_OK)
+        root_guard_watch(g->guard, &g->root);
     return rc;
 }
 
@@ -222,20 +257,16 @@ static enum rc start(struct gateway *g, struct err *e)
 {
     enum rc rc = open_state(g, e);
     if (rc == RC_OK)
-        rc = open_spool(g, e);
+        rc = root_take(g->config->spool, &g->root, e);
     if (rc != RC_OK)
         return rc;
-    struct pipeline_cfg pc = {
-        .loop = g->loop,
-        .config = g->config,
-        .root_fd = g->root_fd,
-        .journal_fd = g->journal_fd,
-        .drained = on_drained,
-        .arg = g,
-    };
-    rc = pipeline_new(&pc, &g->pipeline, e);
-    if (rc == RC_OK)
-        rc = control_new(g->loop, g->config->control, api_handle, g->pipeline, &g->control, e);
+    g->guard = root_guard_new(&(struct root_guard_cfg){.loop = g->loop,
+                                                       .path = g->config->spool,
+                                                       .period_ms = ROOT_LOOK_MS,
+                                                       .trouble = on_root_trouble,
+                                                       .replaced = on_root_replaced,
+                                                       .arg = g});
+    rc = start_pipeline(g, e);
     if (rc != RC_OK)
         return rc;
     g->term = loop_signal_new(g->loop, SIGTERM, on_term, g);
@@ -249,10 +280,39 @@ static enum rc start(struct gateway *g, struct err *e)
     return RC_OK;
 }
 
+static void stop_pipeline(struct gateway *g)
+{
+    struct pipeline *old = g->pipeline;
+    control_free(g->control);
+    g->control = NULL;
+    g->pipeline = NULL; /* signals may come while it winds down */
+    pipeline_free(old);
+}
+
+/* The pipeline has drained: it goes on on the other root. Between the two nobody holds a file of
+ * either, so what waits in the journal is looked for on the new one as after any start. */
+static enum rc move(struct gateway *g, struct err *e)
+{
+    loop_timer_clear(g->reload_grace);
+    stop_pipeline(g);
+    root_close(&g->root);
+    g->root = g->other;
+    g->other = (struct root){.fd = -1, .lock = -1};
+    if (g->stopping)
+        return RC_OK;
+    enum rc rc = start_pipeline(g, e);
+    if (rc != RC_OK)
+        return rc;
+    log_info("started", F_STR("spool", g->config->spool), F_STR("bucket", g->config->bucket.name));
+    if (g->reload_again)
+        on_hup(g);
+    return RC_OK;
+}
+
 static void finish(struct gateway *g)
 {
-    control_free(g->control);
-    pipeline_free(g->pipeline);
+    stop_pipeline(g);
+    root_guard_free(g->guard);
     loop_signal_free(g->term);
     loop_signal_free(g->interrupt);
     loop_signal_free(g->hup);
@@ -262,7 +322,9 @@ static void finish(struct gateway *g)
     loop_free(g->loop);
     config_free(g->fresh);
     config_free(g->config);
-    int fds[] = {g->journal_fd, g->root_fd, g->state_fd, g->root_lock, g->state_lock};
+    root_close(&g->other);
+    root_close(&g->root);
+    int fds[] = {g->journal_fd, g->state_fd, g->state_lock};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (fds[i] >= 0)
             (void)close(fds[i]); /* directories and locks: nothing was written through them */
@@ -273,10 +335,10 @@ enum rc gateway_run(struct config *config, struct err *e)
 {
     struct gateway g = {
         .config = config,
-        .root_fd = -1,
+        .root = {.fd = -1, .lock = -1},
+        .other = {.fd = -1, .lock = -1},
         .state_fd = -1,
         .journal_fd = -1,
-        .root_lock = -1,
         .state_lock = -1,
     };
     /* SIGIO comes when a lease of ours is broken (base/lease.h); a closed socket is an errno. */
@@ -289,8 +351,11 @@ enum rc gateway_run(struct config *config, struct err *e)
     if (rc == RC_OK) {
         log_info("started", F_STR("spool", config->spool), F_STR("bucket", config->bucket.name));
         notify_ready();
-        loop_run(g.loop);
-        log_info("stopped");
+        do
+            loop_run(g.loop);
+        while (g.other.fd >= 0 && !g.stopping && (rc = move(&g, e)) == RC_OK && !g.stopping);
+        if (rc == RC_OK)
+            log_info("stopped");
     }
     finish(&g);
     http_global_fini();

@@ -237,9 +237,18 @@ void pipeline_rescan(struct pipeline *p)
     watcher_rescan(p->watcher);
 }
 
+void pipeline_root_said(struct pipeline *p, const char *why)
+{
+    if (why && p->root_why[0] == '\0')
+        log_warning("spool_root", F_STR("why", why));
+    if (!why)
+        watcher_rescan(p->watcher); /* it looks at its root then */
+    text_copy(p->root_why, sizeof p->root_why, why ? why : "");
+}
+
 bool pipeline_is_alive(struct pipeline *p)
 {
     struct watcher_stats w;
     watcher_stats(p->watcher, &w);
-    return !w.canary_late;
+    return !w.canary_late || w.canary_grounded || w.unwatched;
 }

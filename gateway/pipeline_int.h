@@ -96,7 +96,8 @@ struct pipeline {
         char code[32];
         char text[512];
         uint64_t at_ms;
-    } trouble; /* the watcher's last */
+    } trouble;           /* the watcher's last */
+    char root_why[1600]; /* why the spool root cannot be used; "": it can */
 };
 
 /* intake.c */

@@ -117,13 +117,13 @@ static json_t *report_counts(const struct pipeline *p)
 
 static json_t *report_watcher(const struct pipeline *p, const struct watcher_stats *w)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "directories",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "directories",
                      (json_int_t)w->directories, "watches", (json_int_t)w->watches,
                      "polled_directories", (json_int_t)w->polled_directories, "events",
                      (json_int_t)w->events, "overflows", (json_int_t)w->overflows, "rescans",
-                     (json_int_t)w->rescans, "drift", (json_int_t)w->drift, "first_scan",
-                     w->scanning_start, "canary_late", w->canary_late, "trouble",
-                     text_or_null(p->trouble.text));
+                     (json_int_t)w->rescans, "drift", (json_int_t)w->drift, "reopened",
+                     (json_int_t)w->reopened, "first_scan", w->scanning_start, "canary_late",
+                     w->canary_late, "trouble", text_or_null(p->trouble.text));
 }
 
 static json_t *report_journal(struct pipeline *p)
@@ -155,10 +155,19 @@ static const char *shut_out(const struct pipeline *p, const struct watcher_stats
 }
 
 /* What else must be known, after the verdict. */
-static void add_notes(const struct pipeline *p, uint64_t held, const char *shut, struct buf *out)
+static void add_notes(const struct pipeline *p, uint64_t held, const char *shut,
+                      const struct watcher_stats *w, struct buf *out)
 {
     if (shut)
         buf_addf(out, " Some cannot be read: %s.", shut);
+    if (w->polled_directories > 0)
+        buf_addf(out, " %llu of %llu directories cannot be watched and are polled: %s.",
+                 (unsigned long long)w->polled_directories, (unsigned long long)w->directories,
+                 w->unwatched ? "no inotify instance is left, raise fs.inotify.max_user_instances"
+                              : "raise fs.inotify.max_user_watches (user.max_inotify_watches in a "
+                                "container)");
+    if (w->canary_late && !w->canary_grounded && !w->unwatched)
+        buf_adds(out, " inotify tells nothing: files are found by scans, once a minute.");
     if (is_recent(p, p->retire_failed_ms, RETIRE_RECENT_MS))
         buf_addf(out, " Delivered files cannot be %s: %s.",
                  p->config->after_delivery.action == CONFIG_ARCHIVE ? "archived" : "removed",
@@ -197,12 +206,9 @@ static const char *sentence(const struct pipeline *p, const struct totals *t,
     struct journal_stats j;
     journal_stats(ledger_journal(p->ledger), &j);
     const char *state = "ok";
-    if (w->root_gone) {
+    if (p->root_why[0] != '\0') {
         state = "stuck";
-        buf_addf(out,
-                 "Nothing is taken on: the spool root %s was removed, moved, replaced or "
-                 "unmounted: put it back and restart the gateway.",
-                 p->config->spool);
+        buf_addf(out, "Nothing is taken on: %s.", p->root_why);
     } else if (p->poisoned || is_recent(p, p->journal_failed_ms, JOURNAL_RECENT_MS)) {
         state = "stuck";
         buf_addf(out, "Nothing is taken on: the journal cannot be written (%s).",
@@ -231,7 +237,7 @@ static const char *sentence(const struct pipeline *p, const struct totals *t,
     }
     if (shut && strcmp(state, "ok") == 0)
         state = "behind";
-    add_notes(p, held, shut, out);
+    add_notes(p, held, shut, w, out);
     return state;
 }
 

@@ -154,8 +154,11 @@ static void tick(void *arg)
     struct canary *c = arg;
     uint64_t since = c->last_ms ? c->last_ms : c->started_ms;
     loop_timer_set(c->timer, c->cfg.period_ms);
-    if (loop_now_ms(c->cfg.loop) >= since + 2 * c->cfg.period_ms)
+    if (loop_now_ms(c->cfg.loop) >= since + 2 * c->cfg.period_ms) {
         tell_late(c, c->busy ? "the spool's file system does not answer" : c->error.text);
+        if (!c->busy && (c->error.rc == RC_OK || inotify_fd(c->cfg.inotify) < 0))
+            c->cfg.silent(c->cfg.arg);
+    }
     fly(c);
 }
 
@@ -219,6 +222,20 @@ bool canary_event(struct canary *c, const struct inotify_seen *seen)
         c->cfg.trouble(c->cfg.arg, "the canary file came back from inotify: events arrive again");
     }
     return true;
+}
+
+void canary_reopened(struct canary *c)
+{
+    if (!c)
+        return;
+    c->wd = -1;
+    if (c->busy)
+        c->strayed = true; /* what it is about to write is seen by nobody */
+}
+
+bool canary_grounded(const struct canary *c)
+{
+    return c && !c->busy && c->error.rc != RC_OK && inotify_fd(c->cfg.inotify) >= 0;
 }
 
 uint64_t canary_last_ms(const struct canary *c)

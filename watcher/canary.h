@@ -14,6 +14,9 @@ struct canary_cfg {
     uint64_t period_ms;
     /* It came late, or cannot be written; and once more when it is back. */
     void (*trouble)(void *arg, const char *text);
+    /* It was written and did not come back for two periods: inotify does not tell. Once a period,
+     * before the next one flies; canary_reopened may be called from inside. */
+    void (*silent)(void *arg);
     void *arg;
 };
 struct canary;
@@ -25,7 +28,9 @@ bool canary_busy(const struct canary *c);
 void canary_stop(struct canary *c); /* no new one; what is under way ends by itself */
 /* Is this its directory's event? It is dealt with then. */
 bool canary_event(struct canary *c, const struct inotify_seen *seen);
+void canary_reopened(struct canary *c); /* all watches are gone */
 uint64_t canary_last_ms(const struct canary *c);
 bool canary_late(const struct canary *c);
+bool canary_grounded(const struct canary *c); /* it could not be written when last tried */
 
 #endif

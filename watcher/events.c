@@ -118,7 +118,7 @@ static void tell(void *arg, const struct inotify_seen *seen)
     case INOTIFY_DELETE_SELF:
     case INOTIFY_IGNORED:
         if (node == w->tree.root)
-            patrol_root_gone(w);
+            patrol_check_root(w);
         if (seen->kind == INOTIFY_IGNORED)
             walk_lost(w, node);
         else
@@ -127,7 +127,7 @@ static void tell(void *arg, const struct inotify_seen *seen)
     case INOTIFY_MOVE_SELF:
         /* Of others their parent's MOVED_FROM told already. */
         if (node == w->tree.root)
-            patrol_root_gone(w);
+            patrol_check_root(w);
         break;
     default:
         if (seen->name_len == 0)

@@ -32,27 +32,44 @@ struct inotify {
 _Static_assert(sizeof((struct inotify *)0)->buffer > sizeof(struct inotify_event) + NAME_MAX + 1,
                "inotify(7): a buffer too small for the next event is EINVAL");
 
+static enum rc open_instance(int *fd, struct err *e)
+{
+    *fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (*fd >= 0)
+        return RC_OK;
+    if (errno != EMFILE)
+        return err_sys(e, errno, "cannot make an inotify instance");
+    struct inotify_bound bound = inotify_bound_instances();
+    return err_set(e, RC_AGAIN,
+                   "no inotify instance is left for this user, %s is %llu: sysctl -w %s=%llu",
+                   bound.sysctl, (unsigned long long)bound.limit, bound.sysctl,
+                   (unsigned long long)(bound.limit < 256 ? 512 : bound.limit * 2));
+}
+
 enum rc inotify_new(struct inotify **out, struct err *e)
 {
-    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (fd < 0) {
-        if (errno == EMFILE)
-            return err_set(e, RC_LIMIT,
-                           "no inotify instance is left for this user, "
-                           "fs.inotify.max_user_instances is %llu: raise it with sysctl(8)",
-                           (unsigned long long)inotify_limit("max_user_instances"));
-        return err_sys(e, errno, "cannot make an inotify instance");
-    }
+    int fd;
+    enum rc rc = open_instance(&fd, e);
+    if (rc != RC_OK)
+        return rc;
     *out = mem_alloc(sizeof **out);
     (*out)->fd = fd;
     return RC_OK;
+}
+
+enum rc inotify_reopen(struct inotify *in, struct err *e)
+{
+    if (in->fd >= 0)
+        (void)close(in->fd); /* first: it counts against what we may have */
+    return open_instance(&in->fd, e);
 }
 
 void inotify_free(struct inotify *in)
 {
     if (!in)
         return;
-    (void)close(in->fd); /* nothing was written to it */
+    if (in->fd >= 0)
+        (void)close(in->fd); /* nothing was written to it */
     free(in);
 }
 
@@ -64,6 +81,8 @@ int inotify_fd(const struct inotify *in)
 int inotify_watch(struct inotify *in, int dir_fd)
 {
     char self[32];
+    if (in->fd < 0)
+        return -ENOSPC;
     (void)snprintf(self, sizeof self, "/proc/self/fd/%d", dir_fd);
     int wd = inotify_add_watch(in->fd, self, MASK);
     return wd < 0 ? -errno : wd;
@@ -71,7 +90,7 @@ int inotify_watch(struct inotify *in, int dir_fd)
 
 void inotify_unwatch(struct inotify *in, int wd)
 {
-    /* EINVAL: the directory went before us, and its watch with it. */
+    /* EINVAL: the directory went before us, and its watch with it. EBADF: all went. */
     (void)inotify_rm_watch(in->fd, wd);
 }
 
@@ -123,17 +142,46 @@ size_t inotify_queued(const struct inotify *in)
     return ioctl(in->fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : 0;
 }
 
-uint64_t inotify_limit(const char *name)
+/* `otherwise`: there is no such file, or no number in it. */
+static uint64_t read_number(const char *path, uint64_t otherwise)
 {
-    char path[96], *text;
+    char *text;
     uint64_t value = 0;
     size_t n;
-    (void)snprintf(path, sizeof path, "/proc/sys/fs/inotify/%s", name);
     if (fsio_read_file(&fsio_system, AT_FDCWD, path, 64, &text, &n, NULL) != RC_OK)
-        return 0;
+        return otherwise;
     text[strcspn(text, "\n")] = '\0';
     if (units_parse_size(text, &value) != RC_OK)
-        value = 0;
+        value = otherwise;
     free(text);
     return value;
+}
+
+uint64_t inotify_limit(const char *name)
+{
+    char path[96];
+    (void)snprintf(path, sizeof path, "/proc/sys/fs/inotify/%s", name);
+    return read_number(path, 0);
+}
+
+static struct inotify_bound lower(struct inotify_bound system, struct inotify_bound space)
+{
+    return space.limit < system.limit ? space : system;
+}
+
+struct inotify_bound inotify_bound_watches(void)
+{
+    return lower(
+        (struct inotify_bound){"fs.inotify.max_user_watches", inotify_limit("max_user_watches")},
+        (struct inotify_bound){"user.max_inotify_watches",
+                               read_number("/proc/sys/user/max_inotify_watches", UINT64_MAX)});
+}
+
+struct inotify_bound inotify_bound_instances(void)
+{
+    return lower(
+        (struct inotify_bound){"fs.inotify.max_user_instances",
+                               inotify_limit("max_user_instances")},
+        (struct inotify_bound){"user.max_inotify_instances",
+                               read_number("/proc/sys/user/max_inotify_instances", UINT64_MAX)});
 }

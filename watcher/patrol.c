@@ -28,25 +28,19 @@ void patrol_need_tick(struct watcher *w)
 
 /* ---- the root ---- */
 
-void patrol_root_gone(struct watcher *w)
-{
-    if (w->root_told)
-        return;
-    w->root_told = true;
-    watcher_trouble(w, "root",
-                    "the spool root %s was removed, moved, replaced or unmounted: put it back and "
-                    "restart the gateway",
-                    w->cfg.root);
-}
-
-static void check_root(struct watcher *w)
+void patrol_check_root(struct watcher *w)
 {
     struct stat named, opened;
-    if (fstat(w->cfg.root_fd, &opened) != 0 || stat(w->cfg.root, &named) != 0 ||
-        named.st_dev != opened.st_dev || named.st_ino != opened.st_ino)
-        patrol_root_gone(w);
-    else
-        w->root_told = false;
+    bool was_told = w->root_told;
+    w->root_told = fstat(w->cfg.root_fd, &opened) != 0 || opened.st_nlink == 0 ||
+                   stat(w->cfg.root, &named) != 0 || named.st_dev != opened.st_dev ||
+                   named.st_ino != opened.st_ino;
+    if (w->root_told && !was_told)
+        watcher_trouble(w, "root",
+                        "the spool root %s was removed, moved, replaced or unmounted: put it back",
+                        w->cfg.root);
+    else if (was_told && !w->root_told)
+        watcher_trouble(w, "root", "the spool root %s is back", w->cfg.root);
 }
 
 /* ---- rescans ---- */
@@ -60,7 +54,7 @@ static void rescan_start(struct watcher *w)
     k->is_slow = k->wanted_slow;
     w->rescans++;
     loop_timer_clear(k->next);
-    check_root(w);
+    patrol_check_root(w);
     tree_set(&w->tree, w->tree.root, TREE_RESCAN);
     walk_enqueue(w, walk_queue_for(w, w->tree.root), w->tree.root);
 }
@@ -75,6 +69,15 @@ void patrol_rescan(struct watcher *w, bool counts_drift, bool slow)
         k->counts_drift = false; /* events were lost: what the running one finds is explained */
     if (!slow)
         k->is_slow = false;
+}
+
+void patrol_reopened(struct watcher *w)
+{
+    struct tree_node *root = w->tree.root;
+    for (struct tree_node *node = root; node; node = tree_next(root, node))
+        tree_set_wd(&w->tree, node, -1);
+    patrol_rescan(w, true, false);
+    patrol_need_tick(w);
 }
 
 static void next_rescan(void *arg)
@@ -122,13 +125,16 @@ static void tell_polled(struct watcher *w)
         watcher_trouble(w, "watches", "all %zu directories are watched again", w->tree.nodes);
         return;
     }
-    uint64_t limit = inotify_limit("max_user_watches");
+    struct inotify_bound bound = inotify_bound_watches();
     uint64_t needed = w->tree.watches + polled + 1;
+    if (inotify_fd(w->inotify) < 0)
+        return; /* the reason is another, and was told */
     watcher_trouble(w, "watches",
-                    "fs.inotify.max_user_watches is %llu, %llu are needed here: sysctl -w "
-                    "fs.inotify.max_user_watches=%llu; until then %zu directories are polled",
-                    (unsigned long long)limit, (unsigned long long)needed,
-                    (unsigned long long)power_of_two_over(limit + needed * 2), polled);
+                    "%s is %llu, %llu are needed here: sysctl -w %s=%llu; until then %zu "
+                    "directories are polled",
+                    bound.sysctl, (unsigned long long)bound.limit, (unsigned long long)needed,
+                    bound.sysctl, (unsigned long long)power_of_two_over(bound.limit + needed * 2),
+                    polled);
 }
 
 static void tick(void *arg)

@@ -71,10 +71,8 @@ void walk_lost(struct watcher *w, struct tree_node *node)
     tree_set_wd(&w->tree, node, -1);
     /* Removed, and its parent's event told or will tell; or unmounted, and the directory below the
      * mount point is there again. */
-    if (node->parent) {
-        walk_dirty(w, node->parent);
-        walk_drop(w, node);
-    }
+    walk_dirty(w, node->parent ? node->parent : node); /* the root may be there still */
+    walk_drop(w, node);
 }
 
 /* Of what a rescan is about to find below here, events are telling just now. */

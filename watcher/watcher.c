@@ -32,6 +32,38 @@ static void canary_trouble(void *arg, const char *text)
     w->cfg.trouble(w->cfg.arg, "canary", text);
 }
 
+/* The poll that waits for events, on the present instance. */
+static void poll_events(struct watcher *w)
+{
+    loop_poll_free(w->poll);
+    w->poll = NULL;
+    if (inotify_fd(w->inotify) < 0)
+        return;
+    w->poll = loop_poll_new(w->cfg.loop, inotify_fd(w->inotify), events_ready, w);
+    loop_poll_set(w->poll, LOOP_READ);
+}
+
+/* Whatever it is that keeps events from us, a new instance has none of it. */
+static void on_silent(void *arg)
+{
+    struct watcher *w = arg;
+    struct err e;
+    loop_poll_free(w->poll);
+    w->poll = NULL;
+    enum rc rc = inotify_reopen(w->inotify, &e);
+    poll_events(w);
+    canary_reopened(w->canary);
+    w->reopened += rc == RC_OK;
+    if (rc == RC_OK)
+        watcher_trouble(w, "reopened",
+                        "inotify told nothing any more: it was opened anew, and all directories "
+                        "are scanned");
+    else
+        watcher_trouble(w, "instances", "%s; until then all directories are polled", e.text);
+    patrol_reopened(w);
+    watcher_pump(w);
+}
+
 /* ---- telling ---- */
 
 bool watcher_has_room(const struct watcher *w)
@@ -146,6 +178,9 @@ void watcher_stats(const struct watcher *w, struct watcher_stats *out)
         .root_gone = w->root_told,
         .canary_last_ms = canary_last_ms(w->canary),
         .canary_late = canary_late(w->canary),
+        .canary_grounded = canary_grounded(w->canary),
+        .reopened = w->reopened,
+        .unwatched = inotify_fd(w->inotify) < 0,
         .scanning_start = w->scanning_start,
     };
     for (size_t i = 0; i < WATCHER_READERS; i++)
@@ -205,14 +240,14 @@ enum rc watcher_new(const struct watcher_cfg *cfg, struct watcher **out, struct 
         watcher_free(w);
         return rc;
     }
-    w->poll = loop_poll_new(cfg->loop, inotify_fd(in), events_ready, w);
-    loop_poll_set(w->poll, LOOP_READ);
+    poll_events(w);
     if (cfg->canary_ms) {
         w->canary = canary_new(&(struct canary_cfg){.loop = cfg->loop,
                                                     .inotify = in,
                                                     .root_fd = cfg->root_fd,
                                                     .period_ms = cfg->canary_ms,
                                                     .trouble = canary_trouble,
+                                                    .silent = on_silent,
                                                     .arg = w});
     }
     pump_soon(w);

@@ -58,12 +58,15 @@ struct watcher_stats {
     uint64_t denied_directories; /* that cannot be read now: what is in them is not known */
     bool root_gone;              /* its path leads elsewhere or nowhere */
     uint64_t canary_last_ms;     /* loop time of the last canary that came back; 0: none yet */
+    uint64_t reopened;           /* times that inotify was opened anew, since it told nothing */
     bool canary_late;            /* two minutes without */
+    bool canary_grounded;        /* it cannot be written, so that it proves nothing */
+    bool unwatched;              /* no inotify instance: all directories are polled */
     bool scanning_start;         /* the first scan is not finished */
 };
 
 struct watcher;
-/* Starts watching and the first scan. RC_DENIED, RC_ABSENT (root), RC_LIMIT (no inotify instance:
+/* Starts watching and the first scan. RC_DENIED, RC_ABSENT (root), RC_AGAIN (no inotify instance:
  * names the sysctl). */
 enum rc watcher_new(const struct watcher_cfg *cfg, struct watcher **out, struct err *e) MUST_CHECK;
 void watcher_free(struct watcher *w); /* waits for scans under way */

@@ -55,7 +55,7 @@ struct watcher {
     struct prober prober;
     struct canary *canary;
     struct walk walk;
-    uint64_t events, overflows, rescans, drift;
+    uint64_t events, overflows, rescans, drift, reopened;
     uint64_t probe_overflows; /* overflows when the probes on their way were asked */
     /* "#<inode>" closed that nobody waited for, since the probes on their way were asked; with n
      * over the size some are not kept. */
@@ -102,8 +102,9 @@ void patrol_init(struct watcher *w);
 void patrol_stop(struct watcher *w);
 /* Asks for a rescan; one that runs is followed by one more. */
 void patrol_rescan(struct watcher *w, bool counts_drift, bool slow);
-void patrol_step(struct watcher *w);      /* ends and begins rescans */
-void patrol_need_tick(struct watcher *w); /* a directory is POLLED or DIRTY */
-void patrol_root_gone(struct watcher *w);
+void patrol_step(struct watcher *w);       /* ends and begins rescans */
+void patrol_need_tick(struct watcher *w);  /* a directory is POLLED or DIRTY */
+void patrol_check_root(struct watcher *w); /* does its path still lead to it? */
+void patrol_reopened(struct watcher *w);   /* all watches are gone: rescan, and watch anew */
 
 #endif

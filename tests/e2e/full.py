@@ -279,11 +279,10 @@ def test_a_spool_root_that_is_unmounted_is_told_and_comes_back():
                 dropped = Dropped()
                 drop(gateway, dropped, 5)
                 gateway.wait_idle()
-            trouble = wait_until(lambda: gateway.status()["watcher"]["trouble"], 90)
-            check(trouble and "was removed, moved, replaced or unmounted" in trouble,
-                  f"status tells of the spool root: {trouble}")
-            gateway.restart()
-            drop(gateway, dropped, 5, "audit")
+            drop(gateway, dropped, 5, "audit")  # into the directory below
+            check(wait_until(lambda: not spooled(root), 60), "what is there now is taken")
+            check("spool_root_replaced" in gateway.log(),
+                  "the log tells of the spool root")
             gateway.wait_idle()
             compare(store, dropped)
 

@@ -1,5 +1,6 @@
 /* The canary: it comes back, it is missed, it comes back again. */
 #include "tests/unit/watcher/rig.h"
+#include "watcher/watcher_int.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -51,6 +52,49 @@ Test(canary, it_comes_back_is_missed_when_it_cannot_fly_and_comes_back_again)
     cr_assert(rig_until(&r, is_late, &late, RIG_PATIENCE_MS));
     cr_assert_not_null(strstr(r.trouble, "canary: the canary file came back"));
     cr_assert_eq(r.told_n, 0, "it is never told as a file");
+    rig_fini(&r);
+}
+
+static bool is_reopened(struct rig *r, const void *arg)
+{
+    struct watcher_stats st;
+    watcher_stats(r->w, &st);
+    return st.reopened >= *(const uint64_t *)arg && !st.canary_late;
+}
+
+Test(canary, when_inotify_tells_nothing_it_is_opened_anew_and_what_was_missed_is_drift)
+{
+    struct rig r;
+    struct watcher_stats st;
+    uint64_t never = 0, once = 1;
+    int silent[2];
+    rig_init(&r);
+    r.cfg.canary_ms = 500;
+    r.known_after = true;
+    rig_mkdirs(&r, "a/b");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    cr_assert(rig_until(&r, came, &never, RIG_PATIENCE_MS));
+    rig_write(&r, "a/b/missed", "{}\n");
+    rig_write(&r, "a/b/young", "{}\n");
+    rig_age(&r, "a/b/missed", 60);
+
+    /* In the place of its descriptor: something from which nothing ever comes. */
+    int fd = inotify_fd(((const struct watcher *)r.w)->inotify);
+    cr_assert_eq(pipe2(silent, O_CLOEXEC | O_NONBLOCK), 0);
+    cr_assert_eq(dup3(silent[0], fd, O_CLOEXEC), fd);
+    cr_assert(rig_until(&r, is_reopened, &once, RIG_PATIENCE_MS), "%s", r.trouble);
+    cr_assert(rig_told(&r, "a/b/missed"));
+    cr_assert(rig_told(&r, "a/b/young"));
+    cr_assert(rig_scanned(&r));
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.watches, st.directories);
+    cr_assert_not_null(strstr(r.trouble, "reopened: inotify told nothing"), "%s", r.trouble);
+    rig_arrive(&r, "a/b/heard");
+    cr_assert(rig_told(&r, "a/b/heard"));
+    cr_assert_eq(rig_last(&r, "a/b/heard")->source, WATCHER_EVENT);
+    (void)close(silent[0]);
+    (void)close(silent[1]);
     rig_fini(&r);
 }
 
