@@ -11,6 +11,8 @@ role=panoptica-customer
 account=111122223333
 owner_access=CUSTOMEROWNER0000000
 owner_secret=customer-owner-secret
+root_access=CUSTOMERROOT00000000
+root_secret=customer-root-secret
 caller_access=PANOPTICACALLER00000
 caller_secret=panoptica-caller-secret
 

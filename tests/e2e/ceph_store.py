@@ -50,12 +50,16 @@ class Ceph(Store):
                               text=True, stdin=subprocess.DEVNULL, timeout=300 * SLOW)
         if done.returncode != 0:
             raise RuntimeError(f"Ceph did not start: {done.stderr[-2000:]}")
-        env = dict(line.split("=", 1) for line in done.stdout.splitlines())
+        self._take(done.stdout)
+        return self
+
+    def _take(self, text):
+        env = dict(line.removeprefix("export ").split("=", 1) for line in text.splitlines())
         self.url = env["AWS_ENDPOINT_URL_S3"]
         self.port = int(self.url.rsplit(":", 1)[1])
         self.access_key, self.secret_key = env["OWNER_ACCESS_KEY_ID"], env["OWNER_SECRET_ACCESS_KEY"]
+        self.root = env["ROOT_ACCESS_KEY_ID"], env["ROOT_SECRET_ACCESS_KEY"]
         self.caller = env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]
-        return self
 
     def _down(self):
         subprocess.run([os.path.join(SCRIPTS, "down"), self.directory], capture_output=True,
@@ -96,3 +100,11 @@ class Ceph(Store):
 
     def make_bucket(self):
         """It is there from the start."""
+
+
+def running(directory):
+    """The cluster that contrib/ceph-test/up made there."""
+    store = Ceph()
+    with open(os.path.join(directory, "env")) as file:
+        store._take(file.read())
+    return store
