@@ -49,7 +49,7 @@ static enum cli_status list(const struct cli_common *o, const struct config *c, 
         struct err e = {0};
         json_t *v = NULL;
         buf_reset(&url);
-        buf_adds(&url, "/v1/files?limit=1000");
+        buf_adds(&url, "/v1/files?limit=5000");
         const char *const arguments[][2] = {{"&state=", state},
                                             {"&match=", match},
                                             {"&cursor=", cursor.len > 0 ? cursor.data : NULL}};
@@ -104,7 +104,8 @@ const struct cli_command cmd_ls = {
     .summary = "the files that are not delivered yet, each with its state",
     .help =
         "Usage: spoolgate ls [--state STATE] [PATTERN] [-c FILE] [--json]\n\n"
-        "States: settling, accepted, sending, deferred, held, rejected, delivered (kept files).\n"
+        "States: settling, accepted, sending, deferred, held, rejected, forgotten, delivered (kept "
+        "files).\n"
         "PATTERN: a part of the path, or a shell pattern for all of it.\n\n"
         "Example:\n  spoolgate ls --state held 'Panoptica/findings/*'\n\n"
         "Exit status: 0 listed (also nothing); 100 usage; 111 no gateway answers.\n",

@@ -69,13 +69,6 @@ static bool find_place(void *arg, uint64_t place, char path[1025])
     return true;
 }
 
-static bool count_row(void *arg, const struct reject_row *row)
-{
-    (void)row;
-    (*(uint64_t *)arg)++;
-    return true;
-}
-
 static enum rc recover(struct pipeline *p, struct err *e)
 {
     enum rc rc = retire_prepare(&fsio_system, p->cfg.root_fd, e);
@@ -89,7 +82,7 @@ static enum rc recover(struct pipeline *p, struct err *e)
         return rc;
     if (recovered > 0)
         log_info("retirement_resumed", F_U64("files", recovered));
-    return reject_each(&fsio_system, p->cfg.root_fd, "", count_row, &p->rejected_files, e);
+    return reject_count(&fsio_system, p->cfg.root_fd, &p->rejected_files, e);
 }
 
 /* ---- life ---- */

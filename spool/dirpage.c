@@ -18,30 +18,39 @@ static int by_name(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
+static size_t max_of(const struct dirpage *page)
+{
+    return page->max ? page->max : DIRPAGE_MAX;
+}
+
 /* Keep the smallest names only. */
 static void shrink(struct dirpage *page)
 {
     qsort(page->entries, page->n, sizeof *page->entries, by_name);
-    while (page->n > DIRPAGE_MAX) {
+    while (page->n > max_of(page)) {
         free(page->entries[--page->n].name);
-        page->more = true;
+        page->more = page->shrunk = true;
     }
 }
 
 static void take(struct dirpage *page, const char *name, bool is_dir)
 {
-    if (page->dirs_only && !is_dir)
+    char sorts_as[BENEATH_NAME_SIZE + 1];
+    size_t n = strlen(name);
+    if ((page->dirs_only && !is_dir) || n + 2 > sizeof sorts_as ||
+        (page->skip && !is_dir && page->skip(name)))
         return;
-    char *own = mem_alloc(strlen(name) + 2);
-    memcpy(own, name, strlen(name));
+    memcpy(sorts_as, name, n + 1);
     if (is_dir)
-        own[strlen(name)] = '/';
-    if (strcmp(own, page->after) <= 0) {
-        free(own);
+        memcpy(sorts_as + n, "/", 2);
+    if (strcmp(sorts_as, page->after) <= 0)
         return;
-    }
-    page->entries[page->n++] = (struct dirpage_entry){.name = own, .is_dir = is_dir};
-    if (page->n == (size_t)2 * DIRPAGE_MAX)
+    /* Most names of a large directory end here: only few of it fit the page. */
+    if (page->shrunk && strcmp(sorts_as, page->entries[max_of(page) - 1].name) > 0)
+        return;
+    page->entries[page->n++] =
+        (struct dirpage_entry){.name = mem_strdup(sorts_as), .is_dir = is_dir};
+    if (page->n == 2 * max_of(page))
         shrink(page);
 }
 
@@ -66,13 +75,13 @@ enum rc dirpage_read(const struct fsio *fs, int dirfd, const char *path, struct 
     char shown[BENEATH_SHOWN_SIZE];
     page->entries = NULL;
     page->n = 0;
-    page->more = false;
+    page->more = page->shrunk = false;
     int fd = fs->ops->open_beneath(fs->ctx, dirfd, path, O_PATH | O_DIRECTORY, 0);
     if (fd < 0)
         return err_sys(e, fd, "cannot open the directory %s",
                        beneath_show(shown, path, strlen(path)));
     struct reading r = {.page = page, .fs = fs, .fd = fd};
-    page->entries = mem_alloc(sizeof *page->entries * 2 * DIRPAGE_MAX);
+    page->entries = mem_alloc(sizeof *page->entries * 2 * max_of(page));
     int result = fs->ops->list(fs->ctx, fd, told, &r);
     (void)fs->ops->close(fs->ctx, fd); /* O_PATH: there is nothing to lose */
     shrink(page);
@@ -162,12 +171,23 @@ static void walk_entry(struct walk *k, int dirfd, const struct dirpage_entry *en
     buf_cut(&k->path, outer);
 }
 
+/* Where to begin in this directory: at the name under which the walk left off. */
+static void first_name(const struct walk *k, char after[DIRPAGE_NAME_SIZE])
+{
+    after[0] = '\0';
+    if (strncmp(k->w->after, k->path.data, k->path.len) != 0)
+        return;
+    const char *rest = k->w->after + k->path.len;
+    (void)snprintf(after, DIRPAGE_NAME_SIZE, "%.*s", (int)strcspn(rest, "/"), rest);
+}
+
 static void walk_level(struct walk *k, int dirfd, unsigned depth)
 {
-    char after[DIRPAGE_NAME_SIZE] = "";
+    char after[DIRPAGE_NAME_SIZE];
     bool more = true;
+    first_name(k, after);
     while (more && !k->stopped) {
-        struct dirpage page = {.after = after};
+        struct dirpage page = {.after = after, .max = k->w->page, .skip = k->w->skip};
         struct err why;
         note(k, dirpage_read(k->w->fs, dirfd, ".", &page, &why), &why);
         for (size_t i = 0; i < page.n && !k->stopped; i++)

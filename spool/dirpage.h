@@ -18,13 +18,16 @@ struct dirpage_entry {
     bool is_dir;
 };
 struct dirpage {
-    const char *after; /* the caller's: only names greater than this; "" for all */
-    bool dirs_only;    /* the caller's */
+    const char *after;              /* the caller's: only names greater than this; "" for all */
+    bool dirs_only;                 /* the caller's */
+    size_t max;                     /* the caller's: so many names at most; 0: DIRPAGE_MAX */
+    bool (*skip)(const char *name); /* the caller's: files that are as good as not there; or NULL */
     struct dirpage_entry *entries;
     size_t n;
-    bool more; /* there are names behind the last */
+    bool more;   /* there are names behind the last */
+    bool shrunk; /* inside: no name greater than the last kept one is wanted */
 };
-/* The first DIRPAGE_MAX names of dirfd/path in the order of their bytes; links are not followed.
+/* The first `max` names of dirfd/path in the order of their bytes; links are not followed.
  * RC_ABSENT: there is no such directory. The caller calls dirpage_fini, after an error too. */
 enum rc dirpage_read(const struct fsio *fs, int dirfd, const char *path, struct dirpage *page,
                      struct err *e) MUST_CHECK;
@@ -47,6 +50,8 @@ struct dirwalk {
     const char *after; /* only paths greater than this; "" for all */
     bool (*visit)(void *arg, const struct dirwalk_entry *entry);
     void *arg;
+    size_t page;                    /* names read at once; 0: DIRPAGE_MAX */
+    bool (*skip)(const char *name); /* as of a page */
 };
 #define DIRWALK_DEPTH_MAX 128 /* deeper ones are passed over */
 enum rc dirwalk(const struct dirwalk *w, int dirfd, const char *path, struct err *e) MUST_CHECK;

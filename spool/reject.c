@@ -27,6 +27,7 @@ enum {
     REASON_MAX = 64 * 1024,
     DIR_MODE = 0750,
     REASON_MODE = 0640,
+    NAMES_A_PAGE = 8192, /* each page reads the whole directory */
 };
 static const char suffix[] = ".reason";
 
@@ -336,9 +337,66 @@ enum rc reject_each(const struct fsio *fs, int root_fd, const char *after,
                     struct err *e)
 {
     struct listing l = {.fs = fs, .after = after, .visit = visit, .arg = arg};
-    const struct dirwalk w = {.fs = fs, .after = after, .visit = list_entry, .arg = &l};
+    const struct dirwalk w = {.fs = fs,
+                              .after = after,
+                              .visit = list_entry,
+                              .arg = &l,
+                              .page = NAMES_A_PAGE,
+                              .skip = is_reason_name};
     enum rc rc = dirwalk(&w, root_fd, REJECT_DIR, e);
     return rc == RC_ABSENT ? RC_OK : rc; /* nothing was ever rejected */
+}
+
+struct counting {
+    const struct fsio *fs;
+    int fd;
+    uint64_t n;
+    char **dirs;
+    size_t n_dirs;
+};
+
+static void count_entry(void *arg, const char *name, mode_t kind)
+{
+    struct counting *c = arg;
+    struct file_stat st;
+    if (kind == 0 && c->fs->ops->stat(c->fs->ctx, c->fd, name, &st) == 0)
+        kind = st.mode & S_IFMT;
+    if (kind != S_IFDIR) {
+        c->n += !is_reason_name(name);
+        return;
+    }
+    if ((c->n_dirs & (c->n_dirs - 1)) == 0)
+        c->dirs = mem_resize(c->dirs, c->n_dirs ? c->n_dirs * 2 : 1, sizeof *c->dirs);
+    c->dirs[c->n_dirs++] = mem_strdup(name);
+}
+
+static enum rc count_below(const struct fsio *fs, int dirfd, const char *path, unsigned depth,
+                           uint64_t *n, struct err *e)
+{
+    struct counting c = {.fs = fs};
+    c.fd = fs->ops->open_beneath(fs->ctx, dirfd, path, O_PATH | O_DIRECTORY, 0);
+    if (c.fd == -ENOENT)
+        return RC_OK;
+    if (c.fd < 0)
+        return err_sys(e, c.fd, "cannot enter a directory of rejected files");
+    int result = fs->ops->list(fs->ctx, c.fd, count_entry, &c);
+    enum rc rc =
+        result < 0 ? err_sys(e, result, "cannot read a directory of rejected files") : RC_OK;
+    *n += c.n;
+    for (size_t i = 0; i < c.n_dirs; i++) {
+        if (rc == RC_OK && depth < DIRWALK_DEPTH_MAX)
+            rc = count_below(fs, c.fd, c.dirs[i], depth + 1, n, e);
+        free(c.dirs[i]);
+    }
+    free(c.dirs);
+    (void)fs->ops->close(fs->ctx, c.fd); /* O_PATH: there is nothing to lose */
+    return rc;
+}
+
+enum rc reject_count(const struct fsio *fs, int root_fd, uint64_t *n, struct err *e)
+{
+    *n = 0;
+    return count_below(fs, root_fd, REJECT_DIR, 0, n, e);
 }
 
 enum rc reject_find(const struct fsio *fs, int root_fd, const char *path, struct reject_row *row,

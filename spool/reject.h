@@ -32,6 +32,9 @@ enum rc reject_aside(const struct fsio *fs, int root_fd, const struct reject_sou
 enum rc reject_restore(const struct fsio *fs, int root_fd, const char *path,
                        struct err *e) MUST_CHECK;
 
+/* How many there are; reads no reasons. */
+enum rc reject_count(const struct fsio *fs, int root_fd, uint64_t *n, struct err *e) MUST_CHECK;
+
 struct reject_row {
     char path[1025]; /* cut to fit; as under rejected/; any bytes */
     uint64_t size;

@@ -241,6 +241,38 @@ Test(reject, a_directory_with_more_names_than_a_page_is_listed_whole)
     scratch_free(&s);
 }
 
+/* Every page is the same as the walk that was not interrupted, wherever it ended. */
+static bool see_one(void *arg, const struct reject_row *row)
+{
+    (void)snprintf(arg, 64, "%.63s", row->path);
+    return false;
+}
+
+Test(reject, one_by_one_they_come_in_the_same_order_and_are_as_many_as_counted)
+{
+    struct scratch s = scratch_new();
+    static const char *const files[] = {"d.x", "d/1", "d/1.a/2", "d/1/x", "d/2", "d0", "e/f/g/h"};
+    char last[64] = "";
+    uint64_t n;
+    cr_assert(reject_count(&fsio_system, s.fd, &n, NULL) == RC_OK && n == 0);
+    for (size_t i = 0; i < 7; i++) {
+        if (strcmp(files[i], "d/1") == 0)
+            continue; /* a directory of that name comes */
+        scratch_write(&s, files[i], "");
+        must_reject(&s, files[i]);
+    }
+    cr_assert(reject_count(&fsio_system, s.fd, &n, NULL) == RC_OK && n == 6);
+    for (size_t i = 0; i < 7; i++) {
+        char after[64];
+        if (strcmp(files[i], "d/1") == 0)
+            continue;
+        memcpy(after, last, sizeof after);
+        cr_assert_eq(reject_each(&fsio_system, s.fd, after, see_one, last, NULL), RC_OK);
+        cr_expect_str_eq(last, files[i]);
+    }
+    scratch_free(&s);
+}
+
 /* Every write fails. */
 static ssize_t full(void *ctx, int fd, const void *data, size_t n, uint64_t offset)
 {
