@@ -318,6 +318,59 @@ def regions_in_a_circle():
         arrived("regions that name one another", f"\"{seen}\"; {many} requests in 3 s", bucket, dropped)
 
 
+CLOCK = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+int clock_gettime(clockid_t which, struct timespec *out)
+{
+    static int (*real)(clockid_t, struct timespec *);
+    static volatile int64_t *ahead;
+    if (!real) {
+        int fd = open(getenv("CLOCK_AHEAD"), O_RDONLY);
+        ahead = mmap(0, 8, PROT_READ, MAP_SHARED, fd, 0);
+        real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    }
+    int rc = real(which, out);
+    if (which == CLOCK_REALTIME && ahead != MAP_FAILED)
+        out->tv_sec += *ahead;
+    return rc;
+}
+"""
+
+
+def our_own_clock_is_off():
+    """By 20 minutes, ahead and behind, and set right while files flow."""
+    for minutes in (20, -20):
+        with scratch_dir() as directory, Devstore("--require-acl") as bucket:
+            ahead, shim = os.path.join(directory, "ahead"), os.path.join(directory, "clock.so")
+
+            def set_clock(seconds):
+                with open(ahead, "r+b" if os.path.exists(ahead) else "wb") as file:
+                    file.write(struct.pack("q", seconds))
+            set_clock(minutes * 60)
+            subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, "-xc", "-", "-ldl"], input=CLOCK.encode(),
+                           check=True)
+            with Gateway(bucket, CONFIG, env={"LD_PRELOAD": shim, "CLOCK_AHEAD": ahead}) as gateway:
+                dropped = drop(gateway)
+                gateway.wait_idle(30)
+                offset = gateway.status()["destination"]["clock_offset_s"]
+                check(abs(offset + minutes * 60) < 30, f"our clock is {minutes} min ahead, the offset {offset} s")
+                set_clock(0)
+                for number in range(20):
+                    dropped.rename(gateway.root, key("audit", f"a-{number}.ndjson"), event(number))
+                gateway.wait_idle(30)
+                offset = gateway.status()["destination"]["clock_offset_s"]
+                check(abs(offset) < 30, f"our clock was set right, the offset is {offset} s")
+                check_equal(gateway.status()["files"]["held"], 0, "held")
+                arrived(f"our own clock {minutes:+} min, then right", "corrected from the store's answers, twice",
+                        bucket, dropped)
+
+
 BOMB = (b'<?xml version="1.0"?><!DOCTYPE Error [<!ENTITY a "aaaaaaaaaa">'
         + b"".join(b'<!ENTITY %c "%s">' % (98 + i, b"&%c;" % (97 + i) * 10) for i in range(9))
         + b"]><Error><Code>&j;</Code></Error>")
@@ -388,7 +441,7 @@ CASES = [
                    b"AuthorizationHeaderMalformed", "body"),
     another_region("301 with a region", b"301 Moved Permanently", b"PermanentRedirect", "header"),
     another_region("307 with a region", b"307 Temporary Redirect", b"TemporaryRedirect", "header"),
-    a_redirect_to_another_host, every_byte_of_a_put(False), every_byte_of_a_put(True),
+    our_own_clock_is_off, a_redirect_to_another_host, every_byte_of_a_put(False), every_byte_of_a_put(True),
 ]
 TAKES_LONG = [
     regions_in_a_circle,
