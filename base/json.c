@@ -3,11 +3,28 @@
 #include "base/json.h"
 
 #include "base/mem.h"
+#include "base/secret.h"
 #include "base/utf8.h"
 
+#include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { JSON_MAX = 4 * 1024 * 1024 };
+
+/* Keys come as JSON, too: what jansson frees is wiped. */
+static void wipe_and_free(void *p)
+{
+    if (p)
+        secret_wipe(p, malloc_usable_size(p));
+    free(p);
+}
+
+/* Before anything of jansson's is made, or it would be freed by another than made it. */
+__attribute__((constructor)) static void choose_memory(void)
+{
+    json_set_alloc_funcs(malloc, wipe_and_free);
+}
 
 json_t *json_parse(const char *data, size_t n, struct err *e)
 {

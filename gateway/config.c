@@ -191,6 +191,9 @@ void config_free(struct config *c)
         free(c->send.types[i].name);
     for (size_t i = 0; i < c->n_ignore; i++)
         free(c->ignore[i]);
+    for (size_t i = 0; i < c->credentials.n_roles; i++)
+        config_role_fini(&c->credentials.roles[i]);
+    free(c->credentials.roles);
     free(c->send.types);
     free(c->ignore);
     free(c->bucket.name);

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "uploader/credentials.h"
 #include "uploader/options.h"
 
 #include <stdbool.h>
@@ -34,6 +35,8 @@ struct config_pairs { /* an object of texts */
     struct options_pair *items;
     size_t n;
 };
+
+#define CONFIG_ROLES_MAX 8
 
 struct config {
     char *path;         /* of the file it was read from */
@@ -65,8 +68,12 @@ struct config {
     struct {
         char *source;         /* "chain" */
         char *profile, *file; /* NULL */
-    } credentials;            /* assume_role: must be absent or null in this version, and says so */
-    char *prefix;             /* "" */
+        /* assume_role, one object or several in an array; texts owned. session_name is "spoolgate"
+         * by default, duration_ms 0 or 15min..12h. */
+        struct credentials_role *roles;
+        size_t n_roles;
+    } credentials;
+    char *prefix; /* "" */
     char *layout;
     struct {
         bool raw, processed;

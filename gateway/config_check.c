@@ -8,6 +8,7 @@
 #include "uploader/endpoint.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -27,6 +28,54 @@ enum rc config_check_arn(const char *value, struct err *e)
 {
     struct arn_bucket arn;
     return arn_parse_bucket(value, &arn, e);
+}
+
+/* Stores that are not AWS's have ARNs of their own, so the parts are not looked at. */
+enum rc config_check_role(const char *value, struct err *e)
+{
+    size_t n = strlen(value);
+    for (size_t i = 0; i < n; i++)
+        if (value[i] <= ' ' || value[i] > '~')
+            n = 0;
+    if (n < 20 || n > 200 || strncmp(value, "arn:", 4) != 0 || !strstr(value, ":role/"))
+        return refuse("the ARN of a role such as \"arn:aws:iam::111122223333:role/name\"", value,
+                      e);
+    return RC_OK;
+}
+
+/* API Reference of STS, AssumeRole: RoleSessionName and ExternalId. */
+static enum rc check_signs(const char *value, const char *signs, size_t longest, const char *what,
+                           struct err *e)
+{
+    static const char usual[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+    size_t n = strlen(value);
+    for (size_t i = 0; i < n; i++)
+        if (!strchr(usual, value[i]) && !strchr(signs, value[i]))
+            n = 0;
+    return n < 2 || n > longest ? refuse(what, value, e) : RC_OK;
+}
+
+enum rc config_check_session(const char *value, struct err *e)
+{
+    return check_signs(value, "+=,.@-", 64, "2 to 64 letters, digits and any of _+=,.@-", e);
+}
+
+enum rc config_check_external_id(const char *value, struct err *e)
+{
+    return check_signs(value, "+=,.@:/-", 1224, "2 to 1224 letters, digits and any of _+=,.@:/-",
+                       e);
+}
+
+enum rc config_check_url(const char *value, struct err *e)
+{
+    /* The rest of the rules need bucket.allow_http, see check_roles. */
+    struct endpoint_cfg cfg = {.bucket = "sts",
+                               .region = "us-east-1",
+                               .url = value,
+                               .allow_http = true,
+                               .path_style = true};
+    struct endpoint ep;
+    return endpoint_resolve(&cfg, &ep, e);
 }
 
 enum rc config_check_plain(const char *value, struct err *e)
@@ -274,10 +323,30 @@ static void check_archive(const struct config *c, const json_t *root, struct con
     }
 }
 
+static void check_roles(const struct config *c, struct config_faults *f)
+{
+    for (size_t i = 0; i < c->credentials.n_roles; i++) {
+        const char *url = c->credentials.roles[i].endpoint;
+        struct endpoint_cfg cfg = {.bucket = "sts",
+                                   .region = "us-east-1",
+                                   .url = url,
+                                   .allow_http = c->bucket.allow_http,
+                                   .path_style = true};
+        struct endpoint ep;
+        struct err e = {0};
+        char at[32] = "";
+        if (c->credentials.n_roles > 1)
+            (void)snprintf(at, sizeof at, "[%zu]", i);
+        if (url && endpoint_resolve(&cfg, &ep, &e) != RC_OK)
+            config_fault(f, "$.credentials.assume_role%s.endpoint: %s", at, e.text);
+    }
+}
+
 void config_check_whole(const struct config *c, const json_t *root, struct config_faults *f)
 {
     check_places(c, f);
     check_endpoint(c, root, f);
+    check_roles(c, f);
     check_layout(c, f);
     check_archive(c, root, f);
     check_options(c, root, f);

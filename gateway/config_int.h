@@ -20,7 +20,7 @@ enum config_kind {
     CONFIG_KIND_PATTERNS, /* ignore */
     CONFIG_KIND_TYPES,    /* send.types */
     CONFIG_KIND_PAIRS,    /* struct config_pairs: an object of at most `max` texts */
-    CONFIG_KIND_NULL      /* nothing but null */
+    CONFIG_KIND_ROLES     /* credentials.assume_role */
 };
 
 enum {
@@ -53,6 +53,7 @@ struct config_table {
 };
 extern const struct config_table config_table;      /* offsets into struct config */
 extern const struct config_table config_type_table; /* into struct config_type */
+extern const struct config_table config_role_table; /* into struct credentials_role */
 
 /* Of a row of send.types: as the rest of the configuration has it. Gone after config_parse. */
 #define CONFIG_INHERITED 15u
@@ -83,11 +84,17 @@ void config_fault(struct config_faults *f, const char *fmt, ...) PRINTF_LIKE(2, 
 
 /* Defaults, then what root says. Faults in the order of the file. */
 void config_read(struct config *c, const json_t *root, struct config_faults *f);
+/* The texts of a role; the struct stays. */
+void config_role_fini(struct credentials_role *role);
 /* What no key alone can show: keys that do not fit together. Keys with a fault are NULL or have
  * their default. */
 void config_check_whole(const struct config *c, const json_t *root, struct config_faults *f);
 /* For single values; see config_key.check. */
 enum rc config_check_arn(const char *value, struct err *e);
+enum rc config_check_role(const char *value, struct err *e);
+enum rc config_check_session(const char *value, struct err *e);
+enum rc config_check_external_id(const char *value, struct err *e);
+enum rc config_check_url(const char *value, struct err *e);
 enum rc config_check_account(const char *value, struct err *e);
 enum rc config_check_component(const char *value, struct err *e);
 enum rc config_check_directory(const char *value, struct err *e);

@@ -167,8 +167,6 @@ static enum rc read_scalar(const struct config_key *k, void *at, const json_t *v
         set_null(k, at);
         return RC_OK;
     }
-    if (k->kind == CONFIG_KIND_NULL)
-        return json_is_null(v) ? RC_OK : RC_INVALID;
     if (k->kind == CONFIG_KIND_BOOL) {
         if (json_is_boolean(v))
             *(bool *)at = json_is_true(v);
@@ -302,6 +300,49 @@ static void read_types(struct reader *r, const struct config_key *k, const json_
     }
 }
 
+void config_role_fini(struct credentials_role *role)
+{
+    for (size_t i = 0; i < config_role_table.n; i++)
+        if (config_role_table.keys[i].kind == CONFIG_KIND_TEXT)
+            free(*(char **)config_at(&config_role_table.keys[i], role));
+}
+
+static void read_role(struct reader *r, const struct config_key *k, const json_t *v)
+{
+    struct config *c = r->config;
+    struct credentials_role *role = &c->credentials.roles[c->credentials.n_roles++];
+    if (!json_is_object(v)) {
+        fault_of(r, k, v, "");
+        return;
+    }
+    role->session_name = mem_strdup("spoolgate");
+    read_object(r, &config_role_table, "", role, v);
+}
+
+static void read_roles(struct reader *r, const struct config_key *k, const json_t *v)
+{
+    struct config *c = r->config;
+    size_t n = json_is_array(v) ? json_array_size(v) : 1;
+    if (json_is_null(v))
+        return;
+    if (n > CONFIG_ROLES_MAX) {
+        config_fault(r->faults, "%s: expected at most %d roles, found %zu", r->path.data,
+                     CONFIG_ROLES_MAX, n);
+        return;
+    }
+    c->credentials.roles = mem_alloc(n * sizeof *c->credentials.roles);
+    if (!json_is_array(v)) {
+        read_role(r, k, v);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        size_t mark = r->path.len;
+        buf_addf(&r->path, "[%zu]", i);
+        read_role(r, k, json_array_get(v, i));
+        path_pop(r, mark);
+    }
+}
+
 static void read_key(struct reader *r, const struct config_table *t, const struct config_key *k,
                      void *base, const json_t *v)
 {
@@ -319,6 +360,9 @@ static void read_key(struct reader *r, const struct config_table *t, const struc
     case CONFIG_KIND_TYPES:
         read_types(r, k, v);
         return;
+    case CONFIG_KIND_ROLES:
+        read_roles(r, k, v);
+        return;
     case CONFIG_KIND_PAIRS:
         read_pairs(r, k, base, v);
         return;
@@ -328,7 +372,7 @@ static void read_key(struct reader *r, const struct config_table *t, const struc
         if (e.text[0])
             config_fault(r->faults, "%s: %s", r->path.data, e.text);
         else
-            fault_of(r, k, v, k->kind == CONFIG_KIND_NULL ? k->what : "");
+            fault_of(r, k, v, "");
     }
 }
 

@@ -102,10 +102,8 @@ void config_say_expected(struct buf *b, const struct config_key *k)
     case CONFIG_KIND_TEXT: /* their words say whether they may be null */
     case CONFIG_KIND_PATTERNS:
     case CONFIG_KIND_PAIRS:
+    case CONFIG_KIND_ROLES:
         buf_adds(b, k->what);
-        return;
-    case CONFIG_KIND_NULL:
-        buf_adds(b, "null");
         return;
     case CONFIG_KIND_WORD:
     case CONFIG_KIND_CHOICE:

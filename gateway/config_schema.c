@@ -21,7 +21,8 @@ static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 static const char *const formats[] = {"text", "json", NULL};
 static const char *const acls[] = {"bucket-owner-full-control", "none", NULL};
 static const char *const encryptions[] = {"none", "AES256", "aws:kms", "aws:kms:dsse", NULL};
-static const char *const sources[] = {"chain", "environment", "file", "systemd", NULL};
+static const char *const sources[] = {"chain", "environment", "systemd",  "web-identity",
+                                      "file",  "container",   "instance", NULL};
 
 /* A choice is stored as an unsigned. */
 static_assert(sizeof(enum config_class) == sizeof(unsigned), "enum");
@@ -153,8 +154,12 @@ static const struct config_key keys[] = {
      .check = config_check_plain},
     FILE_OR_NULL("credentials.file", credentials.file, "/etc/spoolgate/credentials"),
     {.name = "credentials.assume_role",
-     .kind = CONFIG_KIND_NULL,
-     .what = "this version uses keys as they are and cannot assume a role yet"},
+     .kind = CONFIG_KIND_ROLES,
+     .flags = CONFIG_NULLABLE,
+     AT(credentials.roles),
+     .what =
+         "an object such as {\"arn\": \"arn:aws:iam::111122223333:role/name\"}, an array of them "
+         "for roles assumed one after the other, or null"},
     {.name = "prefix",
      .kind = CONFIG_KIND_TEXT,
      AT(prefix),
@@ -287,6 +292,41 @@ static const struct config_key type_keys[] = {
      .words = contents},
 };
 const struct config_table config_type_table = {type_keys, sizeof type_keys / sizeof type_keys[0]};
+
+static const struct config_key role_keys[] = {
+    {.name = "arn",
+     .kind = CONFIG_KIND_TEXT,
+     .flags = CONFIG_REQUIRED,
+     .offset = offsetof(struct credentials_role, arn),
+     .what = "the ARN of a role such as \"arn:aws:iam::111122223333:role/name\"",
+     .check = config_check_role},
+    {.name = "external_id",
+     .kind = CONFIG_KIND_TEXT,
+     .flags = CONFIG_NULLABLE,
+     .offset = offsetof(struct credentials_role, external_id),
+     .what = "the external id that the role's trust policy asks for, or null",
+     .check = config_check_external_id},
+    {.name = "session_name",
+     .kind = CONFIG_KIND_TEXT,
+     .offset = offsetof(struct credentials_role, session_name),
+     .what = "a name such as \"spoolgate\"",
+     .check = config_check_session},
+    {.name = "duration",
+     .kind = CONFIG_KIND_DURATION,
+     .flags = CONFIG_ZERO,
+     .offset = offsetof(struct credentials_role, duration_ms),
+     .example = "1h",
+     .min = 15 * MINUTE,
+     .max = 12 * HOUR,
+     .what = "as STS has it"},
+    {.name = "endpoint",
+     .kind = CONFIG_KIND_TEXT,
+     .flags = CONFIG_NULLABLE,
+     .offset = offsetof(struct credentials_role, endpoint),
+     .what = "a URL such as \"https://store.example:9000\", or null for AWS",
+     .check = config_check_url},
+};
+const struct config_table config_role_table = {role_keys, sizeof role_keys / sizeof role_keys[0]};
 
 const char *config_key_in(const struct config_key *k, const char *parent)
 {

@@ -42,6 +42,7 @@ static json_t *written(void (*say)(struct buf *, uint64_t), uint64_t value)
 }
 
 static json_t *write_types(const struct config *c);
+static json_t *write_roles(const struct config *c);
 
 static json_t *write_value(const struct config_key *k, const void *base)
 {
@@ -73,8 +74,8 @@ static json_t *write_value(const struct config_key *k, const void *base)
         return write_types(base);
     case CONFIG_KIND_PAIRS:
         return pairs(at);
-    case CONFIG_KIND_NULL:
-        break;
+    case CONFIG_KIND_ROLES:
+        return write_roles(base);
     }
     return json_null();
 }
@@ -106,6 +107,24 @@ static json_t *holder(json_t *root, const char *name, const char **last)
         root = json_object_get(root, part);
     }
     return root;
+}
+
+/* One as an object, several as an array. */
+static json_t *write_roles(const struct config *c)
+{
+    json_t *roles = json_array();
+    for (size_t i = 0; i < c->credentials.n_roles; i++) {
+        json_t *row = json_object();
+        for (size_t k = 0; k < config_role_table.n; k++)
+            put(row, config_role_table.keys[k].name,
+                write_value(&config_role_table.keys[k], &c->credentials.roles[i]));
+        BUG_ON(json_array_append_new(roles, row) != 0);
+    }
+    if (c->credentials.n_roles > 1)
+        return roles;
+    json_t *one = c->credentials.n_roles ? json_incref(json_array_get(roles, 0)) : json_null();
+    json_decref(roles);
+    return one;
 }
 
 json_t *config_to_json(const struct config *c)

@@ -1,7 +1,7 @@
 /* The bucket as the gateway sees it: see destination.h.
  *
- * One breaker for the destination and one concurrency figure. Credentials are asked for on the main
- * thread and shared with the uploader threads; a region learned from a redirect stays until the
+ * One breaker for the destination and one concurrency figure. Credentials are kept by keys.c and
+ * shared with the uploader threads; a region learned from a redirect stays until the
  * next reload. Never touches a file or the ledger.
  */
 #include "gateway/destination.h"
@@ -10,15 +10,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "gateway/keys.h"
 #include "gateway/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* How often a missing, refused or expiring set of keys is asked for again, and changed files are
- * noticed. */
-#define CREDENTIALS_POLL_MS        5000
-#define CREDENTIALS_REFRESH_MIN_MS 1000
 /* A region that sends us on so soon leads in a circle: that is a refusal. */
 #define REROUTE_AGAIN_MS 25000
 
@@ -28,16 +25,20 @@ struct destination {
     struct pool *pool;
     struct breaker breaker;
     struct concurrency concurrency;
-    struct credentials_source *source;
-    struct credentials *credentials; /* NULL: none yet */
-    struct loop_timer *probe_timer, *credentials_timer;
-    uint64_t credentials_asked_ms;
+    struct keys *keys;
+    bool has_keys;
+    bool refused; /* the store did not take the keys, others have been asked for */
+    struct err refused_why;
+    struct loop_timer *probe_timer;
     uint64_t rerouted_ms; /* when a region was learned from an answer; 0: never */
     unsigned in_flight;
+    unsigned old_in_flight; /* of them: begun with keys that have been replaced since */
     struct err why;
 };
 
 /* ---- breaker ---- */
+
+static const struct err asking = {.text = "the keys have been asked for and are awaited"};
 
 static void wake_for_probe(struct destination *d)
 {
@@ -74,70 +75,53 @@ static void tell_breaker(struct destination *d, enum breaker_event ev, const str
 
 /* ---- credentials ---- */
 
-static void ask_credentials(struct destination *d)
-{
-    struct credentials *fresh = NULL;
-    struct err e = {0};
-    d->credentials_asked_ms = loop_now_ms(d->cfg.loop);
-    enum rc rc = credentials_source_get(d->source, &fresh, &e);
-    if (rc != RC_OK) {
-        /* Keys that still work are better than none. */
-        if (!d->credentials || strcmp(d->why.text, e.text) != 0)
-            log_error("credentials_missing", F_STR("why", e.text));
-        if (!d->credentials)
-            d->why = e;
-        loop_timer_set(d->credentials_timer, CREDENTIALS_POLL_MS);
-        return;
-    }
-    bool first = !d->credentials;
-    bool other =
-        first ||
-        strcmp(credentials_access_key_id(fresh), credentials_access_key_id(d->credentials)) != 0 ||
-        strcmp(credentials_secret_access_key(fresh),
-               credentials_secret_access_key(d->credentials)) != 0;
-    credentials_free(d->credentials);
-    d->credentials = fresh;
-    pool_set_credentials(d->pool, fresh);
-    if (other) {
-        log_info("credentials", F_STR("origin", credentials_origin(fresh)),
-                 F_STR("access_key_id", credentials_access_key_id(fresh)));
-        if (first)
-            d->why = (struct err){0};
-        destination_kick(d);
-    }
-    uint64_t in = credentials_refresh_in_ms(fresh, clock_wall_now_ns() / CLOCK_NS_PER_S);
-    loop_timer_set(d->credentials_timer, in < CREDENTIALS_POLL_MS ? in : CREDENTIALS_POLL_MS);
-}
-
-static void credentials_tick(void *arg)
+static void keys_asked(void *arg, bool other)
 {
     struct destination *d = arg;
-    int64_t now_s = clock_wall_now_ns() / CLOCK_NS_PER_S;
-    bool due = !d->credentials || credentials_refresh_in_ms(d->credentials, now_s) == 0;
-    if (due || credentials_source_changed(d->source))
-        ask_credentials(d);
-    else
-        loop_timer_set(d->credentials_timer, CREDENTIALS_POLL_MS);
+    struct keys_status ks;
+    bool first = !d->has_keys;
+    keys_status(d->keys, &ks);
+    if (ks.why.text[0] == '\0') {
+        d->has_keys = true;
+        pool_set_credentials(d->pool, keys_now(d->keys));
+    } else if (first) {
+        d->why = ks.why;
+    }
+    if (d->refused) {
+        d->refused = false;
+        /* The same keys refused again are a refusal; new ones are worth a try at once. */
+        if (!other)
+            tell_breaker(d, BREAKER_REFUSAL, ks.why.text[0] ? &ks.why : &d->refused_why, 0);
+    }
+    if (!other)
+        return;
+    d->old_in_flight = d->in_flight;
+    if (first)
+        d->why = (struct err){0};
+    destination_kick(d);
 }
 
-static enum rc open_source(const struct config *c, struct credentials_source **out, struct err *e)
+static enum rc open_keys(struct destination *d, const struct config *c, struct keys **out,
+                         struct err *e)
 {
-    struct credentials_cfg cc = settings_credentials(c);
-    return credentials_source_new(&cc, out, e);
+    struct keys_cfg kc = {.loop = d->cfg.loop, .asked = keys_asked, .arg = d};
+    return keys_new(&kc, c, out, e);
 }
 
 /* ---- outcomes ---- */
 
+/* The store does not take the keys any more. What was sent with keys that have been replaced since
+ * says nothing of the new ones. */
 static void refresh(struct destination *d, const struct err *why)
 {
-    /* The same keys refused again are a refusal; new ones are worth a try at once. */
-    char before[132] = "";
-    if (d->credentials)
-        text_copy(before, sizeof before, credentials_access_key_id(d->credentials));
-    if (loop_now_ms(d->cfg.loop) - d->credentials_asked_ms >= CREDENTIALS_REFRESH_MIN_MS)
-        ask_credentials(d);
-    if (d->credentials && strcmp(before, credentials_access_key_id(d->credentials)) == 0)
-        tell_breaker(d, BREAKER_REFUSAL, why, 0);
+    if (d->old_in_flight > 0) {
+        if (d->breaker.state == BREAKER_PROBING)
+            tell_breaker(d, BREAKER_KICK, NULL, 0);
+        return;
+    }
+    d->refused = true;
+    d->refused_why = *why;
+    keys_ask(d->keys);
 }
 
 static void reroute(struct destination *d, const struct transfer_outcome *o)
@@ -208,6 +192,8 @@ static void outcome(void *arg, const struct transfer_outcome *o)
     else if (d->breaker.state == BREAKER_PROBING)
         /* The file was no probe after all: the next one is, at once. */
         tell_breaker(d, BREAKER_KICK, NULL, 0);
+    if (d->old_in_flight > 0)
+        d->old_in_flight--;
     enum advice a = v.file;
     /* While the destination as a whole waits, a file has nothing to wait for by itself. */
     if (a == ADVICE_DEFER && d->breaker.state != BREAKER_CLOSED &&
@@ -251,13 +237,12 @@ enum rc destination_new(const struct destination_cfg *cfg, struct destination **
     enum rc rc = endpoint_resolve(&ec, &d->endpoint, e);
     if (rc != RC_OK)
         goto out;
-    if ((rc = open_source(cfg->config, &d->source, e)) != RC_OK)
-        goto out;
     if ((rc = open_pool(d, cfg->config, &d->endpoint, &d->pool, e)) != RC_OK)
         goto out;
     d->probe_timer = loop_timer_new(cfg->loop, probe_due, d);
-    d->credentials_timer = loop_timer_new(cfg->loop, credentials_tick, d);
-    ask_credentials(d);
+    if ((rc = open_keys(d, cfg->config, &d->keys, e)) != RC_OK)
+        goto out;
+    d->why = asking;
     *out = d;
     return RC_OK;
 out:
@@ -271,9 +256,7 @@ void destination_free(struct destination *d)
         return;
     pool_free(d->pool);
     loop_timer_free(d->probe_timer);
-    loop_timer_free(d->credentials_timer);
-    credentials_source_free(d->source);
-    credentials_free(d->credentials);
+    keys_free(d->keys);
     free(d);
 }
 
@@ -281,30 +264,30 @@ enum rc destination_reload(struct destination *d, const struct config *config, s
 {
     BUG_ON(d->in_flight > 0);
     struct endpoint ep;
-    struct credentials_source *source = NULL;
+    struct keys *keys = NULL;
     struct pool *pool = NULL;
     struct endpoint_cfg ec = settings_endpoint(config);
     enum rc rc = endpoint_resolve(&ec, &ep, e);
     if (rc == RC_OK)
-        rc = open_source(config, &source, e);
-    if (rc == RC_OK)
         rc = open_pool(d, config, &ep, &pool, e);
+    if (rc == RC_OK)
+        rc = open_keys(d, config, &keys, e);
     if (rc != RC_OK) {
-        credentials_source_free(source);
+        pool_free(pool);
         return rc;
     }
     pool_free(d->pool);
-    credentials_source_free(d->source);
-    credentials_free(d->credentials);
+    keys_free(d->keys);
     d->pool = pool;
-    d->source = source;
-    d->credentials = NULL;
+    d->keys = keys;
+    d->has_keys = d->refused = false;
+    d->old_in_flight = 0;
     d->endpoint = ep;
     d->rerouted_ms = 0;
     d->cfg.config = config;
     concurrency_init(&d->concurrency, config->uploads);
-    ask_credentials(d);
     destination_kick(d);
+    d->why = asking;
     return RC_OK;
 }
 
@@ -317,7 +300,7 @@ static unsigned slots_of(const struct destination *d)
 
 unsigned destination_slots(struct destination *d)
 {
-    if (!d->credentials || d->in_flight >= slots_of(d))
+    if (!d->has_keys || d->refused || d->in_flight >= slots_of(d))
         return 0;
     if (d->breaker.state == BREAKER_CLOSED)
         return slots_of(d) - d->in_flight;
@@ -348,6 +331,7 @@ void destination_kick(struct destination *d)
 void destination_status(struct destination *d, struct destination_status *out)
 {
     uint64_t now = loop_now_ms(d->cfg.loop);
+    struct credentials *c = keys_now(d->keys);
     *out = (struct destination_status){
         .state = d->breaker.state,
         .why = d->why,
@@ -356,17 +340,16 @@ void destination_status(struct destination *d, struct destination_status *out)
         .in_flight = d->in_flight,
         .concurrency = d->concurrency.now,
         .credentials_expire = INT64_MAX,
-        .has_credentials = d->credentials != NULL,
+        .has_credentials = d->has_keys,
     };
+    keys_status(d->keys, &out->keys);
     pool_stats(d->pool, &out->pool);
     memcpy(out->endpoint, d->endpoint.origin, sizeof out->endpoint);
     memcpy(out->bucket, d->endpoint.bucket, sizeof out->bucket);
     memcpy(out->region, d->endpoint.region, sizeof out->region);
-    if (d->credentials) {
-        text_copy(out->credentials_origin, sizeof out->credentials_origin,
-                  credentials_origin(d->credentials));
-        text_copy(out->access_key_id, sizeof out->access_key_id,
-                  credentials_access_key_id(d->credentials));
-        out->credentials_expire = credentials_expires(d->credentials);
-    }
+    if (!c)
+        return;
+    text_copy(out->credentials_origin, sizeof out->credentials_origin, credentials_origin(c));
+    text_copy(out->access_key_id, sizeof out->access_key_id, credentials_access_key_id(c));
+    out->credentials_expire = credentials_expires(c);
 }

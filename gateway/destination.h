@@ -6,6 +6,7 @@
 
 #include "gateway/advice.h"
 #include "gateway/config.h"
+#include "gateway/keys.h"
 #include "uploader/pool.h"
 #include "uploader/retry.h"
 
@@ -24,7 +25,7 @@ struct destination_cfg {
 
 struct destination;
 /* RC_INVALID: endpoint or credentials source. Missing credentials are no error: the destination is
- * held with that reason and asks again every 30 s. */
+ * held with that reason and they are asked for again. */
 enum rc destination_new(const struct destination_cfg *cfg, struct destination **out,
                         struct err *e) MUST_CHECK;
 void destination_free(struct destination *d);
@@ -51,6 +52,7 @@ struct destination_status {
     char credentials_origin[512], access_key_id[132];
     int64_t credentials_expire; /* INT64_MAX never */
     bool has_credentials;
+    struct keys_status keys;
 };
 void destination_status(struct destination *d, struct destination_status *out);
 

@@ -92,12 +92,18 @@ static json_t *report_destination(struct pipeline *p, struct destination_status 
         (json_int_t)d->pool.clock_offset_s);
     json_object_set_new(o, "requests", json_integer((json_int_t)d->pool.http.calls));
     json_object_set_new(o, "connections", json_integer((json_int_t)d->pool.http.connections));
-    json_object_set_new(o, "credentials",
-                        json_pack("{s:o, s:o, s:o}", "origin", text_or_null(d->credentials_origin),
-                                  "access_key_id", text_or_null(d->access_key_id), "expires",
-                                  d->credentials_expire == INT64_MAX
-                                      ? json_null()
-                                      : time_or_null(d->credentials_expire * CLOCK_NS_PER_S)));
+    json_object_set_new(
+        o, "credentials",
+        json_pack("{s:o, s:o, s:o, s:b, s:I, s:I, s:o, s:o}", "origin",
+                  text_or_null(d->credentials_origin), "access_key_id",
+                  text_or_null(d->access_key_id), "expires",
+                  d->credentials_expire == INT64_MAX
+                      ? json_null()
+                      : time_or_null(d->credentials_expire * CLOCK_NS_PER_S),
+                  "asking", d->keys.asking, "asked", (json_int_t)d->keys.asked, "failed",
+                  (json_int_t)d->keys.failed, "failure", text_or_null(d->keys.why.text), "next_ms",
+                  d->keys.next_ms == UINT64_MAX ? json_null()
+                                                : json_integer((json_int_t)d->keys.next_ms)));
     return o;
 }
 

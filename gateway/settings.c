@@ -28,6 +28,12 @@ struct credentials_cfg settings_credentials(const struct config *c)
         .source = c->credentials.source,
         .profile = c->credentials.profile,
         .file = c->credentials.file,
+        .roles = c->credentials.roles,
+        .n_roles = c->credentials.n_roles,
+        .region = c->bucket.region,
+        .ca_file = c->bucket.ca_file,
+        .allow_http = c->bucket.allow_http,
+        .fips = c->bucket.fips,
         .env = env_of_process,
     };
 }

@@ -163,8 +163,16 @@ const char *credentials_profile(const struct credentials_source *s)
 
 static void stamp(struct credentials_source *s, const char *path, const struct stat *st)
 {
-    BUG_ON(s->n_stamps == CREDENTIALS_STAMPS_MAX);
-    struct credentials_stamp *slot = &s->stamps[s->n_stamps++];
+    size_t i = 0;
+    while (i < s->n_stamps && strcmp(s->stamps[i].path, path) != 0)
+        i++;
+    if (i == CREDENTIALS_STAMPS_MAX)
+        return; /* KNOWN: more files than any profile needs; the others are read before expiry */
+    struct credentials_stamp *slot = &s->stamps[i];
+    if (i < s->n_stamps)
+        free(slot->path);
+    else
+        s->n_stamps++;
     *slot = (struct credentials_stamp){.path = mem_strdup(path), .there = st != NULL};
     if (st)
         slot->st = *st;
@@ -270,17 +278,18 @@ out:
 static enum rc chain_get(struct credentials_source *s, struct credentials **out, struct err *e)
 {
     static const struct credentials_source_ops *const links[] = {
-        &credentials_env_ops, &credentials_systemd_ops, &credentials_file_ops};
+        &credentials_env_ops,  &credentials_systemd_ops,   &credentials_web_ops,
+        &credentials_file_ops, &credentials_container_ops, &credentials_instance_ops};
     struct buf where;
     enum rc rc = RC_ABSENT;
     buf_init(&where, sizeof((struct err *)0)->text);
     for (size_t i = 0; i < sizeof links / sizeof links[0] && rc == RC_ABSENT; i++) {
         struct err detail = {0};
         rc = links[i]->get(s, out, &detail);
-        if (rc == RC_ABSENT) {
+        if (rc == RC_ABSENT && detail.text[0]) {
             buf_adds(&where, i > 0 ? "; " : "");
             buf_adds(&where, detail.text);
-        } else if (rc && e) {
+        } else if (rc && rc != RC_ABSENT && e) {
             *e = detail;
         }
     }
@@ -297,28 +306,60 @@ static const struct credentials_source_ops chain_ops = {
     .get = chain_get,
 };
 
+static char *copy(const char *s)
+{
+    return s ? mem_strdup(s) : NULL;
+}
+
+static void copy_roles(struct credentials_source *s, const struct credentials_cfg *cfg)
+{
+    s->roles = mem_alloc(cfg->n_roles * sizeof *s->roles);
+    s->n_roles = cfg->n_roles;
+    for (size_t i = 0; i < cfg->n_roles; i++)
+        s->roles[i] = (struct credentials_role){
+            .arn = mem_strdup(cfg->roles[i].arn),
+            .external_id = copy(cfg->roles[i].external_id),
+            .session_name = copy(cfg->roles[i].session_name),
+            .duration_ms = cfg->roles[i].duration_ms,
+            .endpoint = copy(cfg->roles[i].endpoint),
+        };
+}
+
+static const struct credentials_source_ops *const kinds[] = {&chain_ops,
+                                                             &credentials_env_ops,
+                                                             &credentials_systemd_ops,
+                                                             &credentials_web_ops,
+                                                             &credentials_file_ops,
+                                                             &credentials_container_ops,
+                                                             &credentials_instance_ops};
+
 enum rc credentials_source_new(const struct credentials_cfg *cfg, struct credentials_source **out,
                                struct err *e)
 {
-    static const struct credentials_source_ops *const kinds[] = {
-        &chain_ops, &credentials_env_ops, &credentials_systemd_ops, &credentials_file_ops};
     *out = NULL;
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if (strcmp(cfg->source, kinds[i]->name) != 0)
             continue;
         struct credentials_source *s = mem_alloc(sizeof *s);
         s->ops = kinds[i];
-        s->profile = cfg->profile ? mem_strdup(cfg->profile) : NULL;
-        s->file = cfg->file ? mem_strdup(cfg->file) : NULL;
-        s->config_file = cfg->config_file ? mem_strdup(cfg->config_file) : NULL;
+        s->profile = copy(cfg->profile);
+        s->file = copy(cfg->file);
+        s->config_file = copy(cfg->config_file);
+        s->region = copy(cfg->region);
+        s->ca_file = copy(cfg->ca_file);
+        s->allow_http = cfg->allow_http;
+        s->fips = cfg->fips;
         s->env = cfg->env ? cfg->env : from_getenv;
         s->env_arg = cfg->env_arg;
+        atomic_init(&s->stop, false);
+        copy_roles(s, cfg);
         *out = s;
         return RC_OK;
     }
     return err_set(e, RC_INVALID,
                    "there is no such source of credentials; it is one of \"chain\", "
-                   "\"environment\", \"systemd\", \"file\"");
+                   "\"environment\", \"systemd\", \"web-identity\", \"file\", \"container\", "
+                   "\"instance\"");
 }
 
 void credentials_source_free(struct credentials_source *s)
@@ -326,10 +367,24 @@ void credentials_source_free(struct credentials_source *s)
     if (!s)
         return;
     forget_stamps(s);
+    for (size_t i = 0; i < s->n_roles; i++) {
+        free((char *)(uintptr_t)s->roles[i].arn); /* ours: copy_roles */
+        free((char *)(uintptr_t)s->roles[i].external_id);
+        free((char *)(uintptr_t)s->roles[i].session_name);
+        free((char *)(uintptr_t)s->roles[i].endpoint);
+    }
+    free(s->roles);
     free(s->profile);
     free(s->file);
     free(s->config_file);
+    free(s->region);
+    free(s->ca_file);
     free(s);
+}
+
+void credentials_source_stop(struct credentials_source *s)
+{
+    atomic_store(&s->stop, true);
 }
 
 enum rc credentials_source_get(struct credentials_source *s, struct credentials **out,
@@ -341,6 +396,12 @@ enum rc credentials_source_get(struct credentials_source *s, struct credentials 
     enum rc rc = s->ops->get(s, out, &detail);
     if (rc == RC_ABSENT)
         return err_set(e, rc, "no credentials were found: %s; %s", detail.text, s->ops->remedy);
+    for (size_t i = 0; i < s->n_roles && rc == RC_OK; i++) {
+        struct credentials *base = *out;
+        *out = NULL;
+        rc = credentials_assume(s, &s->roles[i], base, out, &detail);
+        credentials_free(base);
+    }
     if (rc && e)
         *e = detail;
     return rc;

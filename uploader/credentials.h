@@ -1,9 +1,10 @@
 /* Who we are to the store: a source that yields access keys, and the keys it yielded.
  *
- * A source is asked on the main thread, refreshed before its keys expire or when a file it read
- * has changed; the keys are immutable and shared with the uploader threads. Sources here:
- * environment, shared files with profiles, systemd credentials, and the chain that tries them in
- * this order: environment, systemd, shared file. Others come behind the same table.
+ * A source may ask the network or run a program, so it is asked on a worker thread, by one thread
+ * at a time; again before its keys expire or when a file it read has changed. The keys are
+ * immutable and shared with the uploader threads. The chain tries, in this order: environment,
+ * systemd credentials, web identity, shared files with profiles, container, EC2 instance. On top of
+ * any, roles are assumed one after the other.
  */
 #ifndef UPLOADER_CREDENTIALS_H
 #define UPLOADER_CREDENTIALS_H
@@ -12,6 +13,7 @@
 #include "base/secret.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define CREDENTIALS_ID_MAX     128
@@ -46,11 +48,27 @@ uint64_t credentials_serial(const struct credentials *c);
 /* "environment", "profile prod in /root/.aws/credentials", …: for people, no secret in it. */
 const char *credentials_origin(const struct credentials *c);
 
+/* AssumeRole of STS: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html */
+struct credentials_role {
+    const char *arn;
+    const char *external_id;  /* NULL: none */
+    const char *session_name; /* NULL: "spoolgate" */
+    uint64_t duration_ms;     /* 0: as STS has it, an hour */
+    const char *endpoint;     /* NULL: AWS_ENDPOINT_URL_STS, else AWS's in the region */
+};
+
 struct credentials_cfg {
-    const char *source;      /* "chain", "environment", "file", "systemd" */
-    const char *profile;     /* NULL: AWS_PROFILE, else "default" */
-    const char *file;        /* NULL: AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials */
-    const char *config_file; /* NULL: AWS_CONFIG_FILE, else ~/.aws/config */
+    const char *source;  /* "chain", "environment", "systemd", "web-identity", "file", "container",
+                            "instance" */
+    const char *profile; /* NULL: AWS_PROFILE, else "default" */
+    const char *file;    /* NULL: AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials */
+    const char *config_file;              /* NULL: AWS_CONFIG_FILE, else ~/.aws/config */
+    const struct credentials_role *roles; /* assumed in turn, the last one's keys are yielded */
+    size_t n_roles;
+    const char *region;  /* where STS is asked, unless AWS_REGION or AWS_DEFAULT_REGION says */
+    const char *ca_file; /* NULL: the system's; for endpoints of STS that are not AWS's */
+    bool allow_http;     /* plain HTTP to such an endpoint that is not on loopback */
+    bool fips;           /* AWS's FIPS endpoints of STS */
     /* Reads an environment variable: getenv for the program, a table for tests. */
     const char *(*env)(void *arg, const char *name);
     void *env_arg;
@@ -63,11 +81,15 @@ enum rc credentials_source_new(const struct credentials_cfg *cfg, struct credent
 void credentials_source_free(struct credentials_source *s);
 /* Ask the source. RC_OK: *out is a new reference. RC_ABSENT: the source has none, e->text says
  * where it looked (for the chain: every place) and what to do. RC_DENIED: a file that may not be
- * read. RC_INVALID: a file that cannot be understood (file and line). systemd:
+ * read, or a refusal by STS or another endpoint. RC_NET: an endpoint that does not answer.
+ * RC_INVALID: a file or an answer that cannot be understood (file and line). It may take as long as
+ * its exchanges: 15 s each for STS, a minute for a credential_process. systemd:
  * $CREDENTIALS_DIRECTORY/aws_access_key_id, aws_secret_access_key, aws_session_token (optional), or
  * one file `aws_credentials` in the shared file's format. */
 enum rc credentials_source_get(struct credentials_source *s, struct credentials **out,
                                struct err *e) MUST_CHECK;
+/* From any thread, for good: what is under way ends soon with RC_CANCELLED. */
+void credentials_source_stop(struct credentials_source *s);
 /* Has any file changed (inode, size, mtime, ctime) that the last answer came from, or that was
  * looked for and not found or not readable? Cheap: a stat a file. */
 bool credentials_source_changed(struct credentials_source *s);

@@ -91,24 +91,37 @@ static enum rc take_section(struct reader *r, char *s, struct err *e)
     return RC_OK;
 }
 
-/* Where a key of ours belongs, or NULL. */
+/* Where a setting of ours belongs, or NULL. */
 static char **slot_of(struct credentials_profile *p, const char *name)
 {
-    if (strcasecmp(name, "aws_access_key_id") == 0)
-        return &p->access_key_id;
-    if (strcasecmp(name, "aws_secret_access_key") == 0)
-        return &p->secret_access_key;
-    /* The second is the older name, which the AWS tools still read. */
-    if (strcasecmp(name, "aws_session_token") == 0 || strcasecmp(name, "aws_security_token") == 0)
-        return &p->session_token;
+    const struct {
+        const char *name;
+        char **slot;
+    } slots[] = {
+        {"aws_access_key_id", &p->access_key_id},
+        {"aws_secret_access_key", &p->secret_access_key},
+        {"aws_session_token", &p->session_token},
+        /* The older name, which the AWS tools still read. */
+        {"aws_security_token", &p->session_token},
+        {"role_arn", &p->settings[CREDENTIALS_ROLE_ARN]},
+        {"source_profile", &p->settings[CREDENTIALS_SOURCE_PROFILE]},
+        {"credential_source", &p->settings[CREDENTIALS_CREDENTIAL_SOURCE]},
+        {"external_id", &p->settings[CREDENTIALS_EXTERNAL_ID]},
+        {"role_session_name", &p->settings[CREDENTIALS_SESSION_NAME]},
+        {"duration_seconds", &p->settings[CREDENTIALS_DURATION]},
+        {"mfa_serial", &p->settings[CREDENTIALS_MFA_SERIAL]},
+        {"web_identity_token_file", &p->settings[CREDENTIALS_WEB_TOKEN_FILE]},
+        {"credential_process", &p->settings[CREDENTIALS_PROCESS]},
+    };
+    for (size_t i = 0; i < sizeof slots / sizeof slots[0]; i++)
+        if (strcasecmp(name, slots[i].name) == 0)
+            return slots[i].slot;
     return NULL;
 }
 
 static void note_other_way(struct credentials_profile *p, const char *name)
 {
-    static const char *const ways[] = {"credential_process", "role_arn",
-                                       "sso_session",        "sso_start_url",
-                                       "credential_source",  "web_identity_token_file"};
+    static const char *const ways[] = {"sso_session", "sso_start_url", "login_session"};
     for (size_t i = 0; i < sizeof ways / sizeof ways[0] && !p->other; i++)
         if (strcasecmp(name, ways[i]) == 0)
             p->other = ways[i];

@@ -75,7 +75,7 @@ static enum rc systemd_get(struct credentials_source *s, struct credentials **ou
     if (!path_of(path, dir, "aws_credentials"))
         return err_set(e, RC_INVALID, "CREDENTIALS_DIRECTORY is too long");
     struct err detail = {0};
-    rc = credentials_file_get(s, path, false, out, &detail);
+    rc = credentials_file_get(s, path, NULL, out, &detail);
     if (rc == RC_ABSENT)
         return err_set(e, rc, "%s has no aws_access_key_id (%s)", dir, detail.text);
     if (rc && e)

@@ -528,7 +528,7 @@ struct http_client *http_client_new(struct loop *l, const struct http_cfg *cfg)
 
 void http_client_free(struct http_client *c)
 {
-    if (c == NULL)
+    if (!c)
         return;
     while (c->line.first != NULL)
         http_cancel(c, c->line.first);
@@ -581,7 +581,8 @@ void http_client_stats(const struct http_client *c, struct http_stats *out)
 enum rc http_global_init(struct err *e)
 {
     struct sigaction sa;
-    CURLcode rc = curl_global_init(CURL_GLOBAL_DEFAULT);
+    CURLcode rc = curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, http_memory_free,
+                                       http_memory_realloc, strdup, calloc);
     if (rc != CURLE_OK)
         return err_set(e, RC_IO, "libcurl does not start: %s", curl_easy_strerror(rc));
     if (sigaction(SIGPIPE, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL)

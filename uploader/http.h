@@ -11,6 +11,7 @@
 #include "base/rc.h"
 #include "uploader/http_failure.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -92,5 +93,15 @@ const char *http_version(void);
  * (caller frees, may be NULL if not wanted). Result: a->rc. */
 enum rc http_once(const struct http_cfg *cfg, struct http_call *call, struct http_answer *a,
                   char **body) MUST_CHECK;
+/* The same on a thread of its own, for exchanges of secrets: within total_ms as a whole (RC_NET,
+ * HTTP_NO_ANSWER), RC_CANCELLED soon after *stop (NULL allowed) became true. What curl frees
+ * meanwhile is wiped. */
+struct http_bounds {
+    uint64_t total_ms;
+    const atomic_bool *stop;
+};
+enum rc http_once_within(const struct http_cfg *cfg, struct http_call *call,
+                         const struct http_bounds *bounds, struct http_answer *a,
+                         char **body) MUST_CHECK;
 
 #endif

@@ -51,4 +51,9 @@ int http_sockets_close(struct http_sockets *s, int fd);
  * is forgotten, since its owner may close it without telling. */
 void http_sockets_watch(struct http_sockets *s, int fd, int events);
 
+/* Whether what curl frees on this thread is wiped. */
+void http_wipe_freed(bool yes);
+void http_memory_free(void *p);
+void *http_memory_realloc(void *p, size_t n);
+
 #endif

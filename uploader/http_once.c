@@ -1,7 +1,14 @@
-/* One HTTP call to its end on a loop of its own: for commands, which have nothing else to do. */
-#include "uploader/http.h"
+/* One HTTP call to its end on a loop of its own: for commands, which have nothing else to do, and
+ * for threads that fetch keys. */
+#include "uploader/http_int.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { LOOK_MS = 50 }; /* how soon a wish to stop is noticed */
 
 struct once {
     struct http_call *call;
@@ -9,6 +16,7 @@ struct once {
     void *arg;
     struct http_answer *answer;
     char **body;
+    struct loop *loop;
     bool ended;
 };
 
@@ -32,24 +40,70 @@ static void once_done(void *arg, const struct http_answer *a)
     if (o->done != NULL)
         o->done(o->arg, a);
     o->ended = true;
+    loop_stop(o->loop); /* a quick answer comes before the round waits: it is not to wait */
+}
+
+/* What watches over a call that may not last for ever. */
+struct limit {
+    const struct http_bounds *bounds;
+    struct http_client *client;
+    struct http_call *call;
+    struct loop_timer *timer;
+    int64_t end_ns;
+    bool too_late;
+};
+
+static void look(void *arg)
+{
+    struct limit *m = arg;
+    const atomic_bool *stop = m->bounds->stop;
+
+    m->too_late = clock_mono_now_ns() >= m->end_ns;
+    if (m->too_late || (stop != NULL && atomic_load(stop)))
+        http_cancel(m->client, m->call);
+    else
+        loop_timer_set(m->timer, LOOK_MS);
+}
+
+enum rc http_once_within(const struct http_cfg *cfg, struct http_call *call,
+                         const struct http_bounds *bounds, struct http_answer *a, char **body)
+{
+    struct loop *l = loop_new();
+    struct http_client *c = http_client_new(l, cfg);
+    struct once o = {
+        .call = call, .done = call->done, .arg = call->arg, .answer = a, .body = body, .loop = l};
+    struct http_call own = *call;
+    struct limit m = {.bounds = bounds, .client = c, .call = &own};
+
+    http_wipe_freed(true);
+    own.done = once_done;
+    own.arg = &o;
+    if (call->sink != NULL)
+        own.sink = once_sink;
+    m.timer = loop_timer_new(l, look, &m);
+    m.end_ns = clock_mono_now_ns() + (int64_t)bounds->total_ms * CLOCK_NS_PER_MS;
+    if (bounds->total_ms > 0)
+        loop_timer_set(m.timer, LOOK_MS);
+    http_start(c, &own);
+    while (!o.ended)
+        loop_step(l, true);
+    if (m.too_late && a->rc == RC_CANCELLED) {
+        a->rc = RC_NET;
+        a->failure = HTTP_NO_ANSWER;
+        (void)snprintf(a->text, sizeof a->text, "no whole answer within %" PRIu64 " ms",
+                       bounds->total_ms);
+    }
+    loop_timer_free(m.timer);
+    http_client_free(c);
+    loop_free(l);
+    http_wipe_freed(false);
+    return a->rc;
 }
 
 enum rc http_once(const struct http_cfg *cfg, struct http_call *call, struct http_answer *a,
                   char **body)
 {
-    struct loop *l = loop_new();
-    struct http_client *c = http_client_new(l, cfg);
-    struct once o = {.call = call, .done = call->done, .arg = call->arg, .answer = a, .body = body};
-    struct http_call own = *call;
+    static const struct http_bounds none;
 
-    own.done = once_done;
-    own.arg = &o;
-    if (call->sink != NULL)
-        own.sink = once_sink;
-    http_start(c, &own);
-    while (!o.ended)
-        loop_step(l, true);
-    http_client_free(c);
-    loop_free(l);
-    return a->rc;
+    return http_once_within(cfg, call, &none, a, body);
 }

@@ -6,10 +6,13 @@
 #include "uploader/xml.h"
 
 #include "base/buf.h"
+#include "base/secret.h"
 #include "base/utf8.h"
 
 #include <expat.h>
+#include <malloc.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { DEPTH_MAX = 8, SIZE_MAX_BYTES = 64 * 1024, NAME_MAX_BYTES = 64, TEXT_MAX_BYTES = 512 };
@@ -195,4 +198,133 @@ enum rc xml_each(const char *data, size_t n, const char *parent, const char *nam
     struct xml_answer unused = {0};
     struct reader r = {.out = &unused, .parent = parent, .name = name, .each = each, .arg = arg};
     return read_all(&r, data, n, e);
+}
+
+/* ---- keys: as above, but nothing that passed through here stays in memory ---- */
+
+static void wipe_and_free(void *p)
+{
+    if (p)
+        secret_wipe(p, malloc_usable_size(p));
+    free(p);
+}
+
+static void *wiping_realloc(void *p, size_t n)
+{
+    size_t before = p ? malloc_usable_size(p) : 0;
+    void *fresh = malloc(n ? n : 1);
+    if (!fresh)
+        return NULL;
+    if (p)
+        memcpy(fresh, p, before < n ? before : n);
+    wipe_and_free(p);
+    return fresh;
+}
+
+struct keys_reader {
+    XML_Parser parser;
+    struct xml_keys *out;
+    const char *refused;
+    unsigned depth, credentials_depth; /* of the open <Credentials>; 0: none */
+    char *slot;                        /* where the open element's text goes, or NULL */
+    size_t size, len;
+};
+
+static void refuse_keys(struct keys_reader *r, const char *why)
+{
+    r->refused = why;
+    (void)XML_StopParser(r->parser, XML_FALSE); /* fails only if it is stopped already */
+}
+
+static void XMLCALL keys_start(void *arg, const XML_Char *name, const XML_Char **attributes)
+{
+    struct keys_reader *r = arg;
+    (void)attributes;
+    struct {
+        const char *name;
+        char *at;
+        size_t size;
+    } slots[] = {
+        {"AccessKeyId", r->out->access_key_id, sizeof r->out->access_key_id},
+        {"SecretAccessKey", r->out->secret_access_key, sizeof r->out->secret_access_key},
+        {"SessionToken", r->out->session_token, sizeof r->out->session_token},
+        {"Expiration", r->out->expiration, sizeof r->out->expiration},
+    };
+    const char *colon = strrchr(name, ':');
+    name = colon ? colon + 1 : name;
+    if (r->refused)
+        return;
+    if (++r->depth > DEPTH_MAX) {
+        refuse_keys(r, "elements nested too deeply");
+        return;
+    }
+    r->slot = NULL;
+    if (r->credentials_depth == 0 && strcmp(name, "Credentials") == 0)
+        r->credentials_depth = r->depth;
+    for (size_t i = 0; i < sizeof slots / sizeof slots[0]; i++)
+        if (r->credentials_depth && r->depth == r->credentials_depth + 1 &&
+            strcmp(name, slots[i].name) == 0) {
+            r->slot = slots[i].at;
+            r->size = slots[i].size;
+            r->len = 0;
+            r->slot[0] = '\0';
+        }
+}
+
+static void XMLCALL keys_end(void *arg, const XML_Char *name)
+{
+    struct keys_reader *r = arg;
+    (void)name;
+    if (r->refused)
+        return;
+    r->slot = NULL;
+    if (r->depth == r->credentials_depth)
+        r->credentials_depth = 0;
+    r->depth--;
+}
+
+static void XMLCALL keys_text(void *arg, const XML_Char *s, int len)
+{
+    struct keys_reader *r = arg;
+    if (r->refused || !r->slot)
+        return;
+    for (int i = 0; i < len; i++) {
+        if (strchr(" \t\r\n", s[i]))
+            continue; /* around it; within it no key has any */
+        if (r->len + 1 == r->size) {
+            refuse_keys(r, "a key that is too long");
+            return;
+        }
+        r->slot[r->len++] = s[i];
+        r->slot[r->len] = '\0';
+    }
+}
+
+static void XMLCALL keys_doctype(void *arg, const XML_Char *name, const XML_Char *system_id,
+                                 const XML_Char *public_id, int has_subset)
+{
+    (void)name, (void)system_id, (void)public_id, (void)has_subset;
+    refuse_keys(arg, "a document type definition");
+}
+
+enum rc xml_parse_keys(const char *data, size_t n, struct xml_keys *out, struct err *e)
+{
+    static const XML_Memory_Handling_Suite memory = {malloc, wiping_realloc, wipe_and_free};
+    *out = (struct xml_keys){0};
+    if (n > SIZE_MAX_BYTES)
+        return err_set(e, RC_INVALID, "the answer is over 64 KiB of XML");
+    struct keys_reader r = {.out = out, .parser = XML_ParserCreate_MM(NULL, &memory, NULL)};
+    BUG_ON(!r.parser); /* no memory */
+    XML_SetUserData(r.parser, &r);
+    XML_SetElementHandler(r.parser, keys_start, keys_end);
+    XML_SetCharacterDataHandler(r.parser, keys_text);
+    XML_SetStartDoctypeDeclHandler(r.parser, keys_doctype);
+    enum rc rc = RC_OK;
+    if (XML_Parse(r.parser, data, (int)n, XML_TRUE) != XML_STATUS_OK) {
+        secret_wipe(out, sizeof *out);
+        rc = err_set(e, RC_INVALID, "the answer is not the XML it should be: %s",
+                     r.refused ? r.refused : XML_ErrorString(XML_GetErrorCode(r.parser)));
+    }
+    XML_ParserFree(r.parser);
+    return rc;
 }

@@ -26,4 +26,12 @@ enum rc xml_parse(const char *data, size_t n, struct xml_answer *out, struct err
 enum rc xml_each(const char *data, size_t n, const char *parent, const char *name,
                  void (*each)(void *arg, const char *text), void *arg, struct err *e) MUST_CHECK;
 
+/* What STS answers to AssumeRole and AssumeRoleWithWebIdentity: the texts of <Credentials>. */
+struct xml_keys {
+    char access_key_id[160], secret_access_key[640], session_token[12544], expiration[64];
+};
+/* RC_INVALID as above, or where a text is longer than its field; e->text quotes nothing. The caller
+ * wipes *out; the parser's memory is wiped here. */
+enum rc xml_parse_keys(const char *data, size_t n, struct xml_keys *out, struct err *e) MUST_CHECK;
+
 #endif

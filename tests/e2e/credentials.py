@@ -12,7 +12,8 @@ from lib import *
 ID, SECRET = "AKIDSPOOLGATEE2E", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 ID_2, SECRET_2 = "AKIDSPOOLGATENEXT", "aNotherSecret/Key+WithOtherBytes0123456789"
 TOKEN = "SessionTokenThatIsAlsoSecret//////////0123456789=="
-BARE = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
+# Without keys, and without the second that it takes to find out that this is not EC2.
+BARE = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_EC2_METADATA_DISABLED": "true"}
 FAST = {"settle": "100ms"}
 
 

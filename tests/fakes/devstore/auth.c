@@ -21,6 +21,7 @@ struct auth {
     const struct config *config;
     struct sigv4_key key;
     char key_date[9];
+    char key_id[160]; /* whose key it is */
     struct buf credential, path, query, decoded;
     struct buf canonical, signed_headers, string_to_sign;
 };
@@ -131,6 +132,27 @@ static bool parse_amz_date(const char *s, int64_t *unix_s)
     return true;
 }
 
+/* Temporary keys that nobody has to register: whoever knows our secret key can make them. Their
+ * secret is "<secret key>/<id>", their token "token-<id>", and the id tells when they expire. */
+static bool is_session_key(const struct config *config, const char *id)
+{
+    return config->session_keys && strncmp(id, "ASIA", 4) == 0 && strchr(id, '.') != NULL &&
+           strlen(id) < sizeof((struct auth *)0)->key_id;
+}
+
+static bool check_session(const char *id, const char *token, int64_t now, struct failure *f)
+{
+    if (token == NULL)
+        return failure_set(f, "InvalidAccessKeyId",
+                           "The AWS Access Key Id you provided does not exist in our records.");
+    if (strncmp(token, "token-", 6) != 0 || strcmp(token + 6, id) != 0)
+        return failure_set(f, "InvalidToken",
+                           "The provided token is malformed or otherwise invalid.");
+    if (strtoll(strrchr(id, '.') + 1, NULL, 10) <= now)
+        return failure_set(f, "ExpiredToken", "The provided token has expired.");
+    return true;
+}
+
 static bool check_scope(const struct auth *a, const struct claim *c, const char *amz_date,
                         struct failure *f)
 {
@@ -153,7 +175,7 @@ static bool check_scope(const struct auth *a, const struct claim *c, const char 
                            "The authorization header is malformed; Invalid credential date "
                            "\"%.20s\". It is not the day of x-amz-date.",
                            c->date);
-    if (strcmp(c->access_key, config->access_key) != 0) {
+    if (strcmp(c->access_key, config->access_key) != 0 && !is_session_key(config, c->access_key)) {
         failure_set(f, "InvalidAccessKeyId",
                     "The AWS Access Key Id you provided does not exist in our records.");
         xmlout_element(&f->detail, "AWSAccessKeyId", c->access_key);
@@ -179,11 +201,13 @@ static bool check_time(const char *amz_date, int64_t now, struct failure *f)
     return false;
 }
 
-static bool check_token(const struct config *config, const struct http_request *r,
-                        struct failure *f)
+static bool check_token(const struct config *config, const struct http_request *r, const char *id,
+                        int64_t now, struct failure *f)
 {
     const char *token = http_header(r, "x-amz-security-token");
 
+    if (strcmp(id, config->access_key) != 0)
+        return check_session(id, token, now, f);
     if (config->token == NULL && token == NULL)
         return true;
     if (config->token != NULL &&
@@ -313,6 +337,18 @@ static bool refuse_signature(struct auth *a, const struct claim *c, struct failu
     return false;
 }
 
+static void derive_key(struct auth *a, const struct sigv4_scope *scope)
+{
+    bool own = strcmp(scope->access_key_id, a->config->access_key) == 0;
+    char secret[512];
+
+    (void)snprintf(secret, sizeof secret, "%s%s%s", a->config->secret_key, own ? "" : "/",
+                   own ? "" : scope->access_key_id);
+    sigv4_key_derive(&a->key, secret, scope->amz_date, scope->region, scope->service);
+    memcpy(a->key_date, scope->amz_date, 8);
+    (void)snprintf(a->key_id, sizeof a->key_id, "%s", scope->access_key_id);
+}
+
 static bool check_signature(struct auth *a, const struct http_request *r, const struct claim *c,
                             const char *amz_date, struct failure *f)
 {
@@ -333,7 +369,7 @@ static bool check_signature(struct auth *a, const struct http_request *r, const 
     request.payload_hash = http_header(r, "x-amz-content-sha256");
     memcpy(scope.amz_date, amz_date, sizeof scope.amz_date);
     scope.region = a->config->region;
-    scope.access_key_id = a->config->access_key;
+    scope.access_key_id = c->access_key;
 
     buf_reset(&a->canonical);
     buf_reset(&a->signed_headers);
@@ -342,10 +378,8 @@ static bool check_signature(struct auth *a, const struct http_request *r, const 
     sigv4_string_to_sign(&a->string_to_sign, &scope, a->canonical.data, a->canonical.len);
     if (a->canonical.overflow || a->signed_headers.overflow || a->string_to_sign.overflow)
         return failure_set(f, "RequestHeaderSectionTooLarge", "The request's head is too large.");
-    if (strncmp(a->key_date, amz_date, 8) != 0) {
-        sigv4_key_derive(&a->key, a->config->secret_key, amz_date, scope.region, scope.service);
-        memcpy(a->key_date, amz_date, 8);
-    }
+    if (strncmp(a->key_date, amz_date, 8) != 0 || strcmp(a->key_id, c->access_key) != 0)
+        derive_key(a, &scope);
     sigv4_signature(signature, &a->key, a->string_to_sign.data, a->string_to_sign.len);
     if (strlen(c->signature) != 2 * SHA256_SIZE)
         return refuse_signature(a, c, f);
@@ -379,7 +413,8 @@ bool auth_verify(struct auth *a, const struct http_request *r, int64_t now_unix_
         return failure_set(f, "AccessDenied",
                            "AWS authentication requires a valid Date or x-amz-date header");
     return check_time(amz_date, now_unix_s, f) && check_scope(a, &claim, amz_date, f) &&
-           check_token(a->config, r, f) && check_signed_headers(r, &claim, unsigned_header, f) &&
+           check_token(a->config, r, claim.access_key, now_unix_s, f) &&
+           check_signed_headers(r, &claim, unsigned_header, f) &&
            check_payload(a->config, http_header(r, "x-amz-content-sha256"), payload, f) &&
            check_signature(a, r, &claim, amz_date, f);
 }

@@ -21,6 +21,7 @@ struct config {
 
     const char *access_key, *secret_key;
     const char *token; /* NULL: none is expected */
+    bool session_keys; /* temporary keys derived from ours are accepted, too: see auth.c */
     const char *bucket, *region;
     const char *domain; /* NULL: path style only */
 

@@ -38,6 +38,9 @@ static const struct option_spec {
     {"access-key", TEXT, AT(access_key), "ID", "default devstore"},
     {"secret-key", TEXT, AT(secret_key), "KEY", "default devstore-secret"},
     {"token", TEXT, AT(token), "T", "demand this session token"},
+    {"session-keys", FLAG, AT(session_keys), NULL,
+     "accept keys \"ASIA<who>.<expiry>\" as well, secret \"<secret key>/<id>\", token "
+     "\"token-<id>\""},
     {"bucket", TEXT, AT(bucket), "NAME", "the only bucket; default customer-siem"},
     {"region", TEXT, AT(region), "NAME", "default eu-central-1"},
     {"domain", TEXT, AT(domain), "NAME", "BUCKET.NAME in Host names the bucket, too"},

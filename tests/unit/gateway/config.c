@@ -231,6 +231,15 @@ Test(config, a_full_file_is_read_as_it_says)
     cr_expect_str_eq(c->credentials.source, "file");
     cr_expect_str_eq(c->credentials.profile, "prod");
     cr_expect_str_eq(c->credentials.file, "/etc/spoolgate/credentials");
+    cr_assert_eq(c->credentials.n_roles, 2);
+    cr_expect_str_eq(c->credentials.roles[0].external_id, "x-1");
+    cr_expect_str_eq(c->credentials.roles[0].session_name, "spoolgate@prod");
+    cr_expect_str_eq(c->credentials.roles[0].endpoint, "https://sts.example:9000");
+    cr_expect_eq(c->credentials.roles[0].duration_ms, 3600000);
+    cr_expect_str_eq(c->credentials.roles[1].arn, "arn:aws:iam::444455556666:role/second");
+    cr_expect_str_eq(c->credentials.roles[1].session_name, "spoolgate");
+    cr_expect_null(c->credentials.roles[1].external_id);
+    cr_expect_eq(c->credentials.roles[1].duration_ms, 0);
     cr_expect_str_eq(c->prefix, "some/where/");
     cr_expect_str_eq(c->layout, "in/{account}/{event_type}/{date}/{file}");
     cr_expect(!c->send.raw && c->send.processed);

@@ -239,7 +239,7 @@ Test(credentials, a_file_that_cannot_be_understood_is_named_with_its_line)
          "position 7"},
         {"[default]\naws_access_key_id = \xc3\xa9\naws_secret_access_key = HUSHED\n", RC_INVALID,
          "position 1"},
-        {"[default]\ncredential_process = /bin/x\n", RC_ABSENT, "it uses credential_process"},
+        {"[default]\ncredential_process = /bin/x\n", RC_DENIED, "its program cannot be started"},
         {"[default]\nsso_session = x\n", RC_ABSENT, "it uses sso_session"},
         {"[default]\nregion = x\n", RC_ABSENT, "has no aws_access_key_id"},
         {"[other]\naws_access_key_id = A\naws_secret_access_key = HUSHED\n", RC_ABSENT,
