@@ -8,6 +8,7 @@
  * KNOWN: what is carried over goes to the front of its lane, segment by segment, so among files
  * that waited longer than receipts are kept those of the later segment are served first. A
  * carried-over file's multipart upload begins anew; its older records are no longer shown by `why`.
+ * A record of a time to come (the clock was wrong) keeps its segment and the newer ones until then.
  */
 #include "spool/ledger_int.h"
 

@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MODE = 0640, PID_MAX = 15 };
+/* Whoever may open it may hold it, and keep every gateway from starting: nobody else may. */
+enum { MODE = 0600, PID_MAX = 15 };
 
 /* The number that the file begins with, or 0. */
 static long read_pid(const struct fsio *fs, int fd)

@@ -24,6 +24,20 @@ Test(lock, a_second_taker_is_told_who_has_it)
     scratch_free(&s);
 }
 
+Test(lock, nobody_else_may_open_it_and_so_hold_it)
+{
+    struct scratch s = scratch_new();
+    struct stat st;
+    struct err e = {0};
+    int fd;
+    mode_t mask = umask(0);
+    cr_assert_eq(lock_take(s.fd, "lock", "x", &fd, &e), RC_OK, "%s", e.text);
+    (void)umask(mask);
+    cr_assert(fstatat(s.fd, "lock", &st, 0) == 0 && (st.st_mode & 077) == 0);
+    (void)close(fd);
+    scratch_free(&s);
+}
+
 Test(lock, a_holder_that_was_killed_holds_nothing)
 {
     struct scratch s = scratch_new();
