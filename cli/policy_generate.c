@@ -315,7 +315,8 @@ static void tell_what_was_done(const struct merge_result *r)
     }
 }
 
-/* What still blocks us: only a Deny can, since our statements are there. */
+/* What still blocks us, though our statements are there: their Deny, or tags that the usual ones do
+ * not grant. */
 static void tell_denials(struct policy_options *o, const char *text, size_t n)
 {
     struct statements policy;
@@ -331,9 +332,13 @@ static void tell_denials(struct policy_options *o, const char *text, size_t n)
                 continue; /* document_generate has taken it: not reached */
             ours_check(&policy, &cfg, &report);
             for (size_t k = 0; k < report.n; k++) {
-                if (report.rows[k].result.decision != EVALUATE_ALLOWED)
-                    fprintf(stderr, "spoolgate: warning: %s by %s: %s\n", report.rows[k].request,
-                            who.arn, report.rows[k].result.reason);
+                const struct ours_row *row = &report.rows[k];
+                bool told = row->result.decision == EVALUATE_DENIED ||
+                            row->result.decision == EVALUATE_UNKNOWN ||
+                            (row->required && row->result.decision != EVALUATE_ALLOWED);
+                if (told)
+                    fprintf(stderr, "spoolgate: warning: %s by %s: %s\n", row->request, who.arn,
+                            row->result.reason);
             }
         }
         buf_fini(&key);

@@ -107,6 +107,10 @@ static void know_principal(struct known *k, const char *arn)
 static void know_always(struct known *k, const struct ours_cfg *cfg)
 {
     static const char *const versions[] = {"1.2", "1.3"};
+    /* A digest of the body always, never UNSIGNED-PAYLOAD: any two stand for all. */
+    static const char *const digests[] = {
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b"};
     static const char *const never[] = {"aws:SourceArn",
                                         "aws:SourceAccount",
                                         "aws:SourceOrgID",
@@ -125,6 +129,7 @@ static void know_always(struct known *k, const struct ours_cfg *cfg)
         know(k, "s3:TlsVersion", NULL);
     else
         know_list(k, "s3:TlsVersion", CONTEXT_ONE_OF, versions, 2);
+    know_list(k, "s3:x-amz-content-sha256", CONTEXT_ONE_OF, digests, 2);
     know(k, "s3:authType", "REST-HEADER");
     know(k, "s3:signatureversion", "AWS4-HMAC-SHA256");
     if (cfg->owner) {

@@ -128,6 +128,9 @@ Test(ours, what_owners_deny)
          "yyyyyyyyyy", true},
         {DOC(DENY("\"s3:*\"", "\"StringNotEquals\":{\"aws:RequestedRegion\":\"eu-central-1\"}")),
          "yyyyyyyyyy", true},
+        {DOC(DENY("\"s3:*\"",
+                  "\"StringEquals\":{\"s3:x-amz-content-sha256\":\"UNSIGNED-PAYLOAD\"}")),
+         "yyyyyyyyyy", true},
         /* Only conditional writes, as AWS documents it. */
         {DOC(PUT_IF("\"Null\":{\"s3:if-none-match\":\"true\"},\"Bool\":"
                     "{\"s3:ObjectCreationOperation\":\"true\"}")),
