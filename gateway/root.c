@@ -56,6 +56,7 @@ void root_close(struct root *r)
 
 struct root_guard {
     struct root_guard_cfg cfg;
+    char *path; /* outlives a reload, a configuration does not */
     struct loop_timer *timer;
     struct root held;
     bool busy, troubled;
@@ -166,6 +167,7 @@ struct root_guard *root_guard_new(const struct root_guard_cfg *cfg)
 {
     struct root_guard *g = mem_alloc(sizeof *g);
     g->cfg = *cfg;
+    g->cfg.path = g->path = mem_strdup(cfg->path);
     g->other = g->held = (struct root){.fd = -1, .lock = -1};
     g->timer = loop_timer_new(cfg->loop, tick, g);
     return g;
@@ -185,5 +187,6 @@ void root_guard_free(struct root_guard *g)
     g->timer = NULL;
     while (g->busy)
         loop_step(g->cfg.loop, true);
+    free(g->path);
     free(g);
 }

@@ -21,7 +21,7 @@ void root_close(struct root *r); /* the lock goes with it */
 struct root_guard;
 struct root_guard_cfg {
     struct loop *loop;
-    const char *path; /* borrowed */
+    const char *path; /* copied */
     unsigned period_ms;
     /* The path leads elsewhere or nowhere, and what is there cannot be taken: why, as a sentence
      * that says that it is tried again. Told each period; NULL: it is as it should be again. */
