@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "spool/reject.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,7 @@ struct recording {
     size_t n;
     struct err why; /* of a rejection */
     bool candidate; /* the watcher awaits an answer */
+    bool torn;      /* to be held */
 };
 
 /* A rejected file that is being moved away. */
@@ -132,6 +134,20 @@ static void recording_free(struct recording *r)
     free(r);
 }
 
+/* Nothing can have taken it yet: it was queued a moment ago, and files are sent from the loop.
+ * KNOWN: should the power fail again between the two records, it is sent. */
+static void hold_torn(struct pipeline *p, const char *path, size_t n)
+{
+    struct err why;
+    (void)err_set(&why, RC_CORRUPT,
+                  "It was delivered whole; this is what a power loss left of the file, which its "
+                  "producer had not synced: remove it, or spoolgate forget it.");
+    (void)snprintf(why.code, sizeof why.code, "shrunk");
+    log_warning("held", F_STR("path", path), F_STR("code", why.code), F_STR("why", why.text));
+    if (ledger_hold_path(p->ledger, path, n, &why, NULL, NULL) != RC_OK)
+        log_error("hold_failed", F_STR("path", path)); /* then it is sent, under a name beside it */
+}
+
 static void accepted(void *arg, enum rc rc)
 {
     struct recording *r = arg;
@@ -139,19 +155,48 @@ static void accepted(void *arg, enum rc rc)
     if (rc == RC_OK) {
         p->counts.accepted++;
         p->journal_failed_ms = 0;
-        watcher_answer(p->watcher, r->path, r->n, WATCHER_DONE, 0);
+        if (r->torn)
+            hold_torn(p, r->path, r->n);
+        if (r->candidate)
+            watcher_answer(p->watcher, r->path, r->n, WATCHER_DONE, 0);
         dispatch_want(p);
     } else {
         p->journal_failed_ms = loop_now_ms(p->cfg.loop);
-        watcher_answer(p->watcher, r->path, r->n, WATCHER_AGAIN, UNSURE_AGAIN_MS);
+        if (r->candidate)
+            watcher_answer(p->watcher, r->path, r->n, WATCHER_AGAIN, UNSURE_AGAIN_MS);
+        else
+            watcher_look(p->watcher, r->path, r->n, UNSURE_AGAIN_MS);
     }
+    p->n_torn -= r->torn && !r->candidate;
     recording_free(r);
     dispatch_check_drained(p);
+}
+
+/* The accepted file's record, with done accepted(). */
+static void record_accepted(struct recording *r, const struct identity *id, struct layout_span type)
+{
+    char event_type[LEDGER_EVENT_TYPE_MAX + 1] = "";
+    memcpy(event_type, r->path + type.at,
+           type.n < sizeof event_type ? type.n : sizeof event_type - 1);
+    ledger_accept(r->p->ledger, r->path, r->n, id, event_type, accepted, r);
+}
+
+void intake_hold_torn(struct pipeline *p, const char *path, const struct identity *id)
+{
+    struct layout_match m = {0}; /* a layout of today that does not know the path: no event type */
+    size_t n = strlen(path);
+    struct recording *r = recording_new(p, path, n);
+    r->torn = true;
+    p->n_torn++;
+    if (layout_match(p->layout, path, n, &m, NULL) != RC_OK)
+        m.event_type = (struct layout_span){0};
+    record_accepted(r, id, m.event_type);
 }
 
 static void accept(struct pipeline *p, const struct admission *a)
 {
     struct ledger_view view;
+    bool torn = false;
     if (ledger_find(p->ledger, a->path, a->n, &view) == RC_OK) {
         bool same = is_same(&a->result.id, &view);
         if (view.file && !same)
@@ -160,12 +205,18 @@ static void accept(struct pipeline *p, const struct admission *a)
             watcher_answer(p->watcher, a->path, a->n, WATCHER_DONE, 0);
             return;
         }
+        /* Long after, another file may have got the inode, with times of its own; its ctime tells.
+         * One that is being retired may have been renamed by us, which sets ctime. */
+        torn = view.state == LEDGER_DELIVERED && identity_is_torn(&view.id, &a->result.id) &&
+               (!view.kept || a->result.id.ctime_ns <= view.id.ctime_ns);
+    } else if (p->n_torn > 0) { /* perhaps this one, which the ledger does not show yet */
+        watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, UNSURE_AGAIN_MS);
+        return;
     }
-    char event_type[LEDGER_EVENT_TYPE_MAX + 1] = "";
-    struct layout_span t = a->result.match.event_type;
-    memcpy(event_type, a->path + t.at, t.n < sizeof event_type ? t.n : sizeof event_type - 1);
     struct recording *r = recording_new(p, a->path, a->n);
-    ledger_accept(p->ledger, a->path, a->n, &a->result.id, event_type, accepted, r);
+    r->candidate = true;
+    r->torn = torn;
+    record_accepted(r, &a->result.id, a->result.match.event_type);
 }
 
 /* ---- rejecting ---- */
