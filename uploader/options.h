@@ -2,7 +2,7 @@
  * which class they are stored, their tags, whose bucket it has to be, and who pays.
  *
  *   PutObject, CreateMultipartUpload   everything
- *   all other requests                 expected_owner, requester_pays (GetBucketLocation: not this)
+ *   all others but ListBuckets         expected_owner, requester_pays (GetBucketLocation: not this)
  */
 #ifndef UPLOADER_OPTIONS_H
 #define UPLOADER_OPTIONS_H

@@ -26,6 +26,7 @@ enum {
     HAS_KEY = 1 << 6,
     HAS_UPLOAD = 1 << 7,
     FREE_OF_CHARGE = 1 << 8, /* nobody is asked who pays */
+    OF_SERVICE = 1 << 9,     /* of no bucket: no owner is expected */
 };
 struct operation {
     const char *name, *method;
@@ -49,7 +50,7 @@ static const struct operation operations[REQUEST_OP_COUNT_] = {
     [REQUEST_GET_OBJECT_ACL] = {"GetObjectAcl", "GET", HAS_KEY, "acl"},
     [REQUEST_GET_BUCKET_LOCATION] = {"GetBucketLocation", "GET", FREE_OF_CHARGE, "location"},
     [REQUEST_LIST_MULTIPARTS] = {"ListMultipartUploads", "GET", 0, "uploads"},
-    [REQUEST_LIST_BUCKETS] = {"ListBuckets", "GET", 0, NULL},
+    [REQUEST_LIST_BUCKETS] = {"ListBuckets", "GET", FREE_OF_CHARGE | OF_SERVICE, NULL},
 };
 
 const char *request_op_name(enum request_op op)
@@ -217,7 +218,7 @@ static void add_headers(struct builder *b, const struct request_context *ctx,
     }
     header(b, "x-amz-content-sha256", payload_hash);
     header(b, "x-amz-date", amz_date);
-    if (o->expected_owner)
+    if (o->expected_owner && !(op->bits & OF_SERVICE))
         header(b, "x-amz-expected-bucket-owner", o->expected_owner);
     if (o->requester_pays && !(op->bits & FREE_OF_CHARGE))
         header(b, "x-amz-request-payer", "requester");

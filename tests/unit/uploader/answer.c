@@ -218,6 +218,9 @@ static const struct sample samples[] = {
     {PUT, 400, "KMS.NotFoundException", ANSWER_HOLD},
     {PUT, 400, "KMS.KMSInvalidStateException", ANSWER_HOLD},
     {PUT, 400, "KMS.SomethingNew", ANSWER_HOLD},
+    {PUT, 400, "InvalidTag", ANSWER_HOLD},
+    {PUT, 400, "InvalidStorageClass", ANSWER_HOLD},
+    {PUT, 400, "InvalidEncryptionAlgorithmError", ANSWER_HOLD},
     {PUT, 499, "SomethingNew", ANSWER_HOLD},
 };
 #define N_SAMPLES (sizeof samples / sizeof samples[0])
@@ -371,12 +374,15 @@ Test(answer, remedies_name_what_has_to_be_changed)
         {{LIST, 403, "AccessDenied", 0}, "s3:ListBucketMultipartUploads"},
         {{LOCATION, 403, "AccessDenied", 0}, "s3:GetBucketLocation"},
         {{ACL, 403, "AccessDenied", 0}, "s3:GetObjectAcl"},
-        {{PUT, 400, "AccessControlListNotSupported", 0}, "\"acl\" to null"},
+        {{PUT, 400, "AccessControlListNotSupported", 0}, "\"bucket.acl\" to \"none\""},
         {{PUT, 404, "NoSuchBucket", 0}, "bucket.arn"},
         {{PUT, 403, "SignatureDoesNotMatch", 0}, "secret access key"},
         {{PUT, 403, "RequestTimeTooSkewed", 0}, "clock"},
         {{PUT, 413, "", 0}, "client_max_body_size"},
         {{PUT, 400, "KMS.DisabledException", 0}, "kms:GenerateDataKey"},
+        {{PUT, 400, "InvalidTag", 0}, "bucket.tags"},
+        {{PUT, 400, "InvalidStorageClass", 0}, "bucket.storage_class"},
+        {{PUT, 400, "InvalidEncryptionAlgorithmError", 0}, "bucket.encryption"},
         {{PUT, 301, "PermanentRedirect", 0}, "does not say which"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -8,7 +8,7 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define OBJECTS  (1u << REQUEST_PUT_OBJECT | 1u << REQUEST_CREATE_MULTIPART)
-#define ALL      ((1u << REQUEST_OP_COUNT_) - 1)
+#define BUCKETS  (((1u << REQUEST_OP_COUNT_) - 1) & ~(1u << REQUEST_LIST_BUCKETS))
 
 static const struct options everything = {
     .encryption = "aws:kms",
@@ -33,8 +33,8 @@ static const struct {
     {"x-amz-server-side-encryption-context: eyJhIjoiYiJ9", OBJECTS},
     {"x-amz-storage-class: STANDARD_IA", OBJECTS},
     {"x-amz-tagging: team=siem", OBJECTS},
-    {"x-amz-expected-bucket-owner: 444455556666", ALL},
-    {"x-amz-request-payer: requester", ALL & ~(1u << REQUEST_GET_BUCKET_LOCATION)},
+    {"x-amz-expected-bucket-owner: 444455556666", BUCKETS},
+    {"x-amz-request-payer: requester", BUCKETS & ~(1u << REQUEST_GET_BUCKET_LOCATION)},
 };
 
 /* The names of Authorization's SignedHeaders, or "". */
