@@ -326,18 +326,19 @@ enum tri condition_holds(const json_t *condition, bool variables, const struct c
         struct test t = {.variables = variables, .context = context, .unknown = &why->unknown};
         bool null = strcmp(name, "Null") == 0;
         bool known = null || parse_operator(name, &t);
-        if (!known)
+        if (!known) {
             context_note(&why->unknown, "operator", name);
+            all = tri_and(all, TRI_MAYBE);
+            continue;
+        }
         json_object_foreach(keys, key, values)
         {
             t.values = values;
-            enum tri one = !known ? TRI_MAYBE : null ? test_null(&t, key) : test_key(&t, key);
+            enum tri one = null ? test_null(&t, key) : test_key(&t, key);
             if (one == TRI_NO && all != TRI_NO)
                 say_failed(why, name, key);
             all = tri_and(all, one);
         }
-        if (!known)
-            all = tri_and(all, TRI_MAYBE);
     }
     return all;
 }

@@ -5,6 +5,7 @@ catch it, the quickest first."""
 JOURNAL = ["torture-journal", "unit-spool"]
 SPOOL = ["unit-spool", "torture-spool"]
 TORTURE = ["torture-spool", "unit-spool"]
+POLICY = ["unit-policy"]
 
 MUTANTS = [
     # ---- journal ----
@@ -189,4 +190,35 @@ MUTANTS = [
      "    if (rc != RC_OK && !p->stopping) {\n        wait_for_journal(p, d);\n    } else {\n        if (rc == RC_OK) {",
      "    if (rc == RC_COUNT_) {\n        wait_for_journal(p, d);\n    } else {\n        if (rc != RC_COUNT_) {",
      ["e2e full"]),
+    # ---- policy: whoever is told "allowed" must be ----
+    ("policy: a Deny does not win", "policy/evaluate.c",
+     "    if (deny == TRI_YES) {", "    if (deny == TRI_YES && allow != TRI_YES) {", POLICY),
+    ("policy: a Deny that may apply is passed over", "policy/evaluate.c",
+     "    } else if (deny == TRI_MAYBE || allow == TRI_MAYBE) {", "    } else if (allow == TRI_MAYBE) {", POLICY),
+    ("policy: NotResource is Resource", "policy/evaluate.c",
+     "return s->not_resource ? tri_not(any) : any;", "return any;", POLICY),
+    ("policy: NotAction is Action", "policy/evaluate.c", "any != s->not_action", "any", POLICY),
+    ("policy: a role's session is not looked at", "policy/evaluate.c",
+     "strcmp(slash + 1, w->session) == 0 ? TRI_YES : TRI_NO", "TRI_YES", POLICY),
+    ("policy: half named is spared by NotPrincipal", "policy/evaluate.c",
+     "all = tri_and(all, n.session);", "all = tri_or(all, n.session);", POLICY),
+    ("policy: another account's root is ours", "policy/evaluate.c",
+     "w->account_n == n && memcmp(w->account, account, n) == 0", "w->account_n == n", POLICY),
+    ("policy: an absent key fails a negated operator", "policy/condition.c",
+     "t->if_exists || t->how->negated ?", "t->if_exists ?", POLICY),
+    ("policy: an unknown key is an absent one", "policy/context.c",
+     "c->complete ? &absent : &unknown", "&absent", POLICY),
+    ("policy: an unknown operator holds", "policy/condition.c",
+     "all = tri_and(all, TRI_MAYBE);", "all = tri_and(all, TRI_YES);", POLICY),
+    ("policy: a variable's value is a pattern", "policy/pattern.c",
+     "add(p, (unsigned char)s[i]);", "add(p, s[i] == '*' ? STAR : (unsigned char)s[i]);", POLICY),
+    ("policy: a wildcard stops at a slash", "policy/pattern.c",
+     "        } else if (star != SIZE_MAX) {", "        } else if (star != SIZE_MAX && s[from] != '/') {", POLICY),
+    ("policy: an address range is a bit too wide", "policy/condition_values.c",
+     "i < prefix; i++", "i + 1 < prefix; i++", POLICY),
+    ("policy: a merge replaces what only has our Sid", "policy/merge.c",
+     "        if (j == 8)\n            return false;", "        if (j == 9)\n            return false;", POLICY),
+    ("policy: a merge drops other roles", "policy/merge.c",
+     "r->of[k].others && i < statements_count(aws_of(was))", "false && i < statements_count(aws_of(was))", POLICY),
+    ("policy: the minimum lacks the ACL", "policy/document.c", "    if (needs->acl)\n", "    if (needs->tags)\n", POLICY),
 ]
