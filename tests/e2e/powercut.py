@@ -1,4 +1,3 @@
-# run-on: nothing
 """A disk whose power can fail at any moment, for what e2e scripts put on it. Imported, not run.
 
 The disk is a file of a FUSE file system of our own, with a loop device on it. Its server sees each

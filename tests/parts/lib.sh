@@ -94,7 +94,7 @@ run_torture() { # PRESET
 e2e_scripts() { # NAME WORD
     local script line
     for script in tests/e2e/*.py; do
-        case $script in */lib.py | */s3client.py | */sigv4_botocore.py) continue ;; esac
+        case $script in */lib.py | */powercut.py | */s3client.py | */sigv4_botocore.py) continue ;; esac
         line=$(sed -n "s/^# $1: *//p" "$script" | head -n 1)
         if [ "$1" = run-on ] && [ -z "$line" ]; then line=devstore; fi
         case " $line " in *" $2 "*) echo "$script" ;; esac
