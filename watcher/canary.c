@@ -154,7 +154,9 @@ static void tick(void *arg)
     struct canary *c = arg;
     uint64_t since = c->last_ms ? c->last_ms : c->started_ms;
     loop_timer_set(c->timer, c->cfg.period_ms);
-    if (loop_now_ms(c->cfg.loop) >= since + 2 * c->cfg.period_ms) {
+    /* The one that flew at the last tick is missing. Half a period less than two: it came back a
+     * little after that tick if it came. */
+    if (loop_now_ms(c->cfg.loop) >= since + 2 * c->cfg.period_ms - c->cfg.period_ms / 2) {
         tell_late(c, c->busy ? "the spool's file system does not answer" : c->error.text);
         if (!c->busy && (c->error.rc == RC_OK || inotify_fd(c->cfg.inotify) < 0))
             c->cfg.silent(c->cfg.arg);
