@@ -14,6 +14,7 @@
 #define CUT_MAX_MS       UINT64_C(1000)
 #define LATENCY_NOISE_US UINT64_C(50000)
 #define LATENCY_TIMES    4
+#define LATE_ROUNDS      16u
 
 uint64_t retry_delay_ms(unsigned failures, uint64_t floor_ms, const struct random_source *rnd)
 {
@@ -130,10 +131,11 @@ void concurrency_good(struct concurrency *c, uint64_t latency_us)
         return;
     if (latency_us > LATENCY_NOISE_US && latency_us / LATENCY_TIMES > c->best_latency_us)
         return;
-    if (++c->good >= c->now) {
-        c->good = 0;
-        c->now++;
-    }
+    if (++c->good < (c->now + 1 == c->too_many ? LATE_ROUNDS * c->now : c->now))
+        return;
+    c->good = 0;
+    if (++c->now == c->too_many)
+        c->too_many = 0;
 }
 
 void concurrency_throttled(struct concurrency *c, uint64_t now_ms)
@@ -142,6 +144,8 @@ void concurrency_throttled(struct concurrency *c, uint64_t now_ms)
 
     if (now_ms < c->held_until_ms)
         return;
+    if (c->now > 1)
+        c->too_many = c->now;
     c->now = c->now > 1 ? c->now / 2 : 1;
     c->good = 0;
     if (round_trip_ms < CUT_MIN_MS)

@@ -41,10 +41,11 @@ bool breaker_allows(struct breaker *b, uint64_t now_ms);
 uint64_t breaker_wait_ms(const struct breaker *b, uint64_t now_ms);
 
 /* How many uploads at once: additive increase after good answers, halved on throttling (once a
- * round trip), never under 1 or over max. */
+ * round trip), never under 1 or over max. The number that was too many is tried again, but late. */
 struct concurrency {
     unsigned max, now;
     unsigned good;          /* since the last change */
+    unsigned too_many;      /* that was throttled last; 0: none, or it has passed since */
     uint64_t held_until_ms; /* no second cut before */
     uint64_t best_latency_us;
 };

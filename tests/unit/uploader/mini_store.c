@@ -112,8 +112,9 @@ static void show_object(const struct mini_store *m, const struct mini_object *o,
                  m->head_composite ? "-2" : "");
     snprintf(rp->headers, sizeof(rp->headers), "ETag: \"%s\"\r\nx-amz-version-id: there\r\n%s",
              etag, line);
-    rp->body = o->data;
+    rp->body = memcpy(mem_alloc(o->n + 1), o->data, o->n); /* it is sent without the lock */
     rp->body_len = o->n;
+    rp->free_body = true;
 }
 
 static void put_object(struct mini_store *m, const struct scripted_request *rq, const char *key,

@@ -128,3 +128,28 @@ Test(retry, concurrency_is_halved_on_throttling_once_a_round_trip_and_grows_by_o
     concurrency_init(&c, 0);
     cr_expect_eq(c.now, 1);
 }
+
+/* A store that takes so many at once and no more is asked for more once in a while only. */
+Test(retry, what_was_too_many_is_tried_again_but_late)
+{
+    static const unsigned limits[] = {1, 2, 5, 20};
+
+    for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+        unsigned refused = 0, most = 0;
+        struct concurrency c;
+
+        concurrency_init(&c, 32);
+        for (uint64_t now = 1000; now < 1000000; now += 1000 / c.now) {
+            if (now > 100000 && c.now > most)
+                most = c.now;
+            if (c.now > limits[i]) {
+                refused++;
+                concurrency_throttled(&c, now);
+            } else {
+                concurrency_good(&c, 20000);
+            }
+        }
+        cr_expect_eq(most, limits[i] + 1, "limit %u: %u at most", limits[i], most);
+        cr_expect_lt(refused, 1000 * limits[i] / 10, "limit %u: %u refused", limits[i], refused);
+    }
+}
