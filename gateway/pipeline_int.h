@@ -1,6 +1,7 @@
 /* The pipeline's inside, shared by its files: pipeline.c (life, settings), intake.c (candidate to
- * accepted), dispatch.c (accepted to delivered), retirement.c (delivered to retired), housekeeping.c
- * (what time brings), verbs.c (what people decide), listing.c, report.c and why.c (what people see).
+ * accepted), dispatch.c (accepted to delivered), retirement.c (delivered to retired),
+ * housekeeping.c (what time brings), verbs.c (what people decide), listing.c, report.c and why.c
+ * (what people see).
  */
 #ifndef GATEWAY_PIPELINE_INT_H
 #define GATEWAY_PIPELINE_INT_H
@@ -79,7 +80,7 @@ struct pipeline {
     bool reconciling;          /* a page of kept files is on the pool */
     struct acting *actings;    /* what people asked for and is not durable yet: verbs.c */
     size_t n_actings, n_listings;
-    uint64_t heavy_ms;         /* when the next round of the heavy kind is due */
+    uint64_t heavy_ms; /* when the next round of the heavy kind is due */
     struct err journal_why, full_why, denied_why, retire_why;
     /* When such a failure was last seen; 0: never. What goes on shows again when it is tried again,
      * so an old one is over. */

@@ -196,29 +196,24 @@ def hold_release_and_retry():
         names = list(dropped)
         check(wait_until(lambda: gateway.status()["backlog"]["files"] == 4), "four wait")
 
-        def hold(path):
-            status, answer = gateway.api("POST", "/v1/hold", {"paths": [path]})
-            return status == 200 and answer["done"] == [path]
-
-        for path in names[:3]:
-            check(wait_until(lambda: hold(path)), f"{path} is held by hand")
-        check(wait_until(lambda: gateway.status()["files"]["held"] == 3), "three are held")
-        expect(gateway.cli("why", names[0]), 0, "held by hand", what="why of a held file")
+        expect(gateway.cli("hold", *names[:3]), 0, *(f"held      {path}" for path in names[:3]), what="hold")
+        check_equal(gateway.status()["files"]["held"], 3, "three are held when it returns")
+        expect(gateway.cli("why", names[0]), 0, "held by hand", "release", what="why of a held file")
         bucket.clear_faults()
         check(wait_until(lambda: len(bucket.keys()) == 1), "the fourth goes")
         gateway.restart()
         check(not wait_until(lambda: len(bucket.keys()) > 1, 1), "held files stay, after a restart too")
-        status, answer = gateway.api("POST", "/v1/release", {"paths": [names[0]]})
-        check_equal((status, answer["done"]), (200, [names[0]]), "release")
+        expect(gateway.cli("release", names[0]), 0, f"released  {names[0]}", what="release")
         check(wait_until(lambda: names[0] in bucket.keys()), "a released file goes")
         expect(gateway.cli("retry", names[1]), 0, what="retry of a held file")
         check(wait_until(lambda: names[1] in bucket.keys()), "a retried file goes")
-        expect(gateway.cli("retry", "--all"), 0, "1 held", what="retry --all")
+        expect(gateway.cli("retry", "--all"), 0, "0 files on their way", "1 files are held by hand", what="retry --all")
+        expect(gateway.cli("release", "--all"), 0, "1 files released", what="release --all")
         gateway.wait_idle()
         compare(bucket, dropped)
         for method, path, body, status in (
                 ("GET", "/v1/nothing", None, 404), ("PUT", "/v1/status", None, 405),
-                ("POST", "/v1/retry", {"paths": "f"}, 400), ("POST", "/v1/hold", {"all": True}, 400),
+                ("POST", "/v1/retry", {"paths": "f"}, 400), ("POST", "/v1/hold", {"all": "yes"}, 400),
                 ("GET", "/v1/files?limit=0", None, 400), ("GET", "/v1/files?limit=x", None, 400),
                 ("GET", "/v1/files?cursor=99:x", None, 400), ("GET", "/v1/file", None, 400),
                 ("GET", "/livez", None, 200)):
@@ -266,7 +261,7 @@ def help_and_usage():
     def run(*arguments):
         return subprocess.run([SPOOLGATE, *arguments], capture_output=True, text=True,
                               env=clean_environment(), stdin=subprocess.DEVNULL, timeout=20 * SLOW)
-    for name in ("run", "put", "test", "status", "ls", "why", "retry", "policy", "journal", "config"):
+    for name in ("run", "put", "test", "status", "ls", "why", "retry", "hold", "release", "forget", "receipts", "policy", "journal", "config"):
         done = run(name, "--help")
         check(done.returncode == 0 and "Example:" in done.stdout and "Exit status:" in done.stdout,
               f"spoolgate {name} --help: {done.stdout}{done.stderr}")

@@ -5,7 +5,8 @@
 
 #include "tests/fuzz/fuzz.h"
 
-static char *arguments[5]; /* of the request, in the order of argument_names */
+static struct control_answer late; /* of a request whose answer was deferred */
+static char *arguments[5];         /* of the request, in the order of argument_names */
 static const char *const argument_names[] = {"state", "match", "cursor", "limit", "path"};
 
 const char *control_argument(const struct control_request *r, const char *name)
@@ -24,15 +25,41 @@ json_t *pipeline_status(struct pipeline *p)
     return json_object();
 }
 
-enum rc pipeline_files(struct pipeline *p, const struct pipeline_query *q, json_t **out,
-                       struct err *e)
+struct control_pending *control_defer(const struct control_request *r)
 {
+    (void)r;
+    return (struct control_pending *)&late;
+}
+
+void control_answer_init(struct control_answer *a)
+{
+    *a = (struct control_answer){.status = 200, .content_type = "application/json"};
+    buf_init(&a->body, 1 << 24);
+}
+
+void control_answer_late(struct control_pending *w, struct control_answer *a)
+{
+    BUG_ON((void *)w != &late || late.body.data);
+    late = *a;
+}
+
+static void answer(pipeline_answer *done, void *arg, enum rc rc, const struct err *e)
+{
+    struct buf json;
+    buf_init(&json, 1024);
+    buf_adds(&json, "{}");
+    done(arg, rc, &json, e);
+    buf_fini(&json);
+}
+
+void pipeline_files(struct pipeline *p, const struct pipeline_query *q, pipeline_answer *done,
+                    void *arg)
+{
+    struct err e;
     (void)p;
     BUG_ON(!q->cursor || q->limit == 0 || q->limit > 10000);
-    if (q->cursor[0])
-        return err_set(e, RC_INVALID, "cursor %s", q->cursor);
-    *out = json_object();
-    return RC_OK;
+    enum rc rc = q->cursor[0] ? err_set(&e, RC_INVALID, "cursor %s", q->cursor) : RC_OK;
+    answer(done, arg, rc, &e);
 }
 
 enum rc pipeline_why(struct pipeline *p, const char *path, json_t **out, struct err *e)
@@ -44,16 +71,18 @@ enum rc pipeline_why(struct pipeline *p, const char *path, json_t **out, struct 
     return RC_OK;
 }
 
-enum rc pipeline_act(struct pipeline *p, enum pipeline_verb verb, const char *path, struct err *e)
+void pipeline_act(struct pipeline *p, const struct pipeline_act *act, pipeline_answer *done,
+                  void *arg)
 {
+    struct err e;
+    size_t bytes = act->verb;
     (void)p;
-    return (strlen(path) + verb) % 2 ? err_set(e, RC_AGAIN, "%s is being sent", path) : RC_OK;
-}
-
-uint64_t pipeline_retry_all(struct pipeline *p)
-{
-    (void)p;
-    return UINT64_MAX;
+    BUG_ON(!act->cursor || act->limit == 0 || act->limit > 1000 || act->n_paths > 1000);
+    for (size_t i = 0; i < act->n_paths; i++) {
+        BUG_ON(act->paths[i][0] == '\0');
+        bytes += strlen(act->paths[i]);
+    }
+    answer(done, arg, bytes % 2 ? err_set(&e, RC_AGAIN, "too many at once") : RC_OK, &e);
 }
 
 void pipeline_rescan(struct pipeline *p)
@@ -74,7 +103,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct err e;
     r.body = fuzz_take(&in, in.n, &r.body_len);
     buf_init(&a.body, 1 << 24);
+    late = (struct control_answer){0};
     api_handle(NULL, &r, &a);
+    if (late.body.data) {
+        buf_fini(&a.body);
+        a = late;
+    }
     BUG_ON(a.status < 200 || a.status > 599 || a.body.overflow);
     if (strcmp(a.content_type, "text/plain") != 0) {
         json_t *v = json_parse(a.body.data, a.body.len, &e);
