@@ -196,13 +196,11 @@ static struct handle *handle_new(struct http_client *c)
     EASY_SET(h, CURLOPT_PRIVATE, h);
     EASY_SET(h, CURLOPT_ERRORBUFFER, h->error);
     EASY_SET(h, CURLOPT_NOSIGNAL, 1L);
-    EASY_SET(h, CURLOPT_NOPROGRESS, 1L);
     EASY_SET(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     EASY_SET(h, CURLOPT_PROTOCOLS_STR, "http,https");
     EASY_SET(h, CURLOPT_FOLLOWLOCATION, 0L);
     EASY_SET(h, CURLOPT_PATH_AS_IS, 1L); /* a key may hold "..": what was signed is what is sent */
     EASY_SET(h, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    EASY_SET(h, CURLOPT_TCP_NODELAY, 1L);
     EASY_SET(h, CURLOPT_TCP_KEEPALIVE, 1L);
     EASY_SET(h, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
     EASY_SET(h, CURLOPT_CONNECTTIMEOUT_MS, (long)c->cfg.connect_ms);

@@ -19,10 +19,12 @@
 struct http_cfg {
     const char *ca_file; /* NULL: the system's */
     const char *user_agent;
-    unsigned connections;      /* kept at most */
-    uint64_t connect_ms;       /* default 10 s when 0 */
-    uint64_t first_byte_ms;    /* after the request was sent; 60 s when 0 */
-    uint64_t stall_ms;         /* no byte either way; 60 s when 0 */
+    unsigned connections;   /* kept at most */
+    uint64_t connect_ms;    /* default 10 s when 0 */
+    uint64_t first_byte_ms; /* after the request was sent; 60 s when 0 */
+    /* No byte either way; 60 s when 0. KNOWN: an answer's header counts by the line, so one that
+     * comes in slower than a line in this time is given up. */
+    uint64_t stall_ms;
     uint64_t bytes_per_second; /* upload limit of this client, 0: none */
     bool no_proxy;             /* ignore the proxy variables (unix sockets, tests) */
 };
