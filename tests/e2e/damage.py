@@ -284,8 +284,8 @@ class Case:
         check_equal(gateway.stop(), 0, f"{what}: exit status")
 
 
-def verify(gateway, *more):
-    done = gateway.cli("journal", "verify", *more)
+def verify(gateway, *more, env=None):
+    done = gateway.cli("journal", "verify", *more, env=env)
     check("Sanitizer" not in done.stderr, "no finding of a sanitizer")
     return done.returncode, done.stdout
 
@@ -443,7 +443,8 @@ def test_a_segment_that_may_not_be_read_is_set_aside_and_one_mended_by_root_can_
                 row("a segment that may not be read", "set aside")
                 case = Case(store, gateway, dropped, 1)
                 number = torn_middle(case.journal)
-                status, said = verify(gateway, "--fix")  # as root
+                # As root, who becomes the owner: then no leak checker may look into the process.
+                status, said = verify(gateway, "--fix", env={"ASAN_OPTIONS": "detect_leaks=0"})
                 check_equal(status, 0, f"exit status of root's verify --fix ({said.strip()})")
                 check_equal(os.stat(case.journal.name(number)).st_uid, uid, "owner of what was mended")
                 quarantined = case.journal.set_aside()
@@ -639,7 +640,7 @@ def kept_files_that_were_removed_are_known_no_more():
         dropped = Dropped()
         for number in range(6):
             dropped.rename(gateway.root, key("a", f"{number}.ndjson"), event(number))
-        gateway.wait_delivered(6)
+        check(wait_until(lambda: len(gateway.files("delivered")) == 6), "six are kept")
         for number in range(4):
             os.unlink(os.path.join(gateway.root, key("a", f"{number}.ndjson")))
         check(wait_until(lambda: len(gateway.files("delivered")) == 2, 40),
