@@ -102,6 +102,17 @@ class Ceph(Store):
         """It is there from the start."""
 
 
+class RoleGateway(Gateway):
+    """A gateway that has the caller's keys, and assumes the role with them."""
+
+    def __init__(self, bucket, config=None, **more):
+        assume = {"arn": ROLE, "external_id": "customer-1", "endpoint": bucket.url}
+        super().__init__(bucket, {"settle": "100ms", "credentials": {"assume_role": assume},
+                                  **(config or {})},
+                         env={"AWS_ACCESS_KEY_ID": bucket.caller[0],
+                              "AWS_SECRET_ACCESS_KEY": bucket.caller[1]}, **more)
+
+
 def running(directory):
     """The cluster that contrib/ceph-test/up made there."""
     store = Ceph()

@@ -43,13 +43,10 @@ def store_with_keys():
 
 
 def gateway_of(bucket, config):
-    """On Ceph with the keys of the role, else with those of the store."""
-    env = None
+    """On Ceph with the role, else with the keys of the store."""
     if bucket.name == "ceph":
-        role = bucket.role()
-        env = {"AWS_ACCESS_KEY_ID": role[0], "AWS_SECRET_ACCESS_KEY": role[1],
-               "AWS_SESSION_TOKEN": role[2]}
-    return Gateway(bucket, {"settle": "100ms", **config}, env=env)
+        return RoleGateway(bucket, config)
+    return Gateway(bucket, {"settle": "100ms", **config})
 
 
 def large(size):
