@@ -150,8 +150,7 @@ static void print_report(const struct ours_cfg *cfg, const struct ours_report *r
         [TRI_NO] = "Files cannot be delivered.",
         [TRI_MAYBE] = "It cannot be told whether files can be delivered.",
         [TRI_YES] =
-            "Files can be delivered, as far as this policy goes: the role's own policies, its "
-            "organization's and\na KMS key's are not looked at."};
+            "Files can be delivered, as far as this policy goes (others are not looked at)."};
     char key[512];
     bool hinted = false;
     printf("%s on %s/%s\n", cfg->principal, cfg->bucket_arn,
