@@ -92,12 +92,48 @@ def generated_from_the_configuration():
         check("s3:PutObjectAcl" not in out, "minimal without an ACL")
         write(credentials={"source": "chain", "assume_role": {"arn": ROLE}})
         status, out, err = policy("generate", "-c", path, "--account", "prod")
-        if status == 100 and "assume_role" in err:
-            row("policy generate --account", "this build assumes no roles")
-            return
         check_equal((status, out), (0, golden("one-role.json")), "the role of the account")
         check_equal(policy("generate", "-c", path)[1], golden("one-role.json"), "the configured role")
         row("policy generate --account", "the configured role")
+
+
+def what_is_configured_is_what_is_asked():
+    """Encryption, class, tags, the owner and the role's session come from the configuration."""
+    def deny(action, condition):
+        return document({"Effect": "Deny", "Principal": "*", "Action": action, "Resource": f"{ARN}/*",
+                         "Condition": condition},
+                        {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "s3:*",
+                         "Resource": [ARN, f"{ARN}/*"]})
+
+    key = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    sse = "s3:x-amz-server-side-encryption"
+    cases = (
+        (deny("s3:PutObject", {"StringNotEquals": {sse: "aws:kms"}}),
+         {"encryption": {"algorithm": "aws:kms"}}),
+        (deny("s3:PutObject", {"StringNotEquals": {f"{sse}-aws-kms-key-id": key}}),
+         {"encryption": {"algorithm": "aws:kms", "kms_key_id": key}}),
+        (deny("s3:PutObject", {"StringNotEquals": {"s3:x-amz-storage-class": "STANDARD_IA"}}),
+         {"storage_class": "STANDARD_IA"}),
+        (deny("s3:PutObject", {"StringNotEquals": {"s3:RequestObjectTag/team": "siem"}}),
+         {"tags": {"team": "siem"}}),
+        (deny("s3:*", {"StringNotEquals": {"s3:ResourceAccount": "111122223333"}}),
+         {"expected_owner": "111122223333"}),
+    )
+    with scratch_dir() as directory:
+        path = os.path.join(directory, "spoolgate.json")
+        config = {"spool": directory + "/spool", "state": directory + "/state", "account_name": "prod",
+                  "credentials": {"source": "chain", "assume_role": {"arn": ROLE, "session_name": "s1"}}}
+        for text, bucket in cases:
+            for more, expected in (({}, 1), (bucket, 0)):
+                with open(path, "w") as file:
+                    json.dump({**config, "bucket": {"arn": ARN, "region": REGION, **more}}, file)
+                status, out, err = policy("check", "-", "-c", path, stdin=text)
+                check_equal(status, expected, f"bucket {more} under {text}: {out}{err}")
+        for session, expected in (("s1", 0), ("s2", 1)):
+            text = document({"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Principal": {
+                "AWS": f"arn:aws:sts::111122223333:assumed-role/panoptica-customer/{session}"}})
+            check_equal(policy("check", "-", "-c", path, stdin=text)[0], expected, f"session {session}")
+    row("policy check of what is configured", f"{len(cases)} settings, the session")
 
 
 def wrong_arguments_get_a_sentence():
@@ -271,6 +307,7 @@ def random_pairs_are_decided_as_by_another_model():
     row(f"{count} random pairs", f"{len(wrong)} decided otherwise")
 
 
-run_tests([generated_to_the_byte, generated_from_the_configuration, wrong_arguments_get_a_sentence,
+run_tests([generated_to_the_byte, generated_from_the_configuration,
+           what_is_configured_is_what_is_asked, wrong_arguments_get_a_sentence,
            written_whole_and_never_over_another, copied, merged_into_what_is_there, checked, explained,
            random_pairs_are_decided_as_by_another_model])
