@@ -20,7 +20,7 @@ struct canary {
     struct loop_timer *timer;
     int wd; /* -1: not watched (any more) */
     uint64_t flight, started_ms, last_ms;
-    bool late;
+    bool late, grounded;
     /* One piece of work on a pool thread. */
     bool busy;
     bool watched; /* as of the work's begin */
@@ -129,6 +129,7 @@ static void worked(void *arg)
         }
         err_sys(&c->error, c->wd, "cannot watch " DIRECTORY);
     }
+    c->grounded = c->error.rc != RC_OK && inotify_fd(c->cfg.inotify) >= 0;
     if (c->error.rc != RC_OK && c->wd >= 0) {
         /* Perhaps the directory was removed: begin with it again. */
         inotify_unwatch(c->cfg.inotify, c->wd);
@@ -140,8 +141,10 @@ static void worked(void *arg)
 
 static void fly(struct canary *c)
 {
-    if (c->busy)
+    if (c->busy) {
+        c->grounded = false;
         return; /* the disk hangs: lateness tells */
+    }
     memcpy(c->previous, c->name, sizeof c->name);
     (void)snprintf(c->name, sizeof c->name, "%llu", (unsigned long long)++c->flight);
     c->busy = true;
@@ -237,7 +240,7 @@ void canary_reopened(struct canary *c)
 
 bool canary_grounded(const struct canary *c)
 {
-    return c && !c->busy && c->error.rc != RC_OK && inotify_fd(c->cfg.inotify) >= 0;
+    return c && c->grounded;
 }
 
 uint64_t canary_last_ms(const struct canary *c)

@@ -334,6 +334,8 @@ def the_root_is_renamed_and_made_anew():
         dropped, old = Dropped(), gateway.root + ".old"
         drop(gateway, dropped, 5)
         gone(gateway)
+        gateway.reload()  # the guard goes on with what the new configuration says
+        check(wait_until(lambda: "event=reloaded" in gateway.log()), "it reloads")
         os.rename(gateway.root, old)
         sentence_has(gateway, "the spool root")
         check("goes on by itself" in sentence(gateway), sentence(gateway))
@@ -353,8 +355,12 @@ def the_root_is_renamed_and_made_anew():
         drop(gateway, dropped, 5, "back", root=old)
         os.rename(old, gateway.root)
         gone(gateway)
-        arrived("the root renamed away, made anew, put back", "goes on by itself, locked", store,
-                dropped)
+        shutil.rmtree(gateway.root)  # the new one may well get the number of the old inode
+        os.mkdir(gateway.root)
+        drop(gateway, dropped, 5, "removed")
+        gone(gateway)
+        arrived("the root renamed away, made anew, put back, removed and made again",
+                "goes on by itself, locked", store, dropped)
 
 
 def other_state(gateway):
@@ -407,6 +413,7 @@ def the_root_is_replaced_under_load():
             os.rename(gateway.root, aside)
             os.mkdir(gateway.root)
             time.sleep(0.3 + number)
+            gateway.reload()  # whatever it is doing: now or after it
             # Whatever was not delivered moves over, as an operator would do it.
             for path in spooled(aside):
                 os.makedirs(os.path.dirname(f"{gateway.root}/{path}"), exist_ok=True)

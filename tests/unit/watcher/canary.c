@@ -46,6 +46,9 @@ Test(canary, it_comes_back_is_missed_when_it_cannot_fly_and_comes_back_again)
     const char *said = strstr(r.trouble, "canary: no canary");
     cr_assert_not_null(said);
     cr_assert_null(strstr(said + 1, "canary: no"), "once: %s", r.trouble);
+    watcher_stats(r.w, &st);
+    cr_assert(st.canary_grounded, "it proves nothing");
+    cr_assert_eq(st.reopened, 0);
 
     late = false;
     cr_assert_eq(unlinkat(r.root_fd, ".spoolgate/canary", 0), 0);
