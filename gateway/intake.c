@@ -91,6 +91,8 @@ void intake_candidate(void *arg, const char *path, size_t n, enum watcher_trust 
 {
     struct pipeline *p = arg;
     (void)source;
+    if (p->stopping)
+        return; /* events go on until the watcher is freed; the next start finds the file */
     struct admission *a = batch_add(p->admissions);
     a->p = p;
     a->path = mem_strndup(path, n);
