@@ -511,7 +511,9 @@ void faultfs_restart(struct faultfs *f, uint64_t seed)
 {
     faultfs_kill(f);
     uint64_t kept = 0;
-    if (seed != 0) {
+    if (seed != 0 && coin(&seed) % 2) {
+        settle_some_names(f, &seed); /* directories that are written one by one, in any order */
+    } else if (seed != 0) {
         for (const struct naming *n = f->namings; n; n = n->next)
             kept += coin(&seed) % 2; /* of an ordered log any first part may have been written */
     }

@@ -3,8 +3,9 @@
  * What a disk may do is taken at its worst: bytes are durable after a datasync or sync of their
  * file that returned 0, names after a sync of their directory; a sync that fails loses what it
  * should have written (the cache still shows it, a later sync does not write it); of what was never
- * synced, a power cut keeps nothing, or any part by 512-byte sectors (a seed chooses). One rename
- * is atomic. Any thread may call.
+ * synced, a power cut keeps nothing, or any part by 512-byte sectors (a seed chooses); of names,
+ * the first ones of an ordered log, or any of them with what each needs (directories that are
+ * written one by one). One rename is atomic. Any thread may call.
  */
 #ifndef TORTURE_FAULTFS_H
 #define TORTURE_FAULTFS_H

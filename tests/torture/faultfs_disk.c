@@ -150,12 +150,10 @@ static bool comes_before(const struct naming *a, const struct naming *b)
                            (a->from_dir == b->to_dir && strcmp(a->from, b->to) == 0));
 }
 
-/* Choose what a sync of dir carries over: what touches it, and what must come before. */
-static void choose(struct naming *list, const struct inode *dir)
+/* Choose also what must come before what is chosen. */
+static void choose_earlier(struct naming *list)
 {
     bool more = true;
-    for (struct naming *n = list; n; n = n->next)
-        n->chosen = n->from_dir == dir || n->to_dir == dir;
     while (more) {
         more = false;
         for (struct naming *a = list; a; a = a->next)
@@ -163,6 +161,14 @@ static void choose(struct naming *list, const struct inode *dir)
                 if (b->chosen && comes_before(a, b))
                     a->chosen = more = true;
     }
+}
+
+/* Choose what a sync of dir carries over: what touches it, and what must come before. */
+static void choose(struct naming *list, const struct inode *dir)
+{
+    for (struct naming *n = list; n; n = n->next)
+        n->chosen = n->from_dir == dir || n->to_dir == dir;
+    choose_earlier(list);
 }
 
 /* Take the changes of names that a sync of dir carries over (NULL: all) off the log; apply the
@@ -187,6 +193,21 @@ void settle_names(struct faultfs *f, const struct inode *dir, uint64_t keep)
         free(n);
     }
     f->namings_end = at;
+}
+
+void settle_some_names(struct faultfs *f, uint64_t *seed)
+{
+    for (struct naming *n = f->namings; n; n = n->next)
+        n->chosen = coin(seed) % 2;
+    choose_earlier(f->namings);
+    while (f->namings) {
+        struct naming *n = f->namings;
+        if (n->chosen)
+            apply_naming(n);
+        f->namings = n->next;
+        free(n);
+    }
+    f->namings_end = &f->namings;
 }
 
 void change_names(struct faultfs *f, struct inode *from_dir, const char *from, struct inode *to_dir,

@@ -83,6 +83,9 @@ void change_names(struct faultfs *f, struct inode *from_dir, const char *from, s
 /* Take the changes of names that a sync of dir carries over (NULL: all) off the log; apply the
  * first `keep` of them. */
 void settle_names(struct faultfs *f, const struct inode *dir, uint64_t keep);
+/* The power fails: those changes of names that the seed's coin says reach the disk, and what must
+ * come before each of them; the others do not, whatever the order in which they were made. */
+void settle_some_names(struct faultfs *f, uint64_t *seed);
 
 struct inode *new_inode(struct faultfs *f, mode_t mode);
 uint64_t coin(uint64_t *seed);
