@@ -72,6 +72,7 @@ static enum cli_status run(int argc, char **argv)
     log_setup(-1, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, false); /* all is told below */
     survey_add(&s, SURVEY_OK, "config", "", "%s", c->path);
     survey_machine(c, &s);
+    survey_tree(c, &s);
     if (!offline) {
         if (http_global_init(&e) == RC_OK) {
             survey_store(c, &s);

@@ -43,22 +43,20 @@ static const char *endpoint_of(const struct config *c, const struct trial *t)
 
 /* ---- policies ---- */
 
-/* The role that a policy has to name: the configured one, else the one that the store calls us. */
+/* Whom a policy has to name: the role that is assumed, else what the store calls us. */
 static const char *role_of(const struct config *c, const struct trial *t, char buf[600])
 {
-    const char *at = strstr(t->outcome.message, ":assumed-role/");
     const char *user = strstr(t->outcome.message, "User: arn:");
     char account[13], role[256], partition[16];
-    (void)c;
-    if (user && at && user < at &&
+    if (c->credentials.n_roles > 0)
+        return c->credentials.roles[c->credentials.n_roles - 1].arn;
+    if (user &&
         sscanf(user, "User: arn:%15[a-z-]:sts::%12[0-9]:assumed-role/%255[A-Za-z0-9+=,.@_-]",
                partition, account, role) == 3) {
         (void)snprintf(buf, 600, "arn:%s:iam::%s:role/%s", partition, account, role);
         return buf;
     }
-    if (user && sscanf(user, "User: %599[!-~]", buf) == 1)
-        return buf;
-    return NULL;
+    return user && sscanf(user, "User: %599[!-~]", buf) == 1 ? buf : NULL;
 }
 
 static void add_statement(const struct config *c, const struct trial *t, struct cause *out,
@@ -279,16 +277,19 @@ static const char *id_of_status(int status)
     }
 }
 
+static const char *id_of_code(const char *code)
+{
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        if (strcmp(codes[i].code, code) == 0)
+            return codes[i].id;
+    }
+    return strncmp(code, "KMS.", 4) == 0 ? "kms-unusable" : NULL;
+}
+
 static void by_code(const struct trial *t, struct cause *out)
 {
     const struct transfer_outcome *o = &t->outcome;
-    const char *id = NULL;
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0] && !id; i++) {
-        if (strcmp(codes[i].code, o->err.code) == 0)
-            id = codes[i].id;
-    }
-    if (!id && strncmp(o->err.code, "KMS.", 4) == 0)
-        id = "kms-unusable";
+    const char *id = id_of_code(o->err.code);
     name(out, id ? id : id_of_status(o->err.http_status));
     REMEDY(out, "%s", o->remedy ? o->remedy : "");
 }
@@ -330,19 +331,19 @@ static void refused(const struct config *c, const struct trial *t, struct cause 
         denied(c, t, out);
 }
 
-static void before_sending(const struct config *c, const struct trial *t, struct cause *out)
+/* The sentences of sources have their remedies. */
+static void before_sending(const struct trial *t, struct cause *out)
 {
-    bool keys = t->stage == TRIAL_CREDENTIALS;
+    const char *id = id_of_code(t->err.code);
     WHAT(out, "%s", t->err.text);
-    if (!keys)
+    if (t->stage == TRIAL_LOCAL)
         name(out, "local");
-    else if (t->err.code[0]) /* a source that asks others has a word of its own */
-        name(out, t->err.code);
+    else if (t->err.code[0]) /* of STS, or of a source that asks others */
+        name(out, id ? id : "role-refused");
     else
         name(out, t->err.rc == RC_ABSENT   ? "no-keys"
                   : t->err.rc == RC_DENIED ? "keys-unreadable"
                                            : "keys-wrong");
-    (void)c;
 }
 
 /* ---- remarks ---- */
@@ -389,7 +390,7 @@ size_t cause_of(const struct config *c, const struct trial *t, struct cause out[
 {
     memset(out, 0, CAUSES_MAX * sizeof *out);
     if (t->stage != TRIAL_SENT) {
-        before_sending(c, t, &out[0]);
+        before_sending(t, &out[0]);
         return 1;
     }
     if (!t->arrived) {

@@ -14,6 +14,7 @@
 #include "gateway/api.h"
 #include "gateway/notify.h"
 #include "gateway/root.h"
+#include "gateway/survey.h"
 #include "spool/lock.h"
 
 #include <errno.h>
@@ -331,6 +332,20 @@ static void finish(struct gateway *g)
     }
 }
 
+/* What `check` would find on this machine, into the log; the store tells by itself how it is. */
+static void warn_of_machine(const struct config *c)
+{
+    struct survey s = {0};
+    survey_machine(c, &s);
+    for (size_t i = 0; i < s.n; i++) {
+        const struct survey_line *l = &s.lines[i];
+        if (l->level != SURVEY_OK)
+            log_warning("check", F_STR("about", l->id), F_STR("found", l->text),
+                        F_STR("remedy", l->remedy));
+    }
+    survey_fini(&s);
+}
+
 enum rc gateway_run(struct config *config, struct err *e)
 {
     struct gateway g = {
@@ -351,6 +366,7 @@ enum rc gateway_run(struct config *config, struct err *e)
     if (rc == RC_OK) {
         log_info("started", F_STR("spool", config->spool), F_STR("bucket", config->bucket.name));
         notify_ready();
+        warn_of_machine(config);
         do
             loop_run(g.loop);
         while (g.other.fd >= 0 && !g.stopping && (rc = move(&g, e)) == RC_OK && !g.stopping);

@@ -19,9 +19,10 @@ struct survey {
     struct survey_line *lines;
     size_t n;
 };
-/* Add lines. The machine: directories and rights, space, limits of the kernel, clock. Looks at the
- * spool's directories to count them, at most 200 000 of them. */
+/* Add lines. The machine: directories and rights, space, limits of the kernel, clock. */
 void survey_machine(const struct config *c, struct survey *s);
+/* The spool's directories against the kernel's watches: counts them, at most 200 000. */
+void survey_tree(const struct config *c, struct survey *s);
 /* The way to the bucket: keys, files with certificates, then one request that only reads
  * (GetBucketLocation). Blocks for the HTTP time limits at most; http_global_init must have been
  * called. */

@@ -188,7 +188,7 @@ static size_t count_directories(int fd, int depth, size_t so_far)
     return n;
 }
 
-static void look_at_watches(const struct config *c, struct survey *s)
+void survey_tree(const struct config *c, struct survey *s)
 {
     int root = open(c->spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
@@ -252,7 +252,6 @@ void survey_machine(const struct config *c, struct survey *s)
     look_at_state(c, s);
     look_at_space(c, s, "state-space", c->state);
     look_at_control(c, s);
-    look_at_watches(c, s);
     look_at_leases(s);
     look_at_descriptors(c, s);
     look_at_clock(s);

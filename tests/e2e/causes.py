@@ -36,7 +36,7 @@ class AwsLike:
 
             def answer(self):
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                kind = ("PUT" if self.command == "PUT" else "location" if "?location" in self.path
+                kind = (self.command if self.command in ("PUT", "POST") else "location" if "?location" in self.path
                         else "uploads" if "?uploads" in self.path else "object")
                 status, code, message = outer.answers.get(kind, (403, "AccessDenied", "Access Denied"))
                 body = (f"<Error><Code>{code}</Code><Message>{message}</Message></Error>" if code
@@ -48,7 +48,7 @@ class AwsLike:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_PUT = do_GET = answer
+            do_PUT = do_GET = do_POST = answer
 
             def log_message(self, *_):
                 pass
@@ -161,6 +161,28 @@ def causes_of_keys():
             bucket.clear_faults()
         cause(gateway, "no place for the message", "local", "TMPDIR", status=111,
               env={"TMPDIR": "/proc/nowhere"})
+
+
+def causes_of_the_role():
+    def answer(code):
+        return (403, "", f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>"
+                f"<Message>no</Message></Error></ErrorResponse>")
+
+    with Devstore("--require-acl") as bucket, Gateway(bucket, start=False) as gateway:
+        def role(url):
+            return {"credentials": {"assume_role": {
+                "arn": "arn:aws:iam::111122223333:role/panoptica-customer", "external_id": "42",
+                "endpoint": url}}}
+
+        for code, word, say in (("AccessDenied", "role-refused", "external_id"),
+                                ("RegionDisabledException", "role-refused", "AWS_REGION"),
+                                ("InvalidClientTokenId", "unknown-key", "STS does not know"),
+                                ("ExpiredToken", "expired-token", "renew"),
+                                ("ValidationError", "role-refused", "duration")):
+            with AwsLike({"POST": answer(code)}) as sts:
+                cause(gateway, f"STS says {code}", word, say, status=111, config=role(sts.url))
+        cause(gateway, "STS is not there", "not-connected", "", status=111,
+              config=role(f"http://127.0.0.1:{free_port()}"))
 
 
 def causes_of_the_bucket():
@@ -343,5 +365,5 @@ def causes_of_tls():
                   config={"bucket": {"endpoint": bucket.url.replace("https:", "http:")}})
 
 
-run_tests([causes_of_keys, causes_of_the_bucket, causes_of_the_policy, causes_of_the_way,
+run_tests([causes_of_keys, causes_of_the_role, causes_of_the_bucket, causes_of_the_policy, causes_of_the_way,
            causes_of_tls])

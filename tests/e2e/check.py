@@ -116,6 +116,15 @@ def findings_of_directories():
             subprocess.run(["umount", small], check=True)
 
 
+def a_start_warns_of_the_machine():
+    with Devstore() as bucket, Gateway(bucket, start=False) as gateway:
+        os.chmod(gateway.root, 0o777)
+        gateway.start()
+        wait_until(lambda: "event=check" in gateway.log())
+        line = next((l for l in gateway.log().splitlines() if "about=spool " in l), "")
+        check("level=warning" in line and "chmod o-w" in line, f"the log: {gateway.log()}")
+
+
 def findings_of_another_user():
     with Devstore() as bucket, Gateway(bucket, start=False) as gateway:
         os.chmod(gateway.directory, 0o755)
@@ -159,5 +168,6 @@ def findings_of_the_store():
             finding(gateway, f"a store's clock off by {skew}", "store-clock", level, "synchronised")
 
 
-run_tests([all_is_well_and_nothing_changes, findings_of_directories, findings_of_another_user,
+run_tests([all_is_well_and_nothing_changes, findings_of_directories, a_start_warns_of_the_machine,
+           findings_of_another_user,
            findings_of_the_store])
