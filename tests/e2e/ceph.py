@@ -14,10 +14,11 @@ MIB = 1 << 20
 bucket = None  # one cluster for all tests
 
 
-def generated():
+def generated(*options):
     """The document as the command prints it, byte for byte."""
-    done = subprocess.run([SPOOLGATE, "policy", "generate", "--role", ROLE, "--bucket-arn", ARN],
-                          capture_output=True, text=True, timeout=20, env=clean_environment())
+    done = subprocess.run([SPOOLGATE, "policy", "generate", "--role", ROLE, "--bucket-arn", ARN,
+                           *options], capture_output=True, text=True, timeout=20,
+                          env=clean_environment())
     check_equal(done.returncode, 0, f"policy generate: {done.stderr}")
     return done.stdout
 
@@ -76,18 +77,24 @@ def why(gateway, path):
     return gateway.cli("why", path).stdout
 
 
+def large(number, size):
+    return b"".join(event(number * 100000 + i, 4096) for i in range(size // 4096 + 1))
+
+
 def the_generated_policy_is_taken_as_it_is_and_files_flow():
-    text = generated()
-    begin(text)
-    check_equal(bucket.policy(), text, "the policy that the store keeps")
-    with RoleGateway(bucket) as gateway:
-        dropped = Dropped()
-        drop(gateway, dropped, 40)
-        gateway.wait_idle(60)
-        compare(bucket, dropped)
-        check_owned(dropped)
-        row("the generated policy, byte for byte, the role assumed",
-            f"{len(dropped)} files delivered, all of them the bucket owner's")
+    for options in (), ("--minimal",):
+        text = generated(*options)
+        begin(text)
+        check_equal(bucket.policy(), text, "the policy that the store keeps")
+        with RoleGateway(bucket, {"multipart": {"threshold": "5MiB"}}) as gateway:
+            dropped = Dropped()
+            drop(gateway, dropped, 30)
+            dropped.rename(gateway.root, key("findings", "large.ndjson"), large(0, 9 * MIB))
+            gateway.wait_idle(60)
+            compare(bucket, dropped)
+            check_owned(dropped)
+            row(f"policy generate {' '.join(options)}, byte for byte, the role assumed",
+                f"{len(dropped)} files delivered, all of them the bucket owner's")
 
 
 def the_caller_alone_is_nobody():
@@ -150,10 +157,6 @@ def without_the_acl_the_owner_cannot_read_what_the_generated_policy_lets_in():
             seen = "AccessDenied" if "AccessDenied" in str(error) else str(error)
         check_equal(seen, "AccessDenied", "what the bucket's owner gets of an object without the ACL")
         row("acl: none under the generated policy", f"stored; the bucket's owner: {seen}")
-
-
-def large(number, size):
-    return b"".join(event(number * 100000 + i, 4096) for i in range(size // 4096 + 1))
 
 
 def an_upload_in_parts_that_is_refused_is_one_request():

@@ -118,9 +118,9 @@ OURS = [  # action, method, key, query, headers
 ]
 
 
-def generated():
+def generated(*options):
     return json.loads(subprocess.run(
-        [SPOOLGATE, "policy", "generate", "--role", ROLE, "--bucket-arn", ARN], check=True,
+        [SPOOLGATE, "policy", "generate", "--role", ROLE, "--bucket-arn", ARN, *options], check=True,
         capture_output=True, text=True, timeout=20, env=clean_environment()).stdout)
 
 
@@ -150,7 +150,7 @@ def policies_of_owners():
     changes = [condition_only, prefix_only, without_listing, other_role, whole_account, everybody,
                bucket_only, denied_without_acl, denied_without_any_acl, denied_plain_http,
                denied_elsewhere]
-    return {"generated": generated(), **{c.__name__: changed(c) for c in changes}}
+    return {"generated": generated(), "minimal": generated("--minimal"), **{c.__name__: changed(c) for c in changes}}
 
 
 def pairs_of_ours():
