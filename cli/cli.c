@@ -2,16 +2,20 @@
  */
 #include "cli/cli.h"
 
+#include "base/fsio.h"
+#include "base/mem.h"
 #include "base/utf8.h"
 #include "uploader/http.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -263,4 +267,30 @@ void cli_print_json(const json_t *v)
         json_write(&text, v);
     puts(text.data);
     buf_fini(&text);
+}
+
+enum rc cli_write_file(const char *path, const char *text, size_t n, bool replace, struct err *e)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char *folder = slash ? mem_strndup(path, (size_t)(slash - path) + 1) : mem_strdup(".");
+    struct stat st;
+    enum rc rc;
+    int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0) {
+        rc = err_sys(e, errno, "cannot open the directory %s (make it, or name another file)",
+                     folder);
+        goto out;
+    }
+    bool there = fstatat(dir, name, &st, 0) == 0;
+    if (*name == '\0')
+        rc = err_set(e, RC_INVALID, "%s is no name for a file", path);
+    else if (there && !replace)
+        rc = err_set(e, RC_EXISTS,
+                     "%s is there already: choose another name, or replace it with --force", path);
+    else
+        rc = fsio_replace(&fsio_system, dir, name, text, n, there ? st.st_mode & 0777 : 0644, e);
+    (void)close(dir); /* only a starting point */
+out:
+    free(folder);
+    return rc;
 }

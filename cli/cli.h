@@ -56,6 +56,11 @@ void cli_query_encode(struct buf *out, const char *s);
  * "a/b" below the root; the result is below the root. RC_INVALID: outside. */
 enum rc cli_path_below(const struct config *c, const char *given, struct buf *out, struct err *e);
 
+/* A file whole or not at all, durably; its mode stays, a new one has 0644. RC_EXISTS: it is there,
+ * and `replace` is false. */
+enum rc cli_write_file(const char *path, const char *text, size_t n, bool replace,
+                       struct err *e) MUST_CHECK;
+
 void cli_print_json(const json_t *v); /* pretty on a terminal, compact in a pipe; with a newline */
 bool cli_is_terminal(int fd);
 

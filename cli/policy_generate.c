@@ -2,9 +2,6 @@
  */
 #include "cli/policy.h"
 
-#include "base/clock.h"
-#include "base/fsio.h"
-#include "base/mem.h"
 #include "base/utf8.h"
 #include "cli/clipboard.h"
 #include "policy/arn.h"
@@ -13,11 +10,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { READ_MAX = 1 << 20 };
@@ -171,65 +166,13 @@ enum cli_status policy_read(const char *path, char **text, size_t *n)
     return status;
 }
 
-/* Whole or not at all: a temporary file beside it, which gets the name only when it is safe. */
-static enum rc write_file(const char *path, const char *text, size_t n, bool force, struct err *e)
-{
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    char *folder = slash ? mem_strndup(path, (size_t)(slash - path) + 1) : mem_strdup(".");
-    char temporary[NAME_MAX + 1];
-    const struct fsio *fs = &fsio_system;
-    enum rc rc = RC_OK;
-    int fd = -1, dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    temporary[0] = '\0';
-    if (dir < 0) {
-        rc = err_sys(e, errno, "cannot open the directory %s", folder);
-        goto out;
-    }
-    int len = snprintf(temporary, sizeof temporary, ".%s.%ld.tmp", name, (long)getpid());
-    if (*name == '\0' || len < 0 || (size_t)len >= sizeof temporary) {
-        temporary[0] = '\0';
-        rc = err_set(e, RC_INVALID, "%s is no name for a file", path);
-        goto out;
-    }
-    fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0) {
-        rc = err_sys(e, errno, "cannot write in the directory %s", folder);
-        temporary[0] = '\0';
-        goto out;
-    }
-    rc = fsio_write_all(fs, fd, text, n, 0, e);
-    if (rc == RC_OK && fsync(fd) != 0)
-        rc = err_sys(e, errno, "cannot write %s", path);
-    if (rc != RC_OK)
-        goto out;
-    int result = fs->ops->rename(fs->ctx, dir, temporary, dir, name, force ? 0 : RENAME_NOREPLACE);
-    if (result == -EEXIST)
-        rc = err_set(e, RC_EXISTS,
-                     "%s is there already: choose another name, or replace it with "
-                     "--force",
-                     path);
-    else if (result < 0)
-        rc = err_sys(e, result, "cannot write %s", path);
-    else
-        temporary[0] = '\0';
-out:
-    if (fd >= 0)
-        (void)close(fd); /* synced, or failing anyway */
-    if (temporary[0])
-        (void)unlinkat(dir, temporary, 0); /* the first error is told */
-    if (dir >= 0)
-        (void)close(dir); /* only a starting point */
-    free(folder);
-    return rc;
-}
-
 enum cli_status policy_write(const struct policy_options *o, const char *text, size_t n)
 {
     struct err e = {0};
     const char *how;
     enum rc rc = RC_OK;
     if (o->output) {
-        rc = write_file(o->output, text, n, o->force, &e);
+        rc = cli_write_file(o->output, text, n, o->force, &e);
     } else if (fwrite(text, 1, n, stdout) != n || fflush(stdout) != 0) {
         return cli_fail(CLI_ENVIRONMENT, "cannot write the policy: %s", strerror(errno));
     }

@@ -3,15 +3,7 @@
  */
 #include "cli/setup.h"
 
-#include "base/fsio.h"
-#include "base/mem.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define SPOOL_DEFAULT   "/var/spool/spoolgate"
 #define STATE_DEFAULT   "/var/lib/spoolgate"
@@ -118,27 +110,10 @@ struct config *setup_config(const struct setup *s, const char *bucket_arn, const
 
 enum rc setup_save(const struct setup *s, struct err *e)
 {
-    const char *slash = strrchr(s->path, '/');
-    const char *name = slash ? slash + 1 : s->path;
-    char *folder = slash ? mem_strndup(s->path, (size_t)(slash - s->path) + 1) : mem_strdup(".");
-    struct stat st;
     struct buf text;
-    enum rc rc;
     buf_init(&text, 1 << 20);
     write_document(s, "", "", &text);
-    int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0) {
-        rc =
-            err_sys(e, errno,
-                    "cannot open the directory %s (make it, or name another file with -c)", folder);
-        goto out;
-    }
-    mode_t mode = fstatat(dir, name, &st, 0) == 0 ? st.st_mode & 0777 : 0644;
-    rc = fsio_replace(&fsio_system, dir, name, text.data, text.len, mode, e);
-out:
-    if (dir >= 0)
-        (void)close(dir); /* only a starting point */
-    free(folder);
+    enum rc rc = cli_write_file(s->path, text.data, text.len, true, e);
     buf_fini(&text);
     return rc;
 }
