@@ -227,9 +227,12 @@ static void rejections_run(void *arg, void *items, size_t n)
 {
     struct pipeline *p = arg;
     struct rejection *r = items;
+    /* There may be very many, and a stop does not wait for them: the next start finds the rest. */
     for (size_t i = 0; i < n; i++)
-        r[i].rc = reject_file(&fsio_system, p->cfg.root_fd, r[i].path, &r[i].why,
-                              clock_wall_now_ns(), &r[i].failure);
+        r[i].rc = atomic_load(&p->stop_early)
+                      ? RC_CANCELLED
+                      : reject_file(&fsio_system, p->cfg.root_fd, r[i].path, &r[i].why,
+                                    clock_wall_now_ns(), &r[i].failure);
 }
 
 static void rejections_done(void *arg, void *items, size_t n)
@@ -245,7 +248,7 @@ static void rejections_done(void *arg, void *items, size_t n)
             p->rejected_files++;
             log_warning("rejected", F_STR("path", shown.data), F_STR("code", r[i].why.code),
                         F_STR("why", r[i].why.text));
-        } else if (r[i].rc != RC_ABSENT) {
+        } else if (r[i].rc != RC_ABSENT && r[i].rc != RC_CANCELLED) {
             log_error("reject_failed", F_STR("path", shown.data), F_STR("why", r[i].failure.text));
         }
         enum watcher_verdict v =

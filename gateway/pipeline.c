@@ -187,6 +187,7 @@ enum rc pipeline_new(const struct pipeline_cfg *cfg, struct pipeline **out, stru
 void pipeline_stop(struct pipeline *p)
 {
     p->stopping = true;
+    atomic_store(&p->stop_early, true);
     dispatch_check_drained(p);
 }
 

@@ -13,6 +13,8 @@
 #include "spool/layout.h"
 #include "spool/retire.h"
 
+#include <stdatomic.h>
+
 /* Taken files that wait for their own next try; past it they go back to the queue. */
 #define PIPELINE_DEFERRED_MAX 1024
 /* Delivered files whose retirement is under way; past it nothing new is sent. */
@@ -80,7 +82,8 @@ struct pipeline {
     bool reconciling;          /* a page of kept files is on the pool */
     struct acting *actings;    /* what people asked for and is not durable yet: verbs.c */
     size_t n_actings, n_listings;
-    uint64_t heavy_ms; /* when the next round of the heavy kind is due */
+    atomic_bool stop_early; /* for the pool: leave what is not begun to the next start */
+    uint64_t heavy_ms;      /* when the next round of the heavy kind is due */
     struct err journal_why, full_why, denied_why, retire_why;
     /* When such a failure was last seen; 0: never. What goes on shows again when it is tried again,
      * so an old one is over. */

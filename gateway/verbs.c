@@ -289,6 +289,10 @@ static void restore_run(void *arg)
         struct err e = {0};
         if (r->phase != REJECTED)
             continue;
+        if (atomic_load(&a->p->stop_early)) {
+            end_row(r, "failed", "the gateway stops: try again when it runs");
+            continue;
+        }
         if (reject_restore(&fsio_system, a->p->cfg.root_fd, r->path, &e) == RC_OK)
             end_row(r, "restored", "%s", "");
         else if (e.rc == RC_ABSENT)

@@ -239,6 +239,21 @@ def rejected_files():
         compare(bucket, dropped)
 
 
+def a_stop_waits_for_no_flood():
+    """What is still to be rejected is left to the next start."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        bad = Dropped()
+        for number in range(400):
+            bad.rename(gateway.root, key("findings", f"bad-{number}.ndjson"), b"{not json\n")
+        check(wait_until(lambda: gateway.status()["files"]["rejected"] > 0), "the first are rejected")
+        start = time.monotonic()
+        check_equal(gateway.stop(), 0, "exit status after SIGTERM")
+        check(time.monotonic() - start < 10 * SLOW, f"it took {time.monotonic() - start:.1f} s to stop")
+        gateway.start()
+        check(wait_until(lambda: gateway.status()["files"]["rejected"] == 400, 60), "then all are rejected")
+        check_equal(spooled(gateway.root), [], "files left in the spool")
+
+
 def receipts_of(gateway, *arguments, status=0):
     done = gateway.cli("receipts", *arguments)
     check_equal(done.returncode, status, f"receipts {arguments}: {done.stderr}")
@@ -292,4 +307,4 @@ def receipts():
 
 
 run_tests([durable_when_it_returns, what_is_being_sent, chosen_by_pattern_and_state, a_terminal_is_asked,
-           the_api_is_told_nonsense, rejected_files, receipts])
+           the_api_is_told_nonsense, rejected_files, a_stop_waits_for_no_flood, receipts])
