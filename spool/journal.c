@@ -97,7 +97,7 @@ static enum rc load_segment(struct journal *j, struct scan *s, size_t i,
     const struct scan_entry *x = &s->entries[i];
     struct scan_result got;
     uint32_t from, to;
-    if (scan_hole_before(s, i, &from, &to)) {
+    if (scan_hole_before(s, i, &from, &to) && !scan_is_whole_before(s, i)) {
         *lost = true;
         log_warning("journal_segments_missing", F_U64("from", from), F_U64("to", to),
                     F_BOOL("in_quarantine", scan_is_set_aside(s, from)));
