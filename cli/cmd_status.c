@@ -51,6 +51,9 @@ static void print_status(const json_t *v)
            (long long)number(v, "files", "settling"), (long long)number(v, "files", "accepted"),
            (long long)number(v, "files", "sending"), (long long)number(v, "files", "deferred"),
            (long long)number(v, "files", "held"), (long long)number(v, "files", "rejected"));
+    if (number(v, "files", "forgotten") > 0)
+        printf("forgotten   %lld files stay in the spool: spoolgate ls --state forgotten\n",
+               (long long)number(v, "files", "forgotten"));
     if (json_is_integer(json_object_get(json_object_get(v, "backlog"), "oldest_age_ms")))
         printf("oldest      %s\n",
                units_format_duration(age, (uint64_t)number(v, "backlog", "oldest_age_ms")));

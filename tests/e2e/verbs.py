@@ -79,6 +79,7 @@ def durable_when_it_returns():
         check_equal((facts["state"], facts["place"]), ("forgotten", os.path.join(gateway.root, forgotten)),
                     "why of what was forgotten")
         check_equal(gateway.status()["files"]["forgotten"], 3, "status counts the forgotten")
+        expect(gateway.cli("status"), 0, "3 files stay in the spool", what="status")
         expect(gateway.cli("ls", "--state", "forgotten"), 0, forgotten, both, what="ls --state forgotten")
         dropped.rename(gateway.root, changed, event(99, 500))
         check(wait_until(lambda: changed in bucket.keys()), "a forgotten file that changes is sent")
