@@ -14,6 +14,7 @@ import hashlib
 import http.client
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -70,8 +71,11 @@ def sum_of(path, sha256):
 
 def produce(root, first, count, directories):
     start, jobs = time.monotonic(), 4
-    with multiprocessing.Pool(jobs) as pool:
-        total = sum(pool.map(produce_part, [(root, first, count, directories, i, jobs) for i in range(jobs)]))
+    # lib.py's handler is not for the workers, and none of them is ended by a signal while it works.
+    pool = multiprocessing.Pool(jobs, signal.signal, (signal.SIGTERM, signal.SIG_DFL))
+    total = sum(pool.map(produce_part, [(root, first, count, directories, i, jobs) for i in range(jobs)]))
+    pool.close()
+    pool.join()
     print(f"  {count} files made in {time.monotonic() - start:.1f} s", flush=True)
     return total % (1 << 128)
 
