@@ -274,11 +274,14 @@ class Faults:
         self.gateway.signal(signal.SIGSTOP)
         try:
             with contextlib.suppress(OSError):  # the spool may have become full
-                for number in range(limit // 2 + 100):
+                for number in range(limit + 1000):
                     os.close(os.open(f"{directory}/{number % 2}.tmp", os.O_CREAT | os.O_WRONLY))
             time.sleep(0.5)
         finally:
             self.gateway.signal(signal.SIGCONT)
+            for name in ("0.tmp", "1.tmp"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(directory, name))
 
     ENDS = (kill_the_gateway, restart_the_gateway)
     OTHERS = (reload, stop_the_store, kill_the_store, storm_of_503, slow_down, resets, lost_answers,
