@@ -21,7 +21,7 @@
 enum { EXIT_NO = 1, EXIT_USAGE = 100, EXIT_ENVIRONMENT = 111 };
 enum { FILES_MAX = 1000000, SIZE_MAX_BYTES = 64 << 20, CONNECTIONS_MAX = 1024, OWN_HEADERS = 2 };
 
-struct options {
+struct bench_options {
     struct endpoint_cfg endpoint;
     const char *prefix;
     size_t files, size, connections;
@@ -76,7 +76,7 @@ static size_t number(const char *text, size_t max)
     return (size_t)v;
 }
 
-static struct options read_options(int argc, char **argv)
+static struct bench_options read_options(int argc, char **argv)
 {
     static const struct option known[] = {{"url", required_argument, NULL, 'u'},
                                           {"bucket", required_argument, NULL, 'b'},
@@ -87,7 +87,7 @@ static struct options read_options(int argc, char **argv)
                                           {"help", no_argument, NULL, 'h'},
                                           {"connections", required_argument, NULL, 'c'},
                                           {NULL, 0, NULL, 0}};
-    struct options o = {
+    struct bench_options o = {
         .endpoint = {.bucket = "customer-siem", .region = "eu-central-1", .path_style = true},
         .prefix = "Panoptica/findings/2026-01-01/ceiling/",
         .files = 10000,
@@ -145,7 +145,7 @@ static void set_headers(struct prepared *p)
         p->headers[i].next = i + 1 < n ? &p->headers[i + 1] : NULL;
 }
 
-static struct prepared *prepare(const struct options *o, const char *body)
+static struct prepared *prepare(const struct bench_options *o, const char *body)
 {
     const char *id = getenv("AWS_ACCESS_KEY_ID"), *secret = getenv("AWS_SECRET_ACCESS_KEY");
     struct prepared *all = mem_alloc(o->files * sizeof(*all));
@@ -233,7 +233,7 @@ static void start_next(struct run *r, CURL *easy)
         die(EXIT_ENVIRONMENT, "libcurl does not take the request", "");
 }
 
-static CURL *new_easy(const struct options *o, const char *body)
+static CURL *new_easy(const struct bench_options *o, const char *body)
 {
     CURL *easy = curl_easy_init();
 
@@ -297,7 +297,7 @@ static void turn(struct run *r)
     collect(r);
 }
 
-static void open_loop(struct run *r, const struct options *o)
+static void open_loop(struct run *r, const struct bench_options *o)
 {
     r->n = o->files;
     r->timer_due_ns = INT64_MAX;
@@ -324,7 +324,7 @@ static double cpu_seconds(void)
 
 int main(int argc, char **argv)
 {
-    struct options o = read_options(argc, argv);
+    struct bench_options o = read_options(argc, argv);
     struct run r = {0};
     char *body = mem_alloc(o.size);
 

@@ -222,6 +222,7 @@ static enum rc open_pool(const struct destination *d, const struct config *c,
         .http = settings_http(c, d->cfg.threads),
         .done = outcome,
         .progress = progress,
+        .records = true,
         .arg = (void *)d,
     };
     return pool_new(&pc, out, e);
@@ -326,6 +327,11 @@ void destination_kick(struct destination *d)
 {
     tell_breaker(d, BREAKER_KICK, NULL, 0);
     d->cfg.ready(d->cfg.arg);
+}
+
+void destination_recorded(struct destination *d, unsigned worker)
+{
+    pool_recorded(d->pool, worker);
 }
 
 void destination_status(struct destination *d, struct destination_status *out)

@@ -35,6 +35,8 @@ unsigned destination_slots(struct destination *d);
 /* Each submitted file comes back by done, once. */
 void destination_submit(struct destination *d, struct transfer_job *job);
 void destination_cancel_all(struct destination *d);
+/* A part that progress told of is recorded, or will never be: transfer_progress's `worker`. */
+void destination_recorded(struct destination *d, unsigned worker);
 /* Try now whatever was waited for (reload, `retry`). */
 void destination_kick(struct destination *d);
 /* New settings, when nothing is in flight (BUG). RC_INVALID: the old ones stay. */

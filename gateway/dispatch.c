@@ -399,6 +399,14 @@ void dispatch_outcome(void *arg, const struct transfer_outcome *o, enum advice a
     dispatch_check_drained(p);
 }
 
+static void part_recorded(void *arg, enum rc rc)
+{
+    struct pipeline_worker *w = arg;
+    (void)rc; /* a part without a record is sent once more after a crash */
+    if (w->pipeline->destination)
+        destination_recorded(w->pipeline->destination, w->n);
+}
+
 void dispatch_progress(void *arg, const struct transfer_progress *pr)
 {
     struct pipeline *p = arg;
@@ -410,7 +418,9 @@ void dispatch_progress(void *arg, const struct transfer_progress *pr)
     struct ledger_part part = {.number = pr->part.number};
     memcpy(part.etag, pr->part.etag, sizeof part.etag);
     memcpy(part.sha256, pr->part.sha256, SHA256_SIZE);
-    ledger_part_stored(p->ledger, f, &part);
+    struct pipeline_worker *w = &p->workers[pr->worker];
+    *w = (struct pipeline_worker){.pipeline = p, .n = pr->worker};
+    ledger_part_stored(p->ledger, f, &part, part_recorded, w);
 }
 
 /* ---- settings, stopping ---- */

@@ -203,6 +203,7 @@ void pipeline_free(struct pipeline *p)
     p->stopping = true; /* a start that failed: the loop turns below, and nothing may begin */
     watcher_free(p->watcher);
     destination_free(p->destination);
+    p->destination = NULL; /* records that end now have nobody to tell */
     if (p->ledger)
         ledger_close(p->ledger);
     housekeeping_free(p);

@@ -93,6 +93,10 @@ struct pipeline {
     void *reload_arg;
     struct pipeline_counts counts;
     uint64_t rejected_files; /* in rejected/ now */
+    struct pipeline_worker {
+        struct pipeline *pipeline;
+        unsigned n;
+    } workers[POOL_THREADS_MAX]; /* what a part's record is to be told to */
     struct archive_usage archive;
     uint64_t spool_free, spool_total;
     int64_t started_ns;

@@ -119,10 +119,12 @@ void ledger_put_back(struct ledger *l, struct ledger_file *f);
  * when its class is another than the last one's. Nobody waits for it. */
 void ledger_attempt(struct ledger *l, struct ledger_file *f, int answer_class,
                     const struct err *why);
-/* PART, number 0 for the created upload. Nobody waits for it. */
+/* PART, number 0 for the created upload. Nobody waits for it; done says that a part's is durable,
+ * or will never be. */
 void ledger_upload_created(struct ledger *l, struct ledger_file *f, const char *upload_id,
                            uint64_t part_bytes);
-void ledger_part_stored(struct ledger *l, struct ledger_file *f, const struct ledger_part *part);
+void ledger_part_stored(struct ledger *l, struct ledger_file *f, const struct ledger_part *part,
+                        ledger_done *done, void *arg);
 void ledger_upload_forgotten(struct ledger *l, struct ledger_file *f); /* begin anew */
 /* DELIVERED. RC_OK: durable, f->delivered is true: retire it now. Else f is as before. */
 void ledger_deliver(struct ledger *l, struct ledger_file *f, const struct ledger_receipt *r,

@@ -78,9 +78,15 @@ static void note_end(struct op *op, enum rc rc, record_place at)
 
 static const struct op_type note_type = {.begin = file_begin, .end = note_end};
 
+static void note_and_tell(struct ledger *l, struct ledger_file *f, const struct record *r,
+                          ledger_done *done, void *arg)
+{
+    ledger_op_submit(file_op(l, taken_of(f), &note_type, done, arg), f->hash, r);
+}
+
 static void note(struct ledger *l, struct ledger_file *f, const struct record *r)
 {
-    ledger_op_submit(file_op(l, taken_of(f), &note_type, NULL, NULL), f->hash, r);
+    note_and_tell(l, f, r, NULL, NULL);
 }
 
 void ledger_attempt(struct ledger *l, struct ledger_file *f, int answer_class,
@@ -128,7 +134,8 @@ void ledger_upload_forgotten(struct ledger *l, struct ledger_file *f)
     note(l, f, &r); /* number 0 without an upload: a restart does not take it up again */
 }
 
-void ledger_part_stored(struct ledger *l, struct ledger_file *f, const struct ledger_part *part)
+void ledger_part_stored(struct ledger *l, struct ledger_file *f, const struct ledger_part *part,
+                        ledger_done *done, void *arg)
 {
     struct record r = {
         .type = RECORD_PART,
@@ -147,7 +154,7 @@ void ledger_part_stored(struct ledger *l, struct ledger_file *f, const struct le
         f->n_parts++;
     }
     f->parts[i] = *part;
-    note(l, f, &r);
+    note_and_tell(l, f, &r, done, arg);
 }
 
 /* ---- its ends ---- */

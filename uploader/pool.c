@@ -54,8 +54,10 @@ struct worker {
     struct jobs staged;
     struct events taken;
     unsigned in_flight;
+    unsigned unrecorded; /* parts */
 
-    pthread_mutex_t lock; /* over what follows */
+    _Atomic uint64_t recorded; /* parts; from the main thread to env.recorded */
+    pthread_mutex_t lock;      /* over what follows */
     struct jobs inbox;
     struct events outbox;
     bool stop, cancel, new_credentials, new_endpoint;
@@ -186,6 +188,7 @@ static void worker_progress(void *arg, const struct transfer_progress *p)
 
     ev->is_progress = true;
     ev->progress = *p;
+    ev->progress.worker = (unsigned)(w - w->pool->workers);
 }
 
 static void start_waiting(struct worker *w)
@@ -243,6 +246,8 @@ static void worker_woken(void *arg)
     w->new_endpoint = false;
     unlock(w);
     credentials_free(old);
+    while (w->env.recorded < atomic_load(&w->recorded))
+        transfer_recorded(&w->env);
     if (cancel || stop)
         cancel_all(w);
     if (stop)
@@ -297,6 +302,7 @@ static void take_events(void *arg)
                 w->in_flight--;
                 p->cfg.done(p->cfg.arg, &ev->outcome);
             } else if (p->cfg.progress != NULL) {
+                w->unrecorded += ev->progress.is_part;
                 p->cfg.progress(p->cfg.arg, &ev->progress);
             }
         }
@@ -336,6 +342,18 @@ void pool_flush(struct pool *p)
 static void flush_before_wait(void *arg)
 {
     pool_flush(arg);
+}
+
+void pool_recorded(struct pool *p, unsigned worker)
+{
+    struct worker *w = &p->workers[worker];
+
+    BUG_ON(worker >= p->n);
+    if (w->unrecorded == 0)
+        return; /* of a pool that was replaced by this one */
+    w->unrecorded--;
+    atomic_fetch_add(&w->recorded, 1);
+    loop_wake_send(w->wake);
 }
 
 void pool_set_credentials(struct pool *p, struct credentials *c)
@@ -436,6 +454,7 @@ static void worker_init(struct pool *p, struct worker *w)
         .endpoint = &w->endpoint,
         .clock_offset_s = &w->clock_offset_s,
         .progress = worker_progress,
+        .records = p->cfg.records,
         .arg = w,
     };
 }

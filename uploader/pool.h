@@ -6,9 +6,11 @@
 
 #include "uploader/transfer.h"
 
+#define POOL_THREADS_MAX 16
+
 struct pool_cfg {
     struct loop *loop;            /* the main one: callbacks run there */
-    unsigned threads;             /* 1..16 */
+    unsigned threads;             /* 1..POOL_THREADS_MAX */
     unsigned connections;         /* of all threads together; divided among them, at least 1 each */
     struct transfer_cfg transfer; /* copied; strings are copied too */
     struct endpoint endpoint;
@@ -16,6 +18,7 @@ struct pool_cfg {
     /* In the order in which things ended in one thread. Valid during the call. */
     void (*done)(void *arg, const struct transfer_outcome *o);
     void (*progress)(void *arg, const struct transfer_progress *p);
+    bool records; /* pool_recorded is called for each part that progress told of */
     void *arg;
 };
 
@@ -36,6 +39,9 @@ void pool_free(struct pool *p);
  * loop waits). */
 void pool_submit(struct pool *p, struct transfer_job *job);
 void pool_flush(struct pool *p);
+/* A part that this worker's progress told of is recorded, or will never be: transfer_progress's
+ * `worker`. Until then it counts as under way. */
+void pool_recorded(struct pool *p, unsigned worker);
 /* For requests that start from now on. */
 void pool_set_credentials(struct pool *p, struct credentials *c); /* takes a reference of its own */
 void pool_set_endpoint(struct pool *p, const struct endpoint *ep);

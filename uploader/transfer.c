@@ -307,6 +307,17 @@ void transfer_cancel(struct transfer *t)
     finish(t);
 }
 
+void transfer_recorded(struct transfer_env *env)
+{
+    struct transfer *t, *next;
+
+    env->recorded++;
+    for (t = env->active_; t != NULL; t = next) {
+        next = t->next;
+        multipart_recorded(t);
+    }
+}
+
 void transfer_cancel_all(struct transfer_env *env)
 {
     while (env->active_ != NULL)

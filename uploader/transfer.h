@@ -100,6 +100,7 @@ struct transfer_progress {
     uint64_t part_bytes;
     bool is_part;
     struct transfer_part part;
+    unsigned worker; /* pool.c's */
 };
 
 /* What a thread lends to its transfers. Credentials and endpoint may be replaced between calls. */
@@ -112,10 +113,17 @@ struct transfer_env {
     int64_t *clock_offset_s;         /* the store's clock minus ours; corrected by ANSWER_SKEW */
     void (*progress)(void *arg, const struct transfer_progress *p);
     void *arg;
+    /* A part that was told of counts as under way until it is recorded, so that a crash costs no
+     * more parts than were under way. false: nobody says when it is. */
+    bool records;
+    uint64_t told, recorded;           /* parts; see transfer_recorded */
     struct transfer *active_, *spare_; /* transfer.c's: zero at first */
 };
 /* Cancel all that run, and free what they left for the next ones. */
 void transfer_env_fini(struct transfer_env *env);
+
+/* One more of the parts told of is recorded, or will never be. */
+void transfer_recorded(struct transfer_env *env);
 
 struct transfer;
 /* Start. `done` is called once, on this thread, never before this returns; the outcome is valid

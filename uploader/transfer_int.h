@@ -128,6 +128,8 @@ bool exchange_correct_clock(struct exchange *x, const struct http_answer *a,
 /* ---- the ways ---- */
 void single_begin(struct transfer *t);
 void multipart_begin(struct transfer *t);
+/* Go on, if it waited for parts to be recorded. */
+void multipart_recorded(struct transfer *t);
 /* Stop the parts that are under way. */
 void multipart_stop(struct transfer *t);
 /* Abort the upload, ours or the one that the job brought, best effort, then call `then`; at once if

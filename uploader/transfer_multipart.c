@@ -26,6 +26,7 @@ struct slot {
     bool busy;
     unsigned part; /* index */
     unsigned tries, digest_tries;
+    uint64_t told; /* env->told of the part it sent last; 0: nobody records it */
 };
 
 struct multipart {
@@ -36,6 +37,7 @@ struct multipart {
         done;                   /* parts: all, hashed, given to a slot or passed, acknowledged */
     struct request_part *parts; /* etag "": not acknowledged */
     bool hashing;
+    bool waits; /* for a slot whose part is not recorded yet */
     struct slot *slots;
     unsigned n_slots;
     struct buf body; /* of CompleteMultipartUpload */
@@ -251,6 +253,8 @@ static void part_stored(struct slot *s, const char *etag)
         p.part.number = s->part + 1;
         memcpy(p.part.etag, part->etag, sizeof(p.part.etag));
         memcpy(p.part.sha256, part->sha256, SHA256_SIZE);
+        if (t->env->records)
+            s->told = ++t->env->told;
         t->env->progress(t->env->arg, &p);
     }
     pump(t);
@@ -345,11 +349,17 @@ static void hash_next(struct transfer *t)
     file_pass(t, &pass);
 }
 
-static struct slot *free_slot(struct multipart *mp)
+static struct slot *free_slot(struct transfer *t)
 {
+    struct multipart *mp = t->mp;
+
+    mp->waits = false;
     for (unsigned i = 0; i < mp->n_slots; i++) {
-        if (!mp->slots[i].busy)
+        if (mp->slots[i].busy)
+            continue;
+        if (mp->slots[i].told <= t->env->recorded)
             return &mp->slots[i];
+        mp->waits = true;
     }
     return NULL;
 }
@@ -366,7 +376,7 @@ static void pump(struct transfer *t)
             mp->done++;
             continue;
         }
-        s = free_slot(mp);
+        s = free_slot(t);
         if (s == NULL)
             break;
         s->busy = true;
@@ -381,6 +391,14 @@ static void pump(struct transfer *t)
         hash_next(t);
     else if (mp->done == mp->n)
         multipart_complete(t);
+}
+
+void multipart_recorded(struct transfer *t)
+{
+    if (t->mp == NULL || !t->mp->waits || t->ending)
+        return;
+    t->mp->waits = false;
+    pump(t);
 }
 
 /* ---- create ---- */

@@ -314,7 +314,7 @@ static int send_parts(struct sending *s)
         if (status != 200)
             return status;
         sha256(s->data + at, n, part.sha256);
-        ledger_part_stored(l, f, &part);
+        ledger_part_stored(l, f, &part, NULL, NULL);
         journal_flush(ledger_journal(l));
     }
     return store_complete(store, f->upload_id, s->key);

@@ -90,7 +90,7 @@ Test(ledger, records_of_one_file_follow_each_other_though_none_was_waited_for)
     ledger_attempt(f.l, file, 2, &why);
     ledger_attempt(f.l, file, 2, &why); /* the same class: no record */
     ledger_upload_created(f.l, file, "upload", 1000);
-    ledger_part_stored(f.l, file, &part);
+    ledger_part_stored(f.l, file, &part, NULL, NULL);
     ledger_deliver(f.l, file, receipt(), delivered_and_retire, &f);
     flush(&f);
     for (int i = 0; i < 2; i++) {
@@ -118,14 +118,14 @@ Test(ledger, what_was_taken_is_queued_again_after_a_restart_with_what_was_learnt
     flush(&f);
     struct ledger_file *file = take(&f, "p");
     ledger_upload_created(f.l, file, "old", 500);
-    ledger_part_stored(f.l, file, &part);
+    ledger_part_stored(f.l, file, &part, NULL, NULL);
     ledger_upload_forgotten(f.l, file);
     ledger_upload_created(f.l, file, "new", 1000);
-    ledger_part_stored(f.l, file, &part);
+    ledger_part_stored(f.l, file, &part, NULL, NULL);
     part.number = 1;
-    ledger_part_stored(f.l, file, &part);
+    ledger_part_stored(f.l, file, &part, NULL, NULL);
     (void)snprintf(part.etag, sizeof part.etag, "again");
-    ledger_part_stored(f.l, file, &part);
+    ledger_part_stored(f.l, file, &part, NULL, NULL);
     file->attempts = 3;
     ledger_attempt(f.l, file, 1, &why);
     cr_assert_eq(file->n_parts, 2);

@@ -179,7 +179,7 @@ static void on_taken(struct model *m, struct path *p, bool fails)
         if (p->upload && below(4) == 0)
             ledger_upload_forgotten(l, p->file);
         else if (p->upload)
-            ledger_part_stored(l, p->file, &part);
+            ledger_part_stored(l, p->file, &part, NULL, NULL);
         else
             ledger_upload_created(l, p->file, "upload", 5);
         p->parts = p->file->n_parts ? (unsigned)p->file->n_parts : 0;
