@@ -37,8 +37,11 @@ struct who {
 
 static struct who who_of(const struct evaluate_request *r)
 {
-    struct who w = {.arn = r->principal ? r->principal : "", .account = "", .name = ""};
-    const char *at = w.arn;
+    struct who w = {
+        .arn = "", .account = "", .name = "", .session = r->session, .canonical = r->canonical};
+    if (!r->principal)
+        return w;
+    const char *at = w.arn = r->principal;
     for (int colons = 0; *at && colons < 5; at++) {
         colons += *at == ':';
         if (colons == 4 && *at == ':')
@@ -49,8 +52,6 @@ static struct who who_of(const struct evaluate_request *r)
     w.role = strncmp(at, "role/", 5) == 0;
     if (w.role || strncmp(at, "user/", 5) == 0)
         w.name = strrchr(at, '/') + 1;
-    w.session = r->session;
-    w.canonical = r->canonical;
     return w;
 }
 
