@@ -212,15 +212,24 @@ static struct ledger_file *take_next(struct pipeline *p)
     return f;
 }
 
-static uint64_t next_probe_ms(const struct pipeline *p)
+/* The next time at which something becomes due. What is due already waits for a slot, for its
+ * event type to have a file, or for the journal, and whoever brings that calls dispatch_want: a
+ * timer for it would go off at once, again and again. */
+static uint64_t next_due_ms(const struct pipeline *p, uint64_t now)
 {
+    uint64_t times[] = {p->retire_again_ms, p->deferred_due_ms, p->journal_again_ms};
     uint64_t next = UINT64_MAX;
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        if (times[i] > now && times[i] < next)
+            next = times[i];
+    }
     for (unsigned i = 0; i < p->n_lanes; i++) {
         const struct pipeline_lane *l = &p->lanes[i];
-        if (l->refused && l->selected && !l->probing && l->probe_at_ms < next)
-            next = l->probe_at_ms;
+        uint64_t at = l->probe_at_ms > p->lane_probe_at_ms ? l->probe_at_ms : p->lane_probe_at_ms;
+        if (l->refused && l->selected && !l->probing && at > now && at < next)
+            next = at;
     }
-    return next < p->lane_probe_at_ms ? p->lane_probe_at_ms : next;
+    return next;
 }
 
 static void swap_settings(struct pipeline *p);
@@ -237,13 +246,11 @@ static void pump(void *arg)
         return;
     dispatch_lanes(p);
     struct ledger_file *f;
-    uint64_t now = loop_now_ms(p->cfg.loop), next = next_probe_ms(p);
+    uint64_t now = loop_now_ms(p->cfg.loop);
     while (now >= p->retire_again_ms &&
            batch_outstanding(p->retirements) < PIPELINE_RETIRING_AGAIN_MAX &&
            (f = ledger_take_delivered(p->ledger)))
         retirement_start(p, f);
-    if (p->retire_again_ms > now)
-        next = p->retire_again_ms < next ? p->retire_again_ms : next;
     /* What is in the bucket already is recorded before more is sent: a disk that refuses receipts
      * must not let them pile up without end, nor have the same files sent again and again. */
     bool journal_ok = !p->poisoned && now >= p->journal_again_ms;
@@ -253,12 +260,9 @@ static void pump(void *arg)
            batch_outstanding(p->retirements) < PIPELINE_RETIRING_MAX &&
            destination_slots(p->destination) > 0 && (f = take_next(p)))
         submit(p, f);
-    if (p->deferred_due_ms < next)
-        next = p->deferred_due_ms;
-    if (!journal_ok && p->journal_again_ms > now && p->journal_again_ms < next)
-        next = p->journal_again_ms;
+    uint64_t next = next_due_ms(p, now);
     if (next != UINT64_MAX)
-        loop_timer_set(p->pump_timer, next > now ? next - now : 1);
+        loop_timer_set(p->pump_timer, next - now);
 }
 
 static void pump_due(void *arg)

@@ -90,7 +90,8 @@ static void on_grace_over(void *arg)
         "stop_cancels",
         F_STR("why",
               "what was in flight did not end in time; it is sent again after the next start"));
-    pipeline_cancel(g->pipeline);
+    if (g->pipeline)
+        pipeline_cancel(g->pipeline);
 }
 
 static void on_term(void *arg)
@@ -166,7 +167,7 @@ static void on_hup(void *arg)
     struct gateway *g = arg;
     struct config_faults faults = {0};
     struct config *fresh = NULL;
-    g->reload_again = g->fresh || g->other.fd >= 0;
+    g->reload_again = g->fresh || g->other.fd >= 0 || !g->pipeline;
     if (g->reload_again || g->stopping)
         return;
     notify_reloading();

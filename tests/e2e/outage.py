@@ -122,4 +122,29 @@ def killed_again_and_again():
               f"{status['requests']} requests, {status['verified']} found there")
 
 
-run_tests([stopped_while_files_arrive, killed_in_mid_upload, killed_again_and_again])
+def wakeups(gateway):
+    with open(f"/proc/{gateway.process.pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("voluntary"))
+
+
+def rests_while_nothing_can_be_sent():
+    """Files whose next try is due wait for the bucket: the gateway sleeps until that is due, too."""
+    with store() as bucket, Gateway(bucket, {"settle": "200ms"}) as gateway:
+        dropped = Dropped()
+        dropped.rename(gateway.root, key("findings", "before.ndjson"), event())
+        gateway.wait_delivered(1)
+        bucket.kill()
+        for number in range(60):
+            dropped.rename(gateway.root, key("findings", f"f-{number}.ndjson"), event(number))
+        check(wait_until(lambda: gateway.status()["state"] == "stuck", 15), "status says that it is stuck")
+        check(wait_until(lambda: gateway.files("deferred"), 5, 0.2), "some files had a try of their own")
+        before = wakeups(gateway)
+        time.sleep(4)
+        check(wakeups(gateway) - before < 600, f"woken {wakeups(gateway) - before} times in 4 s")
+        bucket.start()
+        check_it_recovers(gateway, time.monotonic())
+        compare(bucket, dropped)
+
+
+run_tests([stopped_while_files_arrive, killed_in_mid_upload, killed_again_and_again,
+           rests_while_nothing_can_be_sent])
