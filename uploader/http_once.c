@@ -49,6 +49,7 @@ struct limit {
     struct http_client *client;
     struct http_call *call;
     struct loop_timer *timer;
+    const bool *ended;
     int64_t end_ns;
     bool too_late;
 };
@@ -58,6 +59,8 @@ static void look(void *arg)
     struct limit *m = arg;
     const atomic_bool *stop = m->bounds->stop;
 
+    if (*m->ended)
+        return; /* the answer came in this very round of the loop */
     m->too_late = clock_mono_now_ns() >= m->end_ns;
     if (m->too_late || (stop != NULL && atomic_load(stop)))
         http_cancel(m->client, m->call);
@@ -73,7 +76,7 @@ enum rc http_once_within(const struct http_cfg *cfg, struct http_call *call,
     struct once o = {
         .call = call, .done = call->done, .arg = call->arg, .answer = a, .body = body, .loop = l};
     struct http_call own = *call;
-    struct limit m = {.bounds = bounds, .client = c, .call = &own};
+    struct limit m = {.bounds = bounds, .client = c, .call = &own, .ended = &o.ended};
 
     http_wipe_freed(true);
     own.done = once_done;
