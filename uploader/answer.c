@@ -210,8 +210,6 @@ static const struct rule rules[] = {
      "the store does not encrypt in this way; change \"bucket.encryption\""},
     {"MissingContentMD5", ANSWER_HOLD,
      "the bucket asks for Content-MD5 (Object Lock); switch content_md5 on"},
-    {"InvalidEncryptionAlgorithmError", ANSWER_HOLD,
-     "the bucket asks for another encryption; have its default encryption set"},
     {"InvalidRequest", ANSWER_HOLD,
      "the store refuses the form of the request; its message says why (often Object Lock, a "
      "missing "
