@@ -59,7 +59,7 @@ static void take_settings(struct policy_options *o)
         struct buf tag;
         if (o->n_tags == OURS_TAGS_MAX || !json_is_string(value))
             break;
-        buf_init(&tag, 1024);
+        buf_init(&tag, 2048);
         buf_addf(&tag, "%s=%s", name, json_string_value(value));
         o->tags_[o->n_tags] = buf_take(&tag);
         o->tags[o->n_tags] = o->tags_[o->n_tags];

@@ -277,6 +277,14 @@ static bool used(const struct merge_result *r, size_t k, size_t at)
     return false;
 }
 
+/* It names others too, and does more for them than ours would: that is not ours to take away. */
+static bool serves_others(const struct statement *theirs, const struct statement *ours)
+{
+    return !is_subset(aws_of(theirs), aws_of(ours), same_principal) &&
+           !(is_subset(theirs->action, ours->action, context_same_name) &&
+             is_subset(theirs->resource, ours->resource, same));
+}
+
 static void decide(const struct edit *x, const struct statement *ours, bool only_ours, size_t k,
                    struct merge_result *r)
 {
@@ -292,7 +300,8 @@ static void decide(const struct edit *x, const struct statement *ours, bool only
         }
     }
     for (size_t i = 0; i < x->theirs->n; i++) {
-        if (!used(r, k, i) && is_earlier(&at[i], ours, bucket)) {
+        if (!used(r, k, i) && is_earlier(&at[i], ours, bucket) &&
+            (only_ours || !serves_others(&at[i], ours))) {
             r->of[k].did = MERGE_REPLACED;
             r->of[k].at = i;
             (void)context_show(r->of[k].sid, sizeof r->of[k].sid, at[i].sid);

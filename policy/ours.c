@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KEYS_MAX = 112, NAMES_MAX = 2 * OURS_TAGS_MAX };
+/* A tag's name has up to 128 characters of up to 4 bytes. */
+enum { KEYS_MAX = 112, NAMES_MAX = 1 + OURS_TAGS_MAX, NAME_BYTES = 544 };
 
 enum bits {
     ON_OBJECT = 1 << 0,
@@ -51,7 +52,7 @@ struct known {
     struct context_key keys[KEYS_MAX];
     const char *values[KEYS_MAX];
     size_t n;
-    char names[NAMES_MAX][160];
+    char names[NAMES_MAX][NAME_BYTES]; /* the account, then those of tags */
     const char *tag_values[OURS_TAGS_MAX], *tag_keys[OURS_TAGS_MAX];
     char now[CLOCK_RFC3339_SIZE], epoch[24];
 };

@@ -154,6 +154,53 @@ Test(merge, an_earlier_statement_of_ours_is_replaced_where_it_stands)
     buf_fini(&text);
 }
 
+static void ours_below(const char *role, const char *prefix, struct buf *out)
+{
+    const char *const roles[] = {role};
+    struct document_needs needs = {.prefix = prefix};
+    struct document_cfg cfg = {
+        .bucket_arn = "arn:aws:s3:::b-1", .role_arns = roles, .n_role_arns = 1, .needs = &needs};
+    struct err e = {0};
+    buf_init(out, DOCUMENT_MAX);
+    cr_assert_eq(document_generate(&cfg, out, &e), RC_OK, "%s", e.text);
+}
+
+Test(merge, what_another_gateway_has_below_its_own_prefix_is_not_taken_away)
+{
+    struct buf theirs, ours, both, again, moved;
+    struct merge_result r;
+    struct err e = {0};
+    ours_below(OTHER, "one/", &theirs);
+    ours_below(ROLE, "two/", &ours);
+    buf_init(&both, DOCUMENT_MAX);
+    buf_init(&again, DOCUMENT_MAX);
+    buf_init(&moved, DOCUMENT_MAX);
+    cr_assert_eq(merge_policy(theirs.data, theirs.len, ours.data, false, &both, &r, &e), RC_OK,
+                 "%s", e.text);
+    cr_expect_eq(r.of[0].did, MERGE_ADDED);
+    cr_expect_str_eq(r.of[0].sid, "SpoolgateObjectsSpoolgate");
+    cr_expect_eq(r.of[1].did, MERGE_REPLACED, "the same of the bucket for both");
+    cr_expect(strstr(both.data, "b-1/one/*"), "%s", both.data);
+    cr_expect(strstr(both.data, "b-1/two/*"), "%s", both.data);
+    cr_assert_eq(merge_policy(both.data, both.len, ours.data, false, &again, &r, &e), RC_OK, "%s",
+                 e.text);
+    cr_expect_str_eq(again.data, both.data);
+    buf_fini(&ours);
+    /* Ours under its other Sid moves with its prefix. */
+    ours_below(ROLE, "three/", &ours);
+    cr_assert_eq(merge_policy(both.data, both.len, ours.data, false, &moved, &r, &e), RC_OK, "%s",
+                 e.text);
+    cr_expect_eq(r.of[0].did, MERGE_REPLACED);
+    cr_expect(strstr(moved.data, "b-1/one/*"), "%s", moved.data);
+    cr_expect(!strstr(moved.data, "b-1/two/*"), "%s", moved.data);
+    cr_expect(strstr(moved.data, "b-1/three/*"), "%s", moved.data);
+    buf_fini(&moved);
+    buf_fini(&again);
+    buf_fini(&both);
+    buf_fini(&ours);
+    buf_fini(&theirs);
+}
+
 Test(merge, a_statement_of_theirs_with_our_sid_stays_and_ours_gets_another)
 {
     static const char theirs[] =

@@ -5,6 +5,7 @@
 #include "policy/explain.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -182,6 +183,23 @@ Test(ours, what_is_sent_or_known_better_counts)
     cr_expect(!check(by_key, &cfg, letters, &report));
     cfg.kms_key = "arn:k";
     cr_expect(check(by_key, &cfg, letters, &report), "%s", letters);
+}
+
+Test(ours, the_longest_tag_is_held_against_the_policy_whole)
+{
+    char name[4 * 128 + 1] = "", tag[sizeof name + 16], policy[4096];
+    const char *const tags[] = {tag};
+    struct ours_report report;
+    char letters[OURS_ROWS_MAX + 1];
+    struct ours_cfg cfg = usual();
+    for (int i = 0; i < 128; i++)
+        memcpy(name + 4 * i, "\xf0\x9f\x9a\x80", 4);
+    snprintf(tag, sizeof tag, "%s=yes", name);
+    snprintf(policy, sizeof policy,
+             DOC(PUT_IF("\"StringNotEquals\":{\"s3:RequestObjectTag/%s\":\"yes\"}")), name);
+    cfg.tags = tags;
+    cfg.n_tags = 1;
+    cr_expect(check(policy, &cfg, letters, &report), "%s", letters);
 }
 
 Test(ours, sentences)
