@@ -1,5 +1,5 @@
-/* Copying: the programs are started without a shell, get the text on their standard input, and
- * nothing of ours but that. */
+/* Copying: the programs are started without a shell and get the text on their standard input. One
+ * of them stays behind for the clipboard's sake, so it gets no keys by the environment. */
 #include "cli/clipboard.h"
 
 #include "base/buf.h"
@@ -12,6 +12,7 @@
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,17 +32,34 @@ static bool write_whole(int fd, const char *text, size_t n)
     return true;
 }
 
+/* Without the AWS tools' variables. The texts stay the environment's; the caller frees the list. */
+static char **environment(void)
+{
+    size_t n = 0, kept = 0;
+    while (environ[n])
+        n++;
+    char **list = mem_alloc((n + 1) * sizeof *list);
+    for (size_t i = 0; i < n; i++) {
+        if (strncmp(environ[i], "AWS_", 4) != 0)
+            list[kept++] = environ[i];
+    }
+    return list;
+}
+
 /* Both leave a process behind that answers for the clipboard: it must not hold our output open. */
 static bool start(char *const argv[], int input, pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
+    char **env;
     if (posix_spawn_file_actions_init(&actions) != 0)
         return false;
+    env = environment();
     bool ok =
         posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO) == 0 &&
         posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0) == 0 &&
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0) == 0 &&
-        posix_spawnp(pid, argv[0], &actions, NULL, argv, environ) == 0;
+        posix_spawnp(pid, argv[0], &actions, NULL, argv, env) == 0;
+    free(env);
     (void)posix_spawn_file_actions_destroy(&actions); /* cannot fail after init */
     return ok;
 }

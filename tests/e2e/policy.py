@@ -186,13 +186,16 @@ def copied():
         for name, display in (("wl-copy", "WAYLAND_DISPLAY"), ("xclip", "DISPLAY")):
             seen = os.path.join(directory, name + ".seen")
             with open(os.path.join(directory, name), "w") as file:
-                file.write(f"#!/bin/sh\necho \"$*\" >{seen}.args\nexec cat >{seen}\n")
+                file.write(f"#!/bin/sh\nenv >{seen}.env\nexec cat >{seen}\n")
             os.chmod(os.path.join(directory, name), 0o755)
             path = f"{directory}:{os.environ['PATH']}"
-            status, _, err = policy("generate", *SUBJECT, "--copy", PATH=path, **{display: "x:0"})
+            status, _, err = policy("generate", *SUBJECT, "--copy", PATH=path,
+                                    AWS_SECRET_ACCESS_KEY="not-theirs", **{display: "x:0"})
             check(status == 0 and f"clipboard ({name})" in err, err)
             with open(seen) as file:
                 check_equal(file.read(), golden("one-role.json"), name)
+            with open(seen + ".env") as file:
+                check("not-theirs" not in file.read(), f"{name} is given no keys")
     # No display, no terminal: a session of its own has none.
     env = {k: v for k, v in clean_environment().items() if "DISPLAY" not in k}
     done = subprocess.run([SPOOLGATE, "policy", "generate", *SUBJECT, "--copy"], capture_output=True,
