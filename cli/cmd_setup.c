@@ -133,9 +133,13 @@ static enum cli_status ask_account(struct setup *s)
 static enum cli_status ask_role(struct setup *s)
 {
     const char *now = setup_existing(s, "credentials.assume_role.arn");
+    const json_t *configured =
+        json_object_get(json_object_get(s->existing, "credentials"), "assume_role");
     struct choose_list list = {0};
     if (s->keys_as_they_are || (!s->may_ask && !s->role && !now))
         return CLI_YES;
+    if (json_is_array(configured) && !s->role)
+        return CLI_YES; /* roles one after the other are no one answer: they stay */
     setup_roles(s, &list);
     enum cli_status status =
         settle(s, &s->role, "ARN of the role to assume (or \"none\": use the keys as they are)",

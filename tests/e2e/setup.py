@@ -230,6 +230,19 @@ def at_a_terminal():
         check_equal(terminal.end(), 1, "exit status after Ctrl-C")
         check_equal(place.saved(), saved, "nothing was changed")
 
+        # Roles assumed one after the other are not asked for, so that Enter does not lose them.
+        saved["credentials"] = {"assume_role": [{"arn": ROLE}, {"arn": ROLE + "-second"}]}
+        with open(place.config, "w") as file:
+            json.dump(saved, file)
+        terminal = Terminal(["setup", "-c", place.config, "--account", "acme-production",
+                             "--bucket-arn", saved["bucket"]["arn"], "--region", bucket.region],
+                            place.env(bucket), place.directory)
+        terminal.expect("Press Enter")
+        check("role to assume" not in terminal.shown, terminal.shown)
+        terminal.type("\x03")
+        terminal.expect("nothing was changed")
+        check_equal(terminal.end(), 1, "exit status after Ctrl-C")
+
 
 def a_terminal_where_it_fails():
     with store("--require-acl") as bucket, Place() as place:
