@@ -245,6 +245,7 @@ const struct cli_command cmd_policy = {
         "      spoolgate policy merge -\n\n"
         "Exit status: 0 printed, or our requests pass; 1 check: they do not, or it cannot be "
         "told;\n"
-        "100 an ARN is wrong, or the document is no policy.\n",
+        "100 an ARN is wrong, or the document is no policy; 111 a file cannot be read or "
+        "written.\n",
     .run = run,
 };
