@@ -4,6 +4,7 @@
 #include "gateway/survey.h"
 
 #include "base/clock.h"
+#include "watcher/inotify.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -194,17 +195,15 @@ void survey_tree(const struct config *c, struct survey *s)
     if (root < 0)
         return; /* told already */
     size_t n = count_directories(root, 0, 0);
-    long long limit = number_in("/proc/sys/fs/inotify/max_user_watches");
+    struct inotify_bound bound = inotify_bound_watches();
     char remedy[256];
-    (void)snprintf(
-        remedy, sizeof remedy,
-        "sysctl -w fs.inotify.max_user_watches=%zu, and the same in /etc/sysctl.d; until "
-        "then the others are polled",
-        2 * n + 8192);
-    bool few = limit >= 0 && (size_t)limit < n + n / 4;
-    survey_add(s, few ? SURVEY_WARN : SURVEY_OK, "watches", remedy,
-               "%s%zu directories to watch, fs.inotify.max_user_watches is %lld",
-               n >= DIRECTORIES_MAX ? "at least " : "", n, limit);
+    (void)snprintf(remedy, sizeof remedy,
+                   "sysctl -w %s=%zu, and the same in /etc/sysctl.d; until then the others are "
+                   "polled",
+                   bound.sysctl, 2 * n + 8192);
+    survey_add(s, bound.limit < n + n / 4 ? SURVEY_WARN : SURVEY_OK, "watches", remedy,
+               "%s%zu directories to watch, %s is %" PRIu64,
+               n >= DIRECTORIES_MAX ? "at least " : "", n, bound.sysctl, bound.limit);
 }
 
 static void look_at_leases(struct survey *s)
