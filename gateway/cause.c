@@ -7,7 +7,6 @@
  */
 #include "gateway/cause.h"
 
-#include "base/clock.h"
 #include "base/text.h"
 
 #include <inttypes.h>
@@ -16,8 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLOCK_OFF_S    60 /* from here on it is worth a remark */
-#define EXPIRES_SOON_S 3600
+#define CLOCK_OFF_S 60 /* from here on it is worth a remark */
 
 static PRINTF_LIKE(3, 4) void say(char *to, size_t size, const char *fmt, ...)
 {
@@ -142,7 +140,7 @@ static void from_other_answers(const struct config *c, const struct trial *t, st
 {
     bool bucket = t->location.rc == RC_OK || t->uploads.rc == RC_OK;
     bool objects = t->object.rc == RC_OK || t->object.rc == RC_ABSENT;
-    if (!c->bucket.acl) {
+    if (!c->bucket.acl && (bucket || objects)) {
         name(out, "acl-missing");
         WHAT(out, "the bucket's policy refuses an object without the ACL "
                   "bucket-owner-full-control, and \"bucket.acl\" is \"none\"");
@@ -351,7 +349,6 @@ static void before_sending(const struct trial *t, struct cause *out)
 static size_t remarks(const struct config *c, const struct trial *t, struct cause *out)
 {
     size_t n = 0;
-    int64_t now_s = clock_wall_now_ns() / CLOCK_NS_PER_S;
     if (strcmp(t->region, c->bucket.region) != 0) {
         name(&out[n], "wrong-region");
         WHAT(&out[n], "the bucket is in %s, not in %s", t->region, c->bucket.region);
@@ -373,10 +370,10 @@ static size_t remarks(const struct config *c, const struct trial *t, struct caus
         REMEDY(&out[n], "look at \"bucket.acl\" and the bucket's Object Ownership setting");
         n++;
     }
-    if (t->expires != INT64_MAX && t->expires - now_s < EXPIRES_SOON_S &&
-        strncmp(t->origin, "environment", 11) == 0) {
+    if (t->temporary && strcmp(t->origin, "environment") == 0) {
         name(&out[n], "keys-expire");
-        WHAT(&out[n], "the keys come from the environment and expire within the hour");
+        WHAT(&out[n], "the keys come from the environment and are temporary: when they expire "
+                      "nothing renews them there");
         REMEDY(&out[n], "use a source that can be refreshed: a profile, a role, or a file that is "
                         "renewed");
         n++;

@@ -138,7 +138,6 @@ static bool take_keys(struct sending *s)
     text_copy(t->origin, sizeof t->origin, credentials_origin(fresh));
     text_copy(t->access_key_id, sizeof t->access_key_id, credentials_access_key_id(fresh));
     t->temporary = credentials_are_temporary(fresh);
-    t->expires = credentials_expires(fresh);
     return other;
 }
 

@@ -27,7 +27,6 @@ struct trial {
     int64_t clock_offset_s; /* the store's clock minus ours, where the store objected to ours */
     char origin[512], access_key_id[132]; /* of the keys */
     bool temporary;
-    int64_t expires; /* INT64_MAX: never */
     /* Arrived: what can be read back. */
     struct question_answer readback, acl;
     bool same_bytes;

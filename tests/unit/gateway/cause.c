@@ -20,7 +20,7 @@ static struct config config_of(const char *acl)
 
 static struct trial refused(int status, const char *code, const char *message)
 {
-    struct trial t = {.stage = TRIAL_SENT, .expires = INT64_MAX, .region = "eu-1"};
+    struct trial t = {.stage = TRIAL_SENT, .region = "eu-1"};
     t.outcome.result = TRANSFER_ANSWERED;
     t.outcome.remedy = "";
     t.outcome.err.http_status = status;
@@ -96,6 +96,7 @@ Test(cause, what_else_is_allowed_tells_which_part_of_the_policy_is_missing)
         {true, RC_OK, RC_ABSENT, "put-missing"},
         {true, RC_DENIED, RC_ABSENT, "put-missing"},
         {false, RC_OK, RC_ABSENT, "acl-missing"},
+        {false, RC_DENIED, RC_DENIED, "policy-missing"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct trial t = refused(403, "AccessDenied", "Access Denied");
@@ -110,7 +111,7 @@ Test(cause, what_else_is_allowed_tells_which_part_of_the_policy_is_missing)
 Test(cause, what_arrived_may_have_remarks)
 {
     struct config c = config_of("bucket-owner-full-control");
-    struct trial t = {.stage = TRIAL_SENT, .arrived = true, .expires = INT64_MAX, .region = "eu-1"};
+    struct trial t = {.stage = TRIAL_SENT, .arrived = true, .region = "eu-1"};
     struct cause out[CAUSES_MAX];
     cr_expect_eq(cause_of(&c, &t, out), 1);
     cr_expect(out[0].ok);
@@ -124,4 +125,9 @@ Test(cause, what_arrived_may_have_remarks)
         cr_expect_str_eq(out[i].id, ids[i]);
         cr_expect(out[i].ok);
     }
+    /* A token of the environment has an end that nobody knows, and no successor. */
+    t = (struct trial){.stage = TRIAL_SENT, .arrived = true, .temporary = true, .region = "eu-1"};
+    snprintf(t.origin, sizeof t.origin, "environment");
+    cr_assert_eq(cause_of(&c, &t, out), 2);
+    cr_expect_str_eq(out[1].id, "keys-expire");
 }
