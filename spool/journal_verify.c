@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DROPPED_AGAIN 5
-
 struct verify {
     const struct journal_verify_cfg *cfg;
     struct scan scan;
@@ -205,22 +203,26 @@ static enum rc verify_hole(struct verify *v, size_t i, struct err *e)
     return rc;
 }
 
+/* By the gateway, since the directory was listed: its time was over. */
+static bool is_dropped(const struct verify *v, const struct err *why)
+{
+    return why->rc == RC_ABSENT && !v->cfg->fix;
+}
+
 static enum rc verify_segment(struct verify *v, size_t i, struct err *e)
 {
     const struct scan_entry *x = &v->scan.entries[i];
     struct journal_fault f = {.segment = x->number};
     struct scan_result got;
     if (x->bad) {
-        if (x->bad->rc == RC_ABSENT && !v->cfg->fix) /* dropped meanwhile: its time was over */
+        if (is_dropped(v, x->bad))
             return RC_OK;
         f.why = *x->bad;
     } else {
         enum rc rc = scan_segment(&v->scan, i, v->again ? NULL : v->cfg->reader, false, &got, e);
-        if (rc == RC_ABSENT && !v->cfg->fix)
-            return RC_OK;
         if (rc != RC_OK)
             return rc;
-        if (!got.damaged && !got.torn)
+        if ((!got.damaged && !got.torn) || is_dropped(v, &got.why))
             return RC_OK;
         f.offset = got.end;
         f.legal = got.torn;
@@ -245,10 +247,6 @@ static enum rc verify_all(struct verify *v, struct err *e)
 {
     v->mended = false;
     enum rc rc = scan_init(&v->scan, v->cfg->fs, v->cfg->dirfd, e);
-    for (int again = 0; rc == RC_ABSENT && !v->cfg->fix && again < DROPPED_AGAIN; again++) {
-        scan_fini(&v->scan); /* a segment was dropped since the directory was listed */
-        rc = scan_init(&v->scan, v->cfg->fs, v->cfg->dirfd, e);
-    }
     for (size_t k = 0; k < v->scan.n && rc == RC_OK; k++) {
         size_t i = v->cfg->newest_first ? v->scan.n - 1 - k : k;
         if (is_too_old(v, i))

@@ -216,6 +216,37 @@ Test(journal_verify, a_missing_segment_is_a_fault_unless_it_was_set_aside)
     fix_free(x);
 }
 
+/* A gateway drops the oldest two segments when the first record is read. */
+static enum rc drop_two(void *arg, record_place at, const struct record *r)
+{
+    struct fix *x = arg;
+    if (x->n_read == 0) {
+        cr_assert_eq(x->fs->ops->unlink(x->fs->ctx, x->dirfd, SEG1), 0);
+        cr_assert_eq(x->fs->ops->unlink(x->fs->ctx, x->dirfd, SEG2), 0);
+    }
+    return fix_record(x, at, r);
+}
+
+Test(journal_verify, what_is_dropped_while_it_reads_is_no_fault)
+{
+    for (int newest_first = 0; newest_first < 2; newest_first++) {
+        struct fix *x = three_segments();
+        struct heard h = {0};
+        const struct journal_reader reader = {.record = drop_two, .arg = x};
+        struct journal_verify_cfg cfg = {.fs = x->fs,
+                                         .dirfd = x->dirfd,
+                                         .reader = &reader,
+                                         .fault = hear,
+                                         .arg = &h,
+                                         .newest_first = newest_first};
+        x->n_read = 0;
+        cr_assert_eq(journal_verify(&cfg, NULL), RC_OK, "newest first: %d", newest_first);
+        cr_assert_eq(h.n, 0);
+        cr_assert_eq(x->n_read, newest_first ? 10 : 20);
+        fix_free(x);
+    }
+}
+
 /* A disk that does not give the bytes of the first file that was opened between these offsets. */
 static struct {
     uint64_t from, to, ino;
