@@ -18,6 +18,8 @@
 
 /* A region that sends us on so soon leads in a circle: that is a refusal. */
 #define REROUTE_AGAIN_MS 25000
+/* How often a denial is a reason to ask for other keys. */
+#define SUSPECT_AGAIN_MS 60000
 
 struct destination {
     struct destination_cfg cfg;
@@ -30,7 +32,8 @@ struct destination {
     bool refused; /* the store did not take the keys, others have been asked for */
     struct err refused_why;
     struct loop_timer *probe_timer;
-    uint64_t rerouted_ms; /* when a region was learned from an answer; 0: never */
+    uint64_t rerouted_ms;  /* when a region was learned from an answer; 0: never */
+    uint64_t suspected_ms; /* when a denial made us ask for other keys; 0: never */
     unsigned in_flight;
     unsigned old_in_flight; /* of them: begun with keys that have been replaced since */
     struct err why;
@@ -99,6 +102,8 @@ static void keys_asked(void *arg, bool other)
     if (first)
         d->why = (struct err){0};
     destination_kick(d);
+    if (!first)
+        d->cfg.other_keys(d->cfg.arg);
 }
 
 static enum rc open_keys(struct destination *d, const struct config *c, struct keys **out,
@@ -121,6 +126,22 @@ static void refresh(struct destination *d, const struct err *why)
     }
     d->refused = true;
     d->refused_why = *why;
+    keys_ask(d->keys);
+}
+
+/* Several stores say AccessDenied of temporary keys that are dead, too (MinIO, once their user is
+ * gone). Mostly it is a policy, so the file is refused all the same and the source is not asked
+ * often; should it have other keys, what was refused is tried with them. */
+static void suspect_keys(struct destination *d, const struct transfer_outcome *o)
+{
+    struct credentials *c = keys_now(d->keys);
+    uint64_t now = loop_now_ms(d->cfg.loop);
+    if (o->class != ANSWER_HOLD || strcmp(o->err.code, "AccessDenied") != 0 || !c ||
+        !credentials_are_temporary(c) || d->old_in_flight > 0)
+        return;
+    if (d->suspected_ms != 0 && now - d->suspected_ms < SUSPECT_AGAIN_MS)
+        return;
+    d->suspected_ms = now;
     keys_ask(d->keys);
 }
 
@@ -192,6 +213,8 @@ static void outcome(void *arg, const struct transfer_outcome *o)
     else if (d->breaker.state == BREAKER_PROBING)
         /* The file was no probe after all: the next one is, at once. */
         tell_breaker(d, BREAKER_KICK, NULL, 0);
+    if (o->result == TRANSFER_ANSWERED)
+        suspect_keys(d, o);
     if (d->old_in_flight > 0)
         d->old_in_flight--;
     enum advice a = v.file;
@@ -284,7 +307,7 @@ enum rc destination_reload(struct destination *d, const struct config *config, s
     d->has_keys = d->refused = false;
     d->old_in_flight = 0;
     d->endpoint = ep;
-    d->rerouted_ms = 0;
+    d->rerouted_ms = d->suspected_ms = 0;
     d->cfg.config = config;
     concurrency_init(&d->concurrency, config->uploads);
     destination_kick(d);

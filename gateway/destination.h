@@ -20,6 +20,8 @@ struct destination_cfg {
     void (*done)(void *arg, const struct transfer_outcome *o, enum advice a);
     void (*progress)(void *arg, const struct transfer_progress *p);
     void (*ready)(void *arg); /* it may be worth asking destination_slots again */
+    /* Other keys than before: what was refused may be allowed now. */
+    void (*other_keys)(void *arg);
     void *arg;
 };
 

@@ -54,6 +54,15 @@ static void on_ready(void *arg)
     dispatch_want(arg);
 }
 
+static void on_other_keys(void *arg)
+{
+    struct pipeline *p = arg;
+    for (unsigned i = 0; i < p->n_lanes; i++)
+        p->lanes[i].probe_at_ms = 0;
+    p->lane_probe_at_ms = 0;
+    dispatch_want(p);
+}
+
 /* ---- what a crash left ---- */
 
 static bool find_place(void *arg, uint64_t place, char path[1025])
@@ -129,6 +138,7 @@ static enum rc open_destination(struct pipeline *p, struct err *e)
         .done = dispatch_outcome,
         .progress = dispatch_progress,
         .ready = on_ready,
+        .other_keys = on_other_keys,
         .arg = p,
     };
     return destination_new(&cfg, &p->destination, e);

@@ -123,6 +123,9 @@ static enum rc get_base(const struct sought *q, const struct found *f, struct cr
         rc = sources[i].ops->get(q->source, out, &detail);
     }
     /* It was named, so that it is not there is a fault and no reason to look elsewhere. */
+    if (rc == RC_ABSENT && detail.text[0] == '\0') /* silent, as in the chain */
+        return err_set(e, RC_INVALID, "the keys for the role of %s: there are none in %s", where,
+                       named);
     if (rc == RC_ABSENT)
         return err_set(e, RC_INVALID, "the keys for the role of %s: %s", where, detail.text);
     if (rc != RC_OK && e)

@@ -125,6 +125,23 @@ static const struct {
      "check arn, external_id, session_name, and duration (15min to what the role allows, at most "
      "1h for a role assumed by a role)",
      RC_DENIED},
+    {"InvalidParameterValue",
+     "STS refuses a value of the request; check arn, session_name and duration; MinIO says so of "
+     "an access key, a secret or a token that it does not take, too (expired, unknown)",
+     RC_DENIED},
+    {"MissingParameter", "STS misses a value in the request; check arn and session_name",
+     RC_DENIED},
+    {"MalformedPolicyDocument", "the policy of the role is broken; have its owner look at it",
+     RC_DENIED},
+    {"InvalidClientGrantsToken",
+     "the token is not one of an identity provider that the store trusts; check the token and the "
+     "store's OpenID settings",
+     RC_DENIED},
+    {"InsecureConnection", "STS wants TLS; write https:// in its endpoint", RC_DENIED},
+    {"STSNotInitialized", "the store is still starting; it is tried again", RC_NET},
+    {"STSIAMNotInitialized", "the store is still starting; it is tried again", RC_NET},
+    {"UpstreamError", "STS cannot reach the identity provider; it is tried again", RC_NET},
+    {"InternalError", "STS has trouble of its own; it is tried again", RC_NET},
     {"RequestExpired", "this machine's clock is wrong; set it", RC_DENIED},
     {"RequestTimeTooSkewed", "this machine's clock is wrong; set it", RC_DENIED},
     {"Throttling", "it is tried again", RC_NET},

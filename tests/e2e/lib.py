@@ -192,10 +192,11 @@ def free_port():
 
 
 def clean_environment(**more):
-    """The environment without the caller's accounts, proxies and configuration."""
+    """The environment without the caller's accounts, proxies and configuration; nor is the network
+    asked whether this is an EC2 instance, which takes a second."""
     kept = {k: v for k, v in os.environ.items()
             if not k.startswith(("AWS_", "MINIO_", "SPOOLGATE_")) and not k.lower().endswith("_proxy")}
-    return {**kept, **more}
+    return {**kept, "AWS_EC2_METADATA_DISABLED": "true", **more}
 
 
 def stop_process(process, timeout=20):

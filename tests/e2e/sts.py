@@ -1,10 +1,12 @@
 #!/usr/bin/python3
+# also-under: asan
 """Keys that others hand out: a program, STS (roles, chained roles, web identity), a container's
 endpoint, EC2's metadata. A fake of each endpoint gives keys that devstore takes only if a request
 was signed with just these; MinIO's STS gives real ones. Keys that expire or are revoked while files
 wait cost no file and no restart, and no secret is seen anywhere.
 
-The parts with MinIO run where its program is installed."""
+The parts with MinIO run where its program is installed. What waits for keys to expire runs with
+SPOOLGATE_LONG=1 only."""
 
 import base64
 import datetime
@@ -159,14 +161,19 @@ def secret_places(gateway):
         done = gateway.cli(*arguments)
         places["spoolgate " + " ".join(arguments)] = (done.stdout + done.stderr).encode()
     if gateway.process.poll() is None:
-        with open(f"/proc/{gateway.process.pid}/cmdline", "rb") as file:
-            places["the command line"] = file.read()
+        for name in ("cmdline", "comm"):
+            with open(f"/proc/{gateway.process.pid}/{name}", "rb") as file:
+                places[f"/proc/PID/{name}"] = file.read()
     return places
 
 
 def check_nothing_is_told(gateway, *fakes):
-    secrets = [ROOT_SECRET.encode()] + [k[n].encode() for f in fakes for k in f.given
-                                        for n in ("SecretAccessKey", "Token")]
+    """Neither secret keys nor session tokens."""
+    check_nothing_is_told_of(gateway, [ROOT_SECRET.encode()] + [k[n].encode() for f in fakes for k in f.given
+                                                                for n in ("SecretAccessKey", "Token")])
+
+
+def check_nothing_is_told_of(gateway, secrets):
     for where, data in secret_places(gateway).items():
         check(not any(s in data for s in secrets), f"a secret in {where}")
 
@@ -232,6 +239,51 @@ def from_the_container():
             check("authorization token" in told, f"a refused token is named: {told}")
 
 
+# In a network namespace of its own: the address of the agent of ECS on loopback, a child that answers
+# there, and the program in our place.
+THE_TASK = """import http.server, os, subprocess, sys, threading, time
+for words in ("link set lo up", "address add 169.254.170.2/32 dev lo"):
+    subprocess.run(["ip", *words.split()], check=True)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        data = sys.argv[1].encode()
+        self.send_response(200 if self.path == "/v2/credentials/one" else 404)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+parent = os.getpid()
+server = http.server.HTTPServer(("169.254.170.2", 80), Handler)
+if os.fork() == 0:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    while os.getppid() == parent:
+        time.sleep(0.1)
+    os._exit(0)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def from_the_task():
+    """The bucket is not to be reached from there; status tells whose keys there are."""
+    if WRAP or subprocess.run(["unshare", "--net", "ip", "link"], capture_output=True).returncode != 0:
+        print("  (no network namespace here: the relative URI of ECS is not checked)")
+        return
+    with bucket_of() as bucket, Gateway(bucket, FAST, start=False, env={
+            **BARE, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/one"}) as gateway:
+        keys = make_keys("TASK", 3600)
+        with open(gateway.log_path, "ab") as log:
+            gateway.process = start_process(
+                ["unshare", "--net", sys.executable, "-c", THE_TASK, json.dumps(keys), SPOOLGATE, "run", "-c",
+                 gateway.config_path], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=gateway.environment(),
+                cwd=gateway.directory)
+        gateway.wait_ready()
+        told = wait_until(lambda: keys_in(gateway).get("access_key_id") and keys_in(gateway)) or keys_in(gateway)
+        check_equal(told.get("access_key_id"), keys["AccessKeyId"], "the keys of the task's role")
+        check("169.254.170.2/v2/credentials/one" in str(told.get("origin")), f"the origin: {told}")
+        row("container (ECS, relative URI)", told.get("origin"))
+        # What others see of it. (The fake's command line, with the keys, was the launcher's.)
+        check_nothing_is_told_of(gateway, [keys["SecretAccessKey"].encode(), keys["Token"].encode()])
+
+
 def from_web_identity():
     with bucket_of() as bucket, Fake() as fake, scratch_dir() as home:
         write(os.path.join(home, "token"), "the.web.token\n")
@@ -285,6 +337,72 @@ def roles_of_profiles():
             gateway.configure({"credentials": {"profile": "circle"}})
             told = gateway.cli("test").stdout + gateway.cli("test").stderr
             check("circle" in told, f"a circle is named: {told}")
+
+
+def sources_of_profiles():
+    """credential_source, and a web identity's token."""
+    with bucket_of() as bucket, Fake() as fake, scratch_dir() as home:
+        write(os.path.join(home, "token"), "the.web.token\n")
+        write(os.path.join(home, "pod"), "pod-token\n")
+        role = f"role_arn = {ROLE}\n"
+        write(os.path.join(home, ".aws/config"),
+              f"[profile env]\n{role}credential_source = Environment\n"
+              f"[profile ec2]\n{role}credential_source = Ec2InstanceMetadata\n"
+              f"[profile ecs]\n{role}credential_source = EcsContainer\n"
+              f"[profile web]\n{role}web_identity_token_file = {home}/token\n"
+              f"[profile odd]\n{role}credential_source = Moon\n")
+        base = {"AWS_ACCESS_KEY_ID": ROOT_ID, "AWS_SECRET_ACCESS_KEY": ROOT_SECRET}
+        cases = {"env": (base, ["ROLE"]),
+                 "ec2": ({**BARE, "AWS_EC2_METADATA_DISABLED": None, "AWS_EC2_METADATA_SERVICE_ENDPOINT": fake.url},
+                         ["IMDS", "ROLE"]),
+                 "ecs": ({**BARE, "AWS_CONTAINER_CREDENTIALS_FULL_URI": fake.url + "/container",
+                          "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": os.path.join(home, "pod")}, ["POD", "ROLE"]),
+                 "web": (BARE, ["ROLE"])}
+        for profile, (env, expected) in cases.items():
+            bucket.reset()
+            fake.given.clear()
+            env = {**env, "HOME": home, "AWS_ENDPOINT_URL_STS": fake.url}
+            with Gateway(bucket, {**FAST, "credentials": {"source": "file", "profile": profile}}, env=env) as gateway:
+                delivers(f"profile {profile}", bucket, gateway, fake, ROLE)
+                for keys, who in zip(fake.given, expected):
+                    check(keys["AccessKeyId"].startswith("ASIA" + who), f"profile {profile}: keys of {who}")
+                check(len(fake.given) >= len(expected), f"profile {profile}: {fake.given}")
+                if profile == "ecs":
+                    for source, env in (("ecs", BARE), ("odd", BARE), ("env", BARE)):
+                        gateway.configure({"credentials": {"source": "chain", "profile": source}})
+                        told = gateway.cli("test", env={"AWS_CONTAINER_CREDENTIALS_FULL_URI": ""})
+                        told = told.stdout + told.stderr
+                        check("credential_source has to be" in told or "the keys for the role of" in told and
+                              ("there are none in EcsContainer" in told or "AWS_ACCESS_KEY_ID" in told),
+                              f"{source}: what is missing is named: {told}")
+
+
+def denied_keys_are_replaced():
+    """A store that says AccessDenied of keys that are dead, as MinIO does."""
+    with bucket_of() as bucket, Fake() as fake:
+        role = {"arn": ROLE, "endpoint": fake.url}
+        with Gateway(bucket, {**FAST, "credentials": {"assume_role": role}}) as gateway:
+            dropped = Dropped()
+            drop(gateway, dropped)
+            gateway.wait_idle()
+            before = len(fake.given)
+            bucket.fault("op=PutObject,count=1,status=403,code=AccessDenied")
+            start = time.monotonic()
+            drop(gateway, dropped)
+            gateway.wait_idle(20)
+            took = time.monotonic() - start
+            check_equal(len(fake.given), before + 1, "the source was asked once")
+            check(took < 20 * SLOW, f"the held files went at once: {took:.1f} s")
+            check_equal(keys_in(gateway)["access_key_id"], fake.given[-1]["AccessKeyId"], "the new keys are in use")
+            bucket.fault("op=PutObject,code=AccessDenied,status=403")
+            drop(gateway, dropped)
+            check(wait_until(lambda: "AccessDenied" in gateway.status()["sentence"]), "a real denial is told")
+            time.sleep(2)
+            check_equal(len(fake.given), before + 1, "the source is not asked again so soon")
+            bucket.clear_faults()
+            gateway.cli("retry", "--all")
+            gateway.wait_idle(60)
+            arrived("AccessDenied with temporary keys", f"new keys, delivered after {took:.1f} s", bucket, dropped)
 
 
 def keys_that_expire_in_mid_backlog():
@@ -364,7 +482,9 @@ def a_core_dump_has_no_secret_key():
             check(fake.given[0]["AccessKeyId"].encode() in data, "the dump is one of the gateway with its keys")
             found = data.count(fake.given[0]["SecretAccessKey"].encode())
             check_equal(found, 0, "secret access keys in the core dump")
-            arrived("a core dump", f"{len(data) >> 20} MiB, {found} secret keys in it", bucket, dropped)
+            tokens = data.count(fake.given[0]["Token"].encode())  # these cannot be wiped: KNOWN_LIMITS.md
+            arrived("a core dump", f"{len(data) >> 20} MiB, {found} secret keys in it, {tokens} session tokens",
+                    bucket, dropped)
 
 
 # MinIO's STS: real keys, real refusals. MinIO takes any role's ARN with AssumeRole, the policy is that
@@ -527,6 +647,8 @@ def web_identity_of_minio():
             print("  " + told.strip().splitlines()[-1][:250])
 
 
-run_together([from_a_program, from_the_instance, from_the_container, from_web_identity, a_role_on_top,
-              roles_of_profiles, keys_that_expire_in_mid_backlog, a_slow_source_delays_nothing,
-              a_core_dump_has_no_secret_key, a_role_of_minio_is_revoked_in_mid_backlog, web_identity_of_minio], 4)
+SHORT = [from_a_program, from_the_instance, from_the_container, from_the_task, from_web_identity, a_role_on_top,
+         roles_of_profiles, sources_of_profiles, denied_keys_are_replaced, a_core_dump_has_no_secret_key,
+         web_identity_of_minio]
+LONG = [keys_that_expire_in_mid_backlog, a_slow_source_delays_nothing, a_role_of_minio_is_revoked_in_mid_backlog]
+run_together(SHORT + (LONG if os.environ.get("SPOOLGATE_LONG") else []), 6)
