@@ -10,6 +10,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,12 +105,25 @@ static int read_key(void)
     return c == 'A' ? KEY_UP : c == 'B' ? KEY_DOWN : 0;
 }
 
+/* What a signal that ends us has to restore; valid while raw. */
+static struct termios cooked;
+static const int ending[] = {SIGTERM, SIGHUP, SIGQUIT};
+
+static void restore_and_end(int signo)
+{
+    (void)tcsetattr(STDIN_FILENO, TCSANOW, &cooked); /* async-signal-safe; the end comes anyway */
+    (void)signal(signo, SIG_DFL);
+    (void)raise(signo);
+}
+
 static bool raw_begin(struct termios *before)
 {
     struct termios raw;
     if (tcgetattr(STDIN_FILENO, before) != 0)
         return false;
-    raw = *before;
+    raw = cooked = *before;
+    for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++)
+        (void)signal(ending[i], restore_and_end); /* known signals */
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG);
     raw.c_iflag &= ~(tcflag_t)(ICRNL | IXON);
     raw.c_cc[VMIN] = 1;
@@ -120,6 +134,8 @@ static bool raw_begin(struct termios *before)
 static void raw_end(const struct termios *before)
 {
     (void)tcsetattr(STDIN_FILENO, TCSADRAIN, before); /* the terminal may be gone */
+    for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++)
+        (void)signal(ending[i], SIG_DFL); /* nothing else of ours handles them */
 }
 
 /* ---- drawing ---- */

@@ -18,8 +18,7 @@
 
 #define AWS_FILE_MAX (1 << 20)
 /* Stand in for what is not known yet while the store is asked. */
-#define NO_BUCKET    "arn:aws:s3:::spoolgate-setup"
-#define FIRST_REGION "us-east-1"
+#define NO_BUCKET "spoolgate-setup"
 
 /* ---- the files of the AWS tools ---- */
 
@@ -112,11 +111,26 @@ void setup_roles(const struct setup *s, struct choose_list *out)
 
 /* ---- the store ---- */
 
+static const char *partition_of(const struct setup *s)
+{
+    const char *region = s->region ? s->region : getenv("AWS_REGION");
+    if (region && strncmp(region, "cn-", 3) == 0)
+        return "aws-cn";
+    return region && strncmp(region, "us-gov-", 7) == 0 ? "aws-us-gov" : "aws";
+}
+
+static void arn_of(const struct setup *s, const char *name, char arn[128])
+{
+    (void)snprintf(arn, 128, "arn:%s:s3:::%.63s", partition_of(s), name);
+}
+
 /* With the keys that the answers so far lead to. */
 static void ask_in_region(const struct setup *s, enum request_op op, const char *region,
                           struct question_answer *out)
 {
-    struct config *c = setup_config(s, NO_BUCKET, region, false);
+    char arn[128];
+    arn_of(s, NO_BUCKET, arn);
+    struct config *c = setup_config(s, arn, region, false);
     struct credentials_source *source = NULL;
     struct credentials *keys = NULL;
     struct endpoint ep;
@@ -141,12 +155,20 @@ static void ask_in_region(const struct setup *s, enum request_op op, const char 
     config_free(c);
 }
 
+static const char *first_region(const struct setup *s)
+{
+    const char *partition = partition_of(s);
+    if (strcmp(partition, "aws-cn") == 0)
+        return "cn-north-1";
+    return strcmp(partition, "aws-us-gov") == 0 ? "us-gov-west-1" : "us-east-1";
+}
+
 /* Some stores refuse a signature for another region than theirs, and name it. */
 static void ask_store(const struct setup *s, enum request_op op, struct question_answer *out)
 {
     char region[sizeof out->region];
-    ask_in_region(s, op, FIRST_REGION, out);
-    if (out->rc == RC_OK || out->region[0] == '\0' || strcmp(out->region, FIRST_REGION) == 0)
+    ask_in_region(s, op, first_region(s), out);
+    if (out->rc == RC_OK || out->region[0] == '\0' || strcmp(out->region, first_region(s)) == 0)
         return;
     text_copy(region, sizeof region, out->region);
     question_answer_fini(out);
@@ -154,30 +176,22 @@ static void ask_store(const struct setup *s, enum request_op op, struct question
 }
 
 struct buckets {
-    const char *partition;
+    const struct setup *setup;
     struct choose_list *list;
 };
-
-static const char *partition_of(const struct setup *s)
-{
-    const char *region = s->region ? s->region : getenv("AWS_REGION");
-    if (region && strncmp(region, "cn-", 3) == 0)
-        return "aws-cn";
-    return region && strncmp(region, "us-gov-", 7) == 0 ? "aws-us-gov" : "aws";
-}
 
 static void add_bucket(void *arg, const char *name)
 {
     const struct buckets *b = arg;
     char arn[128];
-    (void)snprintf(arn, sizeof arn, "arn:%s:s3:::%s", b->partition, name); /* at most 63 bytes */
+    arn_of(b->setup, name, arn);
     choose_list_add(b->list, arn, "");
 }
 
 void setup_buckets(const struct setup *s, struct choose_list *out)
 {
     const char *ours = setup_existing(s, "bucket.arn");
-    struct buckets b = {.partition = partition_of(s), .list = out};
+    struct buckets b = {.setup = s, .list = out};
     struct question_answer a;
     struct err e;
     if (ours)

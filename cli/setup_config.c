@@ -54,6 +54,9 @@ static void set_role(const struct setup *s, json_t *document)
     if (s->keys_as_they_are || !s->role)
         return;
     json_t *role = object_of(object_of(document, "credentials"), "assume_role");
+    const char *before = json_string_value(json_object_get(role, "arn"));
+    if (before && strcmp(before, s->role) != 0)
+        json_object_del(role, "external_id"); /* it was the other one's */
     set(role, "arn", s->role);
     set(role, "external_id", s->external_id);
 }

@@ -244,6 +244,17 @@ def at_a_terminal():
         check_equal(terminal.end(), 1, "exit status after Ctrl-C")
 
 
+def a_signal_restores_the_terminal():
+    with store("--require-acl") as bucket, Place() as place:
+        terminal = Terminal(["setup", "-c", place.config, *to(bucket), *place.paths()],
+                            place.env(bucket), place.directory)
+        terminal.expect("AWS account name:")
+        check(not terminal.cooked(), "the terminal is raw while it asks")
+        os.kill(terminal.pid, 15)
+        check(wait_until(terminal.cooked, 5), "and as it was after SIGTERM")
+        check_equal(terminal.end(), -15, "ended by the signal")
+
+
 def a_terminal_where_it_fails():
     with store("--require-acl") as bucket, Place() as place:
         nobody = {**place.env(bucket), "AWS_SECRET_ACCESS_KEY": "wrong-secret-of-somebody"}
@@ -277,4 +288,4 @@ def a_terminal_where_it_fails():
         check_equal(policy.end(), 1, "exit status")
 
 
-run_tests([unattended, refusals, at_a_terminal, a_terminal_where_it_fails])
+run_tests([unattended, refusals, at_a_terminal, a_signal_restores_the_terminal, a_terminal_where_it_fails])
