@@ -288,30 +288,38 @@ enum rc destination_reload(struct destination *d, const struct config *config, s
 {
     BUG_ON(d->in_flight > 0);
     struct endpoint ep;
+    bool same_keys = keys_same_way(d->cfg.config, config);
     struct keys *keys = NULL;
     struct pool *pool = NULL;
     struct endpoint_cfg ec = settings_endpoint(config);
     enum rc rc = endpoint_resolve(&ec, &ep, e);
     if (rc == RC_OK)
         rc = open_pool(d, config, &ep, &pool, e);
-    if (rc == RC_OK)
+    if (rc == RC_OK && !same_keys)
         rc = open_keys(d, config, &keys, e);
     if (rc != RC_OK) {
         pool_free(pool);
         return rc;
     }
     pool_free(d->pool);
-    keys_free(d->keys);
     d->pool = pool;
-    d->keys = keys;
-    d->has_keys = d->refused = false;
+    if (same_keys) {
+        keys_ask(d->keys);
+        if (d->has_keys)
+            pool_set_credentials(d->pool, keys_now(d->keys));
+    } else {
+        keys_free(d->keys);
+        d->keys = keys;
+        d->has_keys = d->refused = false;
+    }
     d->old_in_flight = 0;
     d->endpoint = ep;
     d->rerouted_ms = d->suspected_ms = 0;
     d->cfg.config = config;
     concurrency_init(&d->concurrency, config->uploads);
     destination_kick(d);
-    d->why = asking;
+    if (!d->has_keys)
+        d->why = asking;
     return RC_OK;
 }
 

@@ -129,6 +129,27 @@ static void look(void *arg)
         set_timer(k);
 }
 
+/* All that settings_credentials takes from a configuration. */
+static json_t *way_of(const struct config *c)
+{
+    static const char *const of_bucket[] = {"region", "ca_file", "allow_http", "fips"};
+    json_t *all = config_to_json(c), *bucket = json_object_get(all, "bucket");
+    json_t *way = json_pack("{s:O}", "credentials", json_object_get(all, "credentials"));
+    for (size_t i = 0; i < sizeof of_bucket / sizeof of_bucket[0]; i++)
+        json_object_set(way, of_bucket[i], json_object_get(bucket, of_bucket[i]));
+    json_decref(all);
+    return way;
+}
+
+bool keys_same_way(const struct config *a, const struct config *b)
+{
+    json_t *x = way_of(a), *y = way_of(b);
+    bool same = json_equal(x, y);
+    json_decref(x);
+    json_decref(y);
+    return same;
+}
+
 enum rc keys_new(const struct keys_cfg *cfg, const struct config *config, struct keys **out,
                  struct err *e)
 {

@@ -17,6 +17,8 @@ struct keys_cfg {
 };
 
 struct keys;
+/* Do two configurations ask for keys in the same way? Then those that are there serve on. */
+bool keys_same_way(const struct config *a, const struct config *b);
 /* Asks at once. RC_INVALID: no such source. */
 enum rc keys_new(const struct keys_cfg *cfg, const struct config *config, struct keys **out,
                  struct err *e) MUST_CHECK;

@@ -190,6 +190,30 @@ def a_reload_does_not_wait_for_a_large_upload():
         print(f"  reloaded in {took:.1f} s, {done['UploadPart']} requests for 31 parts")
 
 
+def a_reload_keeps_the_keys_that_serve():
+    with Devstore("--require-acl") as bucket, Gateway(bucket, start=False) as gateway:
+        keys = os.path.join(gateway.directory, "keys")
+        with open(keys, "w") as file:
+            file.write(f"[default]\naws_access_key_id = {bucket.access_key}\n"
+                       f"aws_secret_access_key = {bucket.secret_key}\n")
+        gateway.configure({"credentials": {"source": "file", "file": keys}})
+        gateway.start()
+        dropped = drop_small(gateway, 3)
+        gateway.wait_idle()
+        os.remove(keys)  # whoever hands out keys is away
+        gateway.configure({"uploads": 7})
+        gateway.reload()
+        check(wait_until(lambda: "reloaded" in gateway.log(), 10), "the configuration was taken over")
+        dropped.rename(gateway.root, key("findings", "after.ndjson"), event())
+        gateway.wait_idle(10)
+        compare(bucket, dropped)
+        # Other settings of keys are another matter: these cannot be had.
+        gateway.configure({"credentials": {"source": "environment"}})
+        gateway.reload()
+        check(wait_until(lambda: gateway.status()["destination"]["credentials"]["origin"] == "environment",
+                         10), "the other source's keys are in use")
+
+
 def reloads_under_load():
     with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
         dropped = Dropped()
@@ -205,6 +229,6 @@ def reloads_under_load():
 
 
 run_tests([sigterm_lets_what_is_in_flight_finish, sigterm_cancels_what_does_not_end,
-           sigterm_in_a_large_upload_costs_only_the_parts_in_flight, sigterm_twice_and_sigint,
+           sigterm_in_a_large_upload_costs_only_the_parts_in_flight, sigterm_twice_and_sigint, a_reload_keeps_the_keys_that_serve,
            a_second_gateway_is_refused, control_sockets, a_directory_that_is_missing,
            a_reload_does_not_wait_for_a_large_upload, reloads_under_load])
