@@ -21,8 +21,11 @@ void text_copy(char *to, size_t size, const char *from)
 
 void text_mask_controls(char *s)
 {
-    for (; *s != '\0'; s++) {
-        if ((unsigned char)*s < ' ' || *s == 0x7f)
-            *s = '?';
+    for (unsigned char *p = (unsigned char *)s; *p != '\0'; p++) {
+        if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) /* U+0080 to U+009F */
+            *p++ = '?';
+        else if (*p >= ' ' && *p != 0x7f)
+            continue;
+        *p = '?';
     }
 }
