@@ -181,10 +181,13 @@ static enum rc unreachable(const struct place *p, const struct credentials_reply
         return err_set(e, rc, "stopped by us");
     if (rc == RC_INVALID)
         return err_set(e, rc, "the answer of STS at %s is too long", p->url);
-    err_set(e, rc,
-            "STS at %s cannot be asked (%s): %s; check the endpoint, firewall, proxy and "
-            "certificates",
-            p->url, http_failure_code(r->failure), r->text);
+    bool ours = r->failure == HTTP_CERTIFICATE_UNKNOWN;
+    err_set(e, rc, "STS at %s cannot be asked (%s): %s; %s", p->url, http_failure_code(r->failure),
+            r->text,
+            !ours        ? "check the endpoint, firewall, proxy and certificates"
+            : p->ca_file ? "\"bucket.ca_file\" has to have the CA of STS, too"
+                         : "have its CA installed in the system; \"bucket.ca_file\" holds for "
+                           "endpoints that are named");
     if (e)
         text_copy(e->code, sizeof e->code, http_failure_code(r->failure));
     return rc;

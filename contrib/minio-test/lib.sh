@@ -32,8 +32,15 @@ free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# The HTTP status of a GET; 000 when nobody listens.
+# The HTTP status of a GET, over TLS where there is a CA; 000 when nobody listens.
 http_status() { # PORT PATH
+    if [ -f "$run/tls/ca.pem" ]; then
+        printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$2" |
+            timeout 5 openssl s_client -quiet -verify_return_error -CAfile "$run/tls/ca.pem" \
+                -connect "127.0.0.1:$1" 2>/dev/null |
+            awk 'NR == 1 { print $2; found = 1 } END { if (!found) print "000" }'
+        return
+    fi
     (
         exec 3<>"/dev/tcp/127.0.0.1/$1" || exit 1
         printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$2" >&3
@@ -53,6 +60,28 @@ make_run_dir() { # 1: the data in memory
     fi
 }
 
+# A CA of our own and MinIO's certificate of it, as MinIO's --certs-dir wants it.
+make_certificates() {
+    local tls=$run/tls new_key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
+    mkdir -p "$tls/certs"
+    {
+        openssl req -x509 "${new_key[@]}" -keyout "$tls/ca.key" -out "$tls/ca.pem" -days 30 \
+            -subj '/CN=spoolgate test CA' &&
+            openssl req "${new_key[@]}" -keyout "$tls/certs/private.key" -out "$tls/request" \
+                -subj /CN=localhost &&
+            openssl x509 -req -in "$tls/request" -CA "$tls/ca.pem" -CAkey "$tls/ca.key" \
+                -CAcreateserial -out "$tls/certs/public.crt" -days 30 \
+                -extfile <(echo subjectAltName=DNS:localhost,IP:127.0.0.1)
+    } 2>"$tls/log" || die "openssl cannot make certificates: $(cat "$tls/log")"
+}
+
+# mc on the running store, as its administrator.
+client() { # ARGUMENTS…
+    local scheme=${AWS_ENDPOINT_URL_S3%%://*} host=${AWS_ENDPOINT_URL_S3#*://}
+    if [ "$scheme" = https ]; then export SSL_CERT_FILE=$run/tls/ca.pem; fi
+    MC_HOST_store=$scheme://$access_key:$secret_key@$host "$bin/mc" --quiet --config-dir "$run/mc" "$@"
+}
+
 # Start a store and wait until it answers PATH with one of the statuses. Sets url.
 start_store() { # NAME PORT PATH STATUSES COMMAND…
     local name=$1 port=$2 path=$3 statuses=$4
@@ -64,6 +93,7 @@ start_store() { # NAME PORT PATH STATUSES COMMAND…
     for _ in $(seq 150); do
         case " $statuses " in *" $(http_status "$port" "$path") "*)
             url=http://127.0.0.1:$port
+            [ ! -f "$run/tls/ca.pem" ] || url=https://127.0.0.1:$port
             cat >"$run/env" <<END
 export AWS_ACCESS_KEY_ID=$access_key
 export AWS_SECRET_ACCESS_KEY=$secret_key
