@@ -92,17 +92,21 @@ def finish():
 
 
 def run_tests(tests):
-    """Call each function; an exception is a failure of that one. Ends with finish(). Arguments of
-    the script that are no directory choose the tests whose name contains one of them."""
+    """Call each function; an exception is a failure of that one, and one without a row() gets one.
+    Ends with finish(). Arguments of the script that are no directory choose the tests whose name
+    contains one of them."""
     words = [a for a in sys.argv[1:] if not os.path.isdir(a)]
     for test in tests:
         if words and not any(word in test.__name__ for word in words):
             continue
-        start, before = time.monotonic(), failed
+        start, before, rows = time.monotonic(), failed, len(_rows)
         try:
             test()
         except Exception as error:  # the next test may still say something
             check(False, f"{test.__name__} ended with {type(error).__name__}: {error}")
+        if len(_rows) == rows:  # its name is what was done
+            row(test.__name__.removeprefix("test_").replace("_", " "),
+                "as it should be" if failed == before else "FAILED")
         print(f"{'ok' if failed == before else 'FAILED':6} {test.__name__} "
               f"({time.monotonic() - start:.1f} s)", flush=True)
     finish()
