@@ -261,9 +261,10 @@ def help_and_usage():
     def run(*arguments):
         return subprocess.run([SPOOLGATE, *arguments], capture_output=True, text=True,
                               env=clean_environment(), stdin=subprocess.DEVNULL, timeout=20 * SLOW)
-    for name in ("run", "put", "test", "status", "ls", "why", "retry", "hold", "release", "forget", "receipts", "policy", "journal", "config"):
+    for name in ("run", "put", "test", "status", "ls", "why", "retry", "hold", "release", "forget", "receipts", "policy", "journal",
+                 "config", "check", "setup"):
         done = run(name, "--help")
-        check(done.returncode == 0 and "Example:" in done.stdout and "Exit status:" in done.stdout,
+        check(done.returncode == 0 and "Example" in done.stdout and "Exit status:" in done.stdout,
               f"spoolgate {name} --help: {done.stdout}{done.stderr}")
     check_equal(run("--help").returncode, 0, "spoolgate --help")
     for arguments in ((), ("burn",), ("status", "--nonsense"), ("put", "-c")):
