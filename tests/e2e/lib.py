@@ -575,7 +575,7 @@ class Gateway:
 
     def configure(self, more):
         """Lay `more` over the configuration and write the file. A running gateway wants reload()."""
-        _merge(self.config, more)
+        _merge(self.config, json.loads(json.dumps(more)))  # a copy: others share the caller's
         with open(self.config_path + ".new", "w") as file:
             json.dump(self.config, file, indent=4)
         os.replace(self.config_path + ".new", self.config_path)
