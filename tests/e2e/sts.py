@@ -315,8 +315,8 @@ def a_role_on_top():
             print("  " + told.strip().splitlines()[-1][:200])
         bucket.reset()
         second = {"arn": ROLE + "-2", "endpoint": fake.url}
+        fake.asked.clear()
         with Gateway(bucket, {**FAST, "credentials": {"assume_role": [role, second]}}) as gateway:
-            fake.asked.clear()
             delivers("roles, one after the other", bucket, gateway, fake, ROLE + "-2")
             check("ASIAROLE" in str(fake.asked[1][2]), "the second is asked for with the first's keys")
 

@@ -271,6 +271,12 @@ void mini_store_init(struct mini_store *m)
     m->server = scripted_new(handle, m);
 }
 
+void mini_store_look(struct mini_store *m)
+{
+    pthread_mutex_lock(&m->lock);
+    pthread_mutex_unlock(&m->lock);
+}
+
 void mini_store_clear(struct mini_store *m)
 {
     pthread_mutex_lock(&m->lock);

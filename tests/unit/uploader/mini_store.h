@@ -48,6 +48,8 @@ struct mini_store {
 void mini_store_init(struct mini_store *m);
 void mini_store_fini(struct mini_store *m);
 void mini_store_clear(struct mini_store *m); /* of objects, parts and what was counted */
+/* What the server's threads did until now is seen by the caller, also where no answer came. */
+void mini_store_look(struct mini_store *m);
 void mini_store_put(struct mini_store *m, const char *key, const char *data, size_t n);
 const struct mini_object *mini_store_find(const struct mini_store *m, const char *key);
 /* An error with S3's XML. */

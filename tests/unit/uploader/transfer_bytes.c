@@ -78,6 +78,7 @@ static bool one_case(struct ride *r, const struct way *w, const char *data, stru
     m->head_checksum = m->etag_is_md5 = w->before != SAME_THERE_BARE;
     b->whole = 0;
     ride_file(r, "a");
+    mini_store_look(m);
     cr_assert_gt(b->whole + (b->at == 0), 0, "%s: it was never asked", w->name);
     broken = b->at == 0 || b->at < b->whole;
     /* curl asks again by itself where a kept connection ends before the first byte. */
@@ -88,6 +89,7 @@ static bool one_case(struct ride *r, const struct way *w, const char *data, stru
                      answer_class_name(r->out.class));
         cr_expect_gt(strlen(r->out.err.text), 20, "%s at %zu", w->name, b->at);
         ride_job(r, next_job(r));
+        mini_store_look(m);
     }
     cr_expect_eq(r->out.result, broken ? w->later : w->first, "%s at %zu: %s, %s", w->name, b->at,
                  transfer_result_name(r->out.result), r->out.err.text);
@@ -181,6 +183,7 @@ Test(transfer_bytes, the_answer_to_a_part_may_break_off_after_any_byte)
         r.rig.store.arg = &b;
         rig_write(&r.rig, "a", data, SIZE);
         ride_file(&r, "a");
+        mini_store_look(&r.rig.store);
         cr_expect_eq(r.out.result, TRANSFER_STORED, "%u: %s", round, r.out.err.text);
         cr_expect(ride_stored(&r, "a", data, SIZE), "%u: the object", round);
         cr_expect_lt(b.whole, 2 * PARTS, "no place is left out of %zu", b.whole);
