@@ -218,6 +218,12 @@ static enum rc await_end(const struct run *r, pid_t pid, struct err *e)
         if (info.si_code != CLD_EXITED)
             rc = err_set(e, RC_DENIED, "%s: the program was ended by signal %d", r->where,
                          info.si_status);
+        else if (info.si_status == 127) /* so some systems, and every shell, say it */
+            rc =
+                err_set(e, RC_DENIED,
+                        "%s: its program cannot be started, or found no program of its own (status "
+                        "127); name it with its whole path",
+                        r->where);
         else if (info.si_status != 0)
             rc = err_set(e, RC_DENIED,
                          "%s: the program ended with status %d; run it by hand as the user of the "

@@ -21,15 +21,15 @@ struct scripted_reply {
     char headers[2048]; /* more lines, "\r\n" after each */
     const void *body;
     size_t body_len;
-    bool free_body;      /* body was malloc'ed for this */
-    unsigned delay_ms;   /* before the answer */
-    unsigned trickle_ms; /* between each 1/8 of the body */
-    long cut_after;      /* > 0: only so many bytes of the answer, then close */
-    bool cut_resets;     /* then it is a reset */
-    size_t *whole;       /* NULL, or where the length of the answer, uncut, is told */
-    bool reset;          /* no answer: a reset */
-    bool early;          /* from the header alone: answer, then close without reading the body */
-    const char *raw;     /* this instead of an answer, then close */
+    bool free_body;        /* body was malloc'ed for this */
+    unsigned delay_ms;     /* before the answer */
+    unsigned trickle_ms;   /* between each 1/8 of the body */
+    long cut_after;        /* > 0: only so many bytes of the answer, then close */
+    bool cut_resets;       /* then it is a reset */
+    _Atomic size_t *whole; /* NULL, or where the length of the answer, uncut, is told */
+    bool reset;            /* no answer: a reset */
+    bool early;            /* from the header alone: answer, then close without reading the body */
+    const char *raw;       /* this instead of an answer, then close */
 };
 
 /* Called without a lock of ours: twice a request, first without a body (only `early` and `reset`

@@ -16,7 +16,7 @@ struct breakage {
     enum request_op op;
     size_t at;
     bool reset;
-    size_t whole; /* the answer's length */
+    _Atomic size_t whole; /* the answer's length */
 };
 
 static void break_off(struct mini_store *m, enum request_op op, unsigned seq,
@@ -148,7 +148,7 @@ Test(transfer_bytes,
 struct part_breakage {
     size_t first, step; /* the answer to the n-th asking of a part breaks off at first + n * step */
     unsigned n;
-    size_t whole;
+    _Atomic size_t whole;
     bool reset;
 };
 
