@@ -5,7 +5,7 @@ its sentence and its remedy looked at; and that looking changes nothing.
 # also-under: asan
 import os
 import resource
-import stat
+import shutil
 import subprocess
 import sys
 
@@ -129,11 +129,10 @@ def findings_of_another_user():
     with Devstore() as bucket, Gateway(bucket, start=False) as gateway:
         os.chmod(gateway.directory, 0o755)
         os.chmod(gateway.root, 0o700)
-        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", SPOOLGATE,
+        program = shutil.copy(SPOOLGATE, gateway.directory)  # the build may be closed to others
+        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program,
                                "check", "-c", gateway.config_path, "--offline"], text=True,
                               capture_output=True, env=gateway.environment(), cwd="/")
-        if done.returncode == 127:  # the build directory may be closed to others
-            return
         check_equal(done.returncode, 1, f"nobody's check: {done.stdout} {done.stderr}")
         check("uid 65534" in done.stdout and "mode 0700" in done.stdout, f"says who and what: {done.stdout}")
         row("a spool of somebody else", next(l for l in done.stdout.splitlines() if " spool " in l))
