@@ -763,7 +763,8 @@ class Dropped(dict):
     def rename(self, root, path, data):
         """Written under a name that is ignored, then renamed."""
         full = self._place(root, path, data)
-        hidden = os.path.join(os.path.dirname(full), f".{len(self)}.{os.getpid()}.tmp")
+        # Threads may drop at once.
+        hidden = os.path.join(os.path.dirname(full), f".{len(self)}.{threading.get_native_id()}.tmp")
         with open(hidden, "wb") as file:
             file.write(data)
         os.rename(hidden, full)
