@@ -7,6 +7,7 @@
 #include "base/units.h"
 #include "cli/receipt.h"
 #include "gateway/gateway.h"
+#include "gateway/space.h"
 #include "spool/layout.h"
 #include "spool/ndjson.h"
 #include "spool/put.h"
@@ -18,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,12 +74,13 @@ static enum rc refuse_when_full(const struct config *c, int root_fd, struct err 
                        "the spool is full: spoolgate status says why; try again when it has room");
     if (fstatvfs(root_fd, &s) != 0)
         return RC_OK; /* the write itself will tell */
-    if (s.f_bavail < s.f_blocks / 100 * c->limits.free_percent)
+    enum space space = space_judge(c, &s);
+    if (space == SPACE_FEW_BYTES)
         return err_set(e, RC_FULL,
                        "less than %u %% is free on the spool's file system "
                        "(limits.min_free_percent): make room and try again",
                        c->limits.free_percent);
-    if (s.f_files > 0 && s.f_favail < s.f_files / 100 * c->limits.free_inodes_percent)
+    if (space == SPACE_FEW_INODES)
         return err_set(e, RC_FULL,
                        "less than %u %% of the inodes are free on the spool's file system "
                        "(limits.min_free_inodes_percent): make room and try again",

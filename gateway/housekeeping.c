@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "gateway/space.h"
 #include "spool/tidy.h"
 
 #include <errno.h>
@@ -76,11 +77,6 @@ static uint64_t backlog_bytes(struct pipeline *p)
     return sum;
 }
 
-static bool below(uint64_t free_units, uint64_t total_units, unsigned percent)
-{
-    return total_units > 0 && free_units < total_units / 100 * percent;
-}
-
 static void judge_space(struct pipeline *p, const struct round *r)
 {
     struct err why = {0};
@@ -88,11 +84,12 @@ static void judge_space(struct pipeline *p, const struct round *r)
     p->spool_free = (uint64_t)r->spool.f_bavail * unit;
     p->spool_total = (uint64_t)r->spool.f_blocks * unit;
     char have[UNITS_TEXT_SIZE];
-    if (below(r->spool.f_bavail, r->spool.f_blocks, p->config->limits.free_percent))
+    enum space space = space_judge(p->config, &r->spool);
+    if (space == SPACE_FEW_BYTES)
         err_set(&why, RC_FULL,
                 "only %s are free on the spool's file system (limits.min_free_percent is %u)",
                 units_format_size(have, p->spool_free), p->config->limits.free_percent);
-    else if (below(r->spool.f_favail, r->spool.f_files, p->config->limits.free_inodes_percent))
+    else if (space == SPACE_FEW_INODES)
         err_set(&why, RC_FULL,
                 "only %llu inodes are free on the spool's file system "
                 "(limits.min_free_inodes_percent is %u)",

@@ -4,6 +4,7 @@
 #include "gateway/survey.h"
 
 #include "base/clock.h"
+#include "gateway/space.h"
 #include "watcher/inotify.h"
 
 #include <dirent.h>
@@ -16,7 +17,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/statvfs.h>
 #include <sys/timex.h>
 #include <unistd.h>
 
@@ -55,10 +55,10 @@ static bool usable(struct survey *s, const char *id, const char *path)
     if (stat(path, &st) != 0) {
         int why = errno;
         (void)snprintf(remedy, sizeof remedy,
-                       why == ENOENT ? "make it, owned by the gateway's user: install -d -m %s %s"
-                                     : "let the gateway's user reach it%.0s%.0s",
+                       "make it, owned by the gateway's user: install -d -m %s %s",
                        strcmp(id, "spool") == 0 ? "2770" : "750", path);
-        survey_add(s, SURVEY_FAIL, id, remedy, "%s %s: %s", id, path, strerror(why));
+        survey_add(s, SURVEY_FAIL, id, why == ENOENT ? remedy : "let the gateway's user reach it",
+                   "%s %s: %s", id, path, strerror(why));
         return false;
     }
     if (!S_ISDIR(st.st_mode)) {
@@ -69,14 +69,11 @@ static bool usable(struct survey *s, const char *id, const char *path)
     if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
         int why = errno;
         (void)snprintf(remedy, sizeof remedy,
-                       why == EROFS
-                           ? "mount its file system for writing"
-                           : "run this as the gateway's user, or let uid %u read, write and "
-                             "enter it",
+                       "run this as the gateway's user, or let uid %u read, write and enter it",
                        (unsigned)geteuid());
-        survey_add(s, SURVEY_FAIL, id, remedy, "%s %s (owner %u:%u, mode %04o): %s", id, path,
-                   (unsigned)st.st_uid, (unsigned)st.st_gid, (unsigned)(st.st_mode & 07777),
-                   strerror(why));
+        survey_add(s, SURVEY_FAIL, id, why == EROFS ? "mount its file system for writing" : remedy,
+                   "%s %s (owner %u:%u, mode %04o): %s", id, path, (unsigned)st.st_uid,
+                   (unsigned)st.st_gid, (unsigned)(st.st_mode & 07777), strerror(why));
         return false;
     }
     return true;
@@ -130,7 +127,7 @@ static void look_at_space(const struct config *c, struct survey *s, const char *
         return; /* told already, or a file system that does not say */
     unsigned free_percent = (unsigned)(v.f_bavail * 100 / v.f_blocks);
     unsigned inodes = v.f_files ? (unsigned)(v.f_favail * 100 / v.f_files) : 100;
-    bool full = free_percent < c->limits.free_percent || inodes < c->limits.free_inodes_percent;
+    bool full = space_judge(c, &v) != SPACE_ENOUGH;
     survey_add(
         s, full ? SURVEY_FAIL : SURVEY_OK, id,
         "free or add space; until then `put` refuses and a `full` marker stands in the spool",
