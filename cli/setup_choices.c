@@ -7,8 +7,8 @@
 #include "base/fsio.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "gateway/ask.h"
 #include "gateway/settings.h"
-#include "uploader/question.h"
 #include "uploader/xml.h"
 
 #include <fcntl.h>
@@ -140,15 +140,12 @@ static void ask_in_region(const struct setup *s, enum request_op op, const char 
         return;
     struct endpoint_cfg ec = settings_endpoint(c);
     struct credentials_cfg cc = settings_credentials(c);
-    struct http_cfg hc = settings_http(c, 1);
     enum rc rc = op == REQUEST_LIST_BUCKETS ? endpoint_service(&ec, &ep, &e)
                                             : endpoint_resolve(&ec, &ep, &e);
     if (rc == RC_OK && credentials_source_new(&cc, &source, &e) == RC_OK &&
         credentials_source_get(source, &keys, &e) == RC_OK) {
-        struct request_context rc_ctx = {
-            .endpoint = &ep, .credentials = keys, .user_agent = "spoolgate"};
-        struct question q = {.http = &hc, .context = &rc_ctx};
-        question_ask(&q, op, "", out);
+        struct asker asker = {.config = c, .endpoint = &ep, .keys = keys};
+        ask_store(&asker, op, "", out);
     }
     credentials_free(keys);
     credentials_source_free(source);
@@ -164,7 +161,7 @@ static const char *first_region(const struct setup *s)
 }
 
 /* Some stores refuse a signature for another region than theirs, and name it. */
-static void ask_store(const struct setup *s, enum request_op op, struct question_answer *out)
+static void ask_anywhere(const struct setup *s, enum request_op op, struct question_answer *out)
 {
     char region[sizeof out->region];
     ask_in_region(s, op, first_region(s), out);
@@ -196,7 +193,7 @@ void setup_buckets(const struct setup *s, struct choose_list *out)
     struct err e;
     if (ours)
         choose_list_add(out, ours, "configured now");
-    ask_store(s, REQUEST_LIST_BUCKETS, &a);
+    ask_anywhere(s, REQUEST_LIST_BUCKETS, &a);
     if (a.rc == RC_OK &&
         xml_each(a.body, a.body_len, "Bucket", "Name", add_bucket, &b, &e) != RC_OK)
         (void)e; /* what was read of it is there to choose; the rest can be typed */
@@ -206,7 +203,7 @@ void setup_buckets(const struct setup *s, struct choose_list *out)
 bool setup_find_region(const struct setup *s, char out[64])
 {
     struct question_answer a;
-    ask_store(s, REQUEST_GET_BUCKET_LOCATION, &a);
+    ask_anywhere(s, REQUEST_GET_BUCKET_LOCATION, &a);
     text_copy(out, 64, a.location[0] ? a.location : a.region);
     question_answer_fini(&a);
     return out[0] != '\0';

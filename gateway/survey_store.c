@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "gateway/ask.h"
 #include "gateway/settings.h"
-#include "uploader/question.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -126,7 +126,6 @@ static void tell_answer(const struct config *c, const struct endpoint *ep,
 void survey_store(const struct config *c, struct survey *s)
 {
     struct endpoint_cfg ec = settings_endpoint(c);
-    struct http_cfg hc = settings_http(c, 1);
     struct endpoint ep;
     struct err e = {0};
     struct credentials *keys = look_at_keys(c, s);
@@ -134,11 +133,9 @@ void survey_store(const struct config *c, struct survey *s)
     if (endpoint_resolve(&ec, &ep, &e) != RC_OK) {
         survey_add(s, SURVEY_FAIL, "endpoint", "correct \"bucket.endpoint\"", "%s", e.text);
     } else if (keys && ca) {
-        struct request_context rc = {
-            .endpoint = &ep, .credentials = keys, .user_agent = "spoolgate"};
-        struct question q = {.http = &hc, .context = &rc};
+        struct asker asker = {.config = c, .endpoint = &ep, .keys = keys};
         struct question_answer a;
-        question_ask(&q, REQUEST_GET_BUCKET_LOCATION, "", &a);
+        ask_store(&asker, REQUEST_GET_BUCKET_LOCATION, "", &a);
         tell_answer(c, &ep, &a, s);
         question_answer_fini(&a);
     }

@@ -7,6 +7,7 @@
 #include "base/fsio.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "gateway/ask.h"
 #include "gateway/settings.h"
 #include "spool/layout.h"
 
@@ -214,16 +215,13 @@ static void send_message(struct sending *s)
 static void ask(struct sending *s)
 {
     struct trial *t = s->trial;
-    struct http_cfg hc = settings_http(s->config, 1);
-    struct options options = settings_options(s->config);
-    struct request_context rc = {.endpoint = &s->endpoint,
-                                 .credentials = s->credentials,
-                                 .options = &options,
-                                 .user_agent = "spoolgate"};
-    struct question q = {.http = &hc, .context = &rc, .clock_offset_s = t->clock_offset_s};
+    struct asker a = {.config = s->config,
+                      .endpoint = &s->endpoint,
+                      .keys = s->credentials,
+                      .clock_offset_s = t->clock_offset_s};
     if (t->arrived) {
-        question_ask(&q, REQUEST_GET_OBJECT, t->outcome.key, &t->readback);
-        question_ask(&q, REQUEST_GET_OBJECT_ACL, t->outcome.key, &t->acl);
+        ask_store(&a, REQUEST_GET_OBJECT, t->outcome.key, &t->readback);
+        ask_store(&a, REQUEST_GET_OBJECT_ACL, t->outcome.key, &t->acl);
         t->same_bytes = t->readback.rc == RC_OK && t->readback.body_len == s->line.len &&
                         memcmp(t->readback.body, s->line.data, s->line.len) == 0;
         return;
@@ -232,9 +230,9 @@ static void ask(struct sending *s)
                    t->outcome.err.http_status < 500;
     if (!refused)
         return;
-    question_ask(&q, REQUEST_GET_BUCKET_LOCATION, "", &t->location);
-    question_ask(&q, REQUEST_GET_OBJECT, t->key, &t->object);
-    question_ask(&q, REQUEST_LIST_MULTIPARTS, "", &t->uploads);
+    ask_store(&a, REQUEST_GET_BUCKET_LOCATION, "", &t->location);
+    ask_store(&a, REQUEST_GET_OBJECT, t->key, &t->object);
+    ask_store(&a, REQUEST_LIST_MULTIPARTS, "", &t->uploads);
 }
 
 void trial_run(const struct config *c, struct trial *out)
