@@ -203,7 +203,6 @@ static enum cli_status run(int argc, char **argv)
     if (status == CLI_YES)
         status = verb->run(&o);
     config_free(o.config);
-    json_decref(o.settings_);
     for (size_t i = 0; i < OURS_TAGS_MAX; i++)
         free(o.tags_[i]);
     return status;

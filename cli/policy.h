@@ -24,9 +24,8 @@ struct policy_options {
     const char *values_[POLICY_KNOWN_MAX];
     char names_[POLICY_KNOWN_MAX][128];
     size_t n_known;
-    struct config *config; /* NULL: none was wanted */
-    json_t *settings_;     /* it as `config show` shows it: texts point into it */
-    const char *role_, *session_, *owner;
+    struct config *config;                /* NULL: none was wanted */
+    const char *role_, *session_, *owner; /* the configuration's */
     char *tags_[OURS_TAGS_MAX];
 };
 

@@ -19,51 +19,31 @@ enum { READ_MAX = 1 << 20 };
 
 /* ---- of whom and which bucket ---- */
 
-static const char *text_of(const json_t *object, const char *name)
-{
-    return json_string_value(json_object_get(object, name));
-}
-
-/* Of roles that are assumed in turn it is the last one's keys that ask. */
-static void take_roles(struct policy_options *o, const json_t *assumed)
-{
-    const json_t *last = assumed;
-    if (json_is_array(assumed) && json_array_size(assumed) > 0)
-        last = json_array_get(assumed, json_array_size(assumed) - 1);
-    o->role_ = text_of(last, "arn");
-    o->session_ = o->role_ ? text_of(last, "session_name") : NULL;
-    if (o->role_ && !o->session_)
-        o->session_ = "spoolgate";
-}
-
-/* What the configuration says of uploads, as `config show` shows it; options come before. */
+/* What the configuration says of uploads; options come before. */
 static void take_settings(struct policy_options *o)
 {
-    o->settings_ = config_to_json(o->config);
-    const json_t *bucket = json_object_get(o->settings_, "bucket");
-    const json_t *encryption = json_object_get(bucket, "encryption");
-    const char *algorithm = text_of(encryption, "algorithm"), *name;
-    json_t *value;
-    take_roles(o, json_object_get(json_object_get(o->settings_, "credentials"), "assume_role"));
-    if (!o->encryption && algorithm && strcmp(algorithm, "none") != 0) {
-        o->encryption = algorithm;
-        o->kms_key = o->kms_key ? o->kms_key : text_of(encryption, "kms_key_id");
+    const struct config *c = o->config;
+    const struct config_pairs *tags = &c->bucket.tags;
+    if (c->credentials.n_roles > 0) {
+        /* Of roles that are assumed in turn it is the last one's keys that ask. */
+        const struct credentials_role *last = &c->credentials.roles[c->credentials.n_roles - 1];
+        o->role_ = last->arn;
+        o->session_ = last->session_name ? last->session_name : "spoolgate";
+    }
+    if (!o->encryption && c->bucket.encryption.algorithm) {
+        o->encryption = c->bucket.encryption.algorithm;
+        o->kms_key = o->kms_key ? o->kms_key : c->bucket.encryption.kms_key_id;
     }
     if (!o->storage_class)
-        o->storage_class = text_of(bucket, "storage_class");
-    o->owner = text_of(bucket, "expected_owner");
+        o->storage_class = c->bucket.storage_class;
+    o->owner = c->bucket.expected_owner;
     if (o->n_tags > 0)
         return;
-    json_object_foreach(json_object_get(bucket, "tags"), name, value)
-    {
+    for (size_t i = 0; i < tags->n && o->n_tags < OURS_TAGS_MAX; i++, o->n_tags++) {
         struct buf tag;
-        if (o->n_tags == OURS_TAGS_MAX || !json_is_string(value))
-            break;
         buf_init(&tag, 2048);
-        buf_addf(&tag, "%s=%s", name, json_string_value(value));
-        o->tags_[o->n_tags] = buf_take(&tag);
-        o->tags[o->n_tags] = o->tags_[o->n_tags];
-        o->n_tags++;
+        buf_addf(&tag, "%s=%s", tags->items[i].name, tags->items[i].value);
+        o->tags[o->n_tags] = o->tags_[o->n_tags] = buf_take(&tag);
         buf_fini(&tag);
     }
 }
