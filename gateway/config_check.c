@@ -66,16 +66,20 @@ enum rc config_check_external_id(const char *value, struct err *e)
                        e);
 }
 
-enum rc config_check_url(const char *value, struct err *e)
+static enum rc check_sts(const char *url, bool allow_http, struct err *e)
 {
-    /* The rest of the rules need bucket.allow_http, see check_roles. */
     struct endpoint_cfg cfg = {.bucket = "sts",
                                .region = "us-east-1",
-                               .url = value,
-                               .allow_http = true,
+                               .url = url,
+                               .allow_http = allow_http,
                                .path_style = true};
     struct endpoint ep;
     return endpoint_resolve(&cfg, &ep, e);
+}
+
+enum rc config_check_url(const char *value, struct err *e)
+{
+    return check_sts(value, true, e); /* what hangs on bucket.allow_http: check_roles */
 }
 
 enum rc config_check_plain(const char *value, struct err *e)
@@ -327,17 +331,11 @@ static void check_roles(const struct config *c, struct config_faults *f)
 {
     for (size_t i = 0; i < c->credentials.n_roles; i++) {
         const char *url = c->credentials.roles[i].endpoint;
-        struct endpoint_cfg cfg = {.bucket = "sts",
-                                   .region = "us-east-1",
-                                   .url = url,
-                                   .allow_http = c->bucket.allow_http,
-                                   .path_style = true};
-        struct endpoint ep;
         struct err e = {0};
         char at[32] = "";
         if (c->credentials.n_roles > 1)
             (void)snprintf(at, sizeof at, "[%zu]", i);
-        if (url && endpoint_resolve(&cfg, &ep, &e) != RC_OK)
+        if (url && check_sts(url, c->bucket.allow_http, &e) != RC_OK)
             config_fault(f, "$.credentials.assume_role%s.endpoint: %s", at, e.text);
     }
 }
