@@ -88,14 +88,7 @@ class Cluster(Minio):
             stop_process(node)
 
     def _get(self, path):
-        connection = http.client.HTTPConnection("10.83.0.1", 9000, timeout=5)
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().status
-        except OSError:
-            return 0
-        finally:
-            connection.close()
+        return http_status("10.83.0.1", 9000, path, timeout=5)
 
     def ready(self):
         return self._get("/minio/health/cluster") == 200

@@ -381,6 +381,18 @@ class Devstore(Store):
         """It is there from the start."""
 
 
+def http_status(host, port, path, timeout=2):
+    """Of a GET; 0: nobody answers."""
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        connection.close()
+
+
 class _Daemon(Store):
     """A store that is somebody else's program, in a scratch directory, on a free port."""
 
@@ -423,14 +435,7 @@ class _Daemon(Store):
             raise RuntimeError(f"{self.name} did not start: {log.read()[-2000:]}")
 
     def _get(self, path):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().status
-        except OSError:
-            return 0
-        finally:
-            connection.close()
+        return http_status("127.0.0.1", self.port, path)
 
     def __exit__(self, *_):
         stop_process(self.process)

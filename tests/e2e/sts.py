@@ -609,15 +609,20 @@ def has_minio():
     return all(os.access(os.path.join(CACHE, "bin", name), os.X_OK) for name in ("minio", "mc"))
 
 
+def gateway_of_collector(bucket):
+    """A gateway with a role that MinIO's user of that name assumes."""
+    bucket.add_collector()
+    role = {"arn": ROLE, "endpoint": bucket.url, "duration": "15min"}
+    return Gateway(bucket, {**FAST, "credentials": {"assume_role": role}}, env={
+        "AWS_ACCESS_KEY_ID": "collector", "AWS_SECRET_ACCESS_KEY": "collector-secret-1"})
+
+
 def a_role_of_minio_is_revoked_in_mid_backlog():
     if not has_minio():
         print("  (MinIO is not installed: not checked)")
         return
-    collector = {"AWS_ACCESS_KEY_ID": "collector", "AWS_SECRET_ACCESS_KEY": "collector-secret-1"}
     with StsMinio() as bucket:
-        bucket.add_collector()
-        role = {"arn": ROLE, "endpoint": bucket.url, "duration": "15min"}
-        with Gateway(bucket, {**FAST, "credentials": {"assume_role": role}}, env=collector) as gateway:
+        with gateway_of_collector(bucket) as gateway:
             dropped = Dropped()
             drop(gateway, dropped, 50)
             gateway.wait_idle()
@@ -638,11 +643,8 @@ def a_user_of_minio_is_removed_and_comes_back():
     if not has_minio():
         print("  (MinIO is not installed: not checked)")
         return
-    collector = {"AWS_ACCESS_KEY_ID": "collector", "AWS_SECRET_ACCESS_KEY": "collector-secret-1"}
     with StsMinio() as bucket:
-        bucket.add_collector()
-        role = {"arn": ROLE, "endpoint": bucket.url, "duration": "15min"}
-        with Gateway(bucket, {**FAST, "credentials": {"assume_role": role}}, env=collector) as gateway:
+        with gateway_of_collector(bucket) as gateway:
             dropped = Dropped()
             drop(gateway, dropped)
             gateway.wait_idle()

@@ -1,9 +1,9 @@
 #include "spool/archive.h"
 
 #include "base/clock.h"
-#include "spool/retire.h"
 
 #include "tests/torture/faultfs.h"
+#include "tests/unit/spool/disk.h"
 #include "tests/unit/spool/failing.h"
 #include "tests/unit/spool/scratch.h"
 
@@ -171,22 +171,11 @@ Test(archive, a_directory_that_was_swept_away_is_made_again)
     scratch_free(&s);
 }
 
-/* A spool on a disk that loses power; the file "f" in it is durable. */
-static int archive_disk(struct faultfs *disk)
-{
-    const struct fsio *fs = faultfs_fsio(disk);
-    int root = faultfs_root(disk);
-    struct err e = {0};
-    cr_assert_eq(retire_prepare(fs, root, &e), RC_OK, "%s", e.text);
-    cr_assert_eq(fsio_replace(fs, root, "f", "bytes", 5, 0644, &e), RC_OK, "%s", e.text);
-    return root;
-}
-
 Test(archive, what_was_taken_in_is_there_after_a_power_cut)
 {
     struct faultfs *disk = faultfs_new();
     const struct fsio *fs = faultfs_fsio(disk);
-    int root = archive_disk(disk);
+    int root = spool_on_disk(disk);
     struct archive_place place = {.dirfd = -1};
     const struct archive_source source = {
         .dirfd = root, .name = "f", .path = "a/f", .day_s = NOW / CLOCK_NS_PER_S};

@@ -1,9 +1,9 @@
 #include "spool/reject.h"
 
 #include "base/clock.h"
-#include "spool/retire.h"
 
 #include "tests/torture/faultfs.h"
+#include "tests/unit/spool/disk.h"
 #include "tests/unit/spool/scratch.h"
 
 #include <errno.h>
@@ -303,17 +303,6 @@ Test(reject, a_full_disk_costs_the_reason_and_not_the_file)
     scratch_free(&s);
 }
 
-/* A spool on a disk that loses power; the file "f" in it is durable. */
-static int reject_disk(struct faultfs *disk)
-{
-    const struct fsio *fs = faultfs_fsio(disk);
-    int root = faultfs_root(disk);
-    struct err e = {0};
-    cr_assert_eq(retire_prepare(fs, root, &e), RC_OK, "%s", e.text);
-    cr_assert_eq(fsio_replace(fs, root, "f", "bytes", 5, 0644, &e), RC_OK, "%s", e.text);
-    return root;
-}
-
 Test(reject, a_move_is_durable_with_its_reason_or_without)
 {
     for (int full = 0; full < 2; full++) {
@@ -321,7 +310,7 @@ Test(reject, a_move_is_durable_with_its_reason_or_without)
         const struct fsio *fs = faultfs_fsio(disk);
         const struct faultfs_plan plan = {
             .call = FAULTFS_PWRITE, .nth = 1, .fault = FAULTFS_ERROR, .error = ENOSPC};
-        int root = reject_disk(disk);
+        int root = spool_on_disk(disk);
         struct err e = {0};
         struct file_stat st;
         faultfs_arm(disk, full ? &plan : NULL);
