@@ -253,6 +253,8 @@ class Backlog:
     """Files that wait. write() puts a copy of them below a root; path is one that clients share
     which only read. expected: {path: (size, sha256, md5)}, both as bytes."""
 
+    large = False
+
     def __init__(self, bench, count, size, directories=100):
         self.bench, self.count, self.size = bench, count, size
         self.per_directory = -(-count // directories)

@@ -1,9 +1,11 @@
-/* The ceiling: what libcurl alone does here, in one thread and with nothing around it.
+/* The ceilings: what libcurl alone does here, in one thread and over C kept connections.
  *
- * N bodies of one size go from memory over C kept connections, each request built and signed before
- * the clock starts: no file, no queue, no journal, no hash. What the gateway costs beyond this
- * figure, taken in the same run, is the gateway's own. It speaks curl directly and not by
- * uploader/http.c, so that a waste in there shows.
+ * From memory: N bodies of one size, each request built and signed before the clock starts. From a
+ * directory (--from): each file below it is found, opened, read, hashed, signed and sent, as any
+ * uploader must, and nothing else: no watching, no queue, no journal, no removal. What the gateway
+ * costs beyond these figures, taken in the same run, is the gateway's own. The requests are the
+ * gateway's, header by header. It speaks curl directly and not by uploader/http.c, so that a waste
+ * in there shows.
  */
 #include "base/checksum.h"
 #include "base/clock.h"
@@ -11,19 +13,25 @@
 #include "uploader/request.h"
 
 #include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { EXIT_NO = 1, EXIT_USAGE = 100, EXIT_ENVIRONMENT = 111 };
 enum { FILES_MAX = 1000000, SIZE_MAX_BYTES = 64 << 20, CONNECTIONS_MAX = 1024, OWN_HEADERS = 2 };
 
 struct bench_options {
     struct endpoint_cfg endpoint;
-    const char *prefix;
+    const char *prefix, *ca; /* NULL: the system's CAs */
+    char *from;              /* NULL: from memory */
     size_t files, size, connections;
 };
 
@@ -33,19 +41,34 @@ struct prepared {
     struct curl_slist headers[REQUEST_HEADERS_MAX + OWN_HEADERS];
 };
 
+/* A connection's place: its handle, and with --from its file and request. */
+struct slot {
+    CURL *easy;
+    struct prepared own;
+    char *body;
+    size_t cap;
+};
+
 struct run {
     CURLM *multi;
     int epoll_fd;
     int64_t timer_due_ns; /* INT64_MAX: curl waits for no time */
+    const struct request_context *ctx;
+    const char *prefix;
+    FTS *walk; /* --from; NULL: from memory */
+    size_t root_len;
+    const char *body; /* from memory: of all of them */
+    size_t size;
     struct prepared *requests;
-    size_t n, next, done, failed;
+    struct slot *slots;
+    size_t n, next, active, done, failed;
+    uint64_t bytes;
     long first_bad_status;
     char first_error[CURL_ERROR_SIZE];
 };
 
 static const char usage[] =
-    "bench-ceiling: PUT signed objects from memory with a bare libcurl loop, and say what it "
-    "cost.\n"
+    "bench-ceiling: PUT signed objects with a bare libcurl loop, and say what it cost.\n"
     "\n"
     "Example: AWS_ACCESS_KEY_ID=devstore AWS_SECRET_ACCESS_KEY=devstore-secret \\\n"
     "         bench-ceiling --url http://127.0.0.1:9000 --bucket customer-siem\n"
@@ -53,10 +76,14 @@ static const char usage[] =
     "  --url URL         of the store (path style)\n"
     "  --bucket NAME     default customer-siem\n"
     "  --region NAME     default eu-central-1\n"
-    "  --prefix P        the keys begin with it; default Panoptica/findings/2026-01-01/ceiling/\n"
+    "  --from DIR        the files below DIR, under their paths; each is read, hashed and signed\n"
+    "                    when its turn comes. Without: from memory, signed before\n"
+    "  --prefix P        the keys begin with it; default Panoptica/findings/2026-01-01/ceiling/,\n"
+    "                    with --from nothing\n"
     "  --files N         default 10000\n"
     "  --size BYTES      default 4096\n"
     "  --connections N   default 32\n"
+    "  --ca FILE         trust these certificates\n"
     "\n"
     "Prints one JSON object. Exits with 1 if the store refused one of them.\n";
 
@@ -82,14 +109,15 @@ static struct bench_options read_options(int argc, char **argv)
                                           {"bucket", required_argument, NULL, 'b'},
                                           {"region", required_argument, NULL, 'r'},
                                           {"prefix", required_argument, NULL, 'p'},
+                                          {"from", required_argument, NULL, 'd'},
                                           {"files", required_argument, NULL, 'n'},
+                                          {"ca", required_argument, NULL, 'a'},
                                           {"size", required_argument, NULL, 's'},
                                           {"help", no_argument, NULL, 'h'},
                                           {"connections", required_argument, NULL, 'c'},
                                           {NULL, 0, NULL, 0}};
     struct bench_options o = {
         .endpoint = {.bucket = "customer-siem", .region = "eu-central-1", .path_style = true},
-        .prefix = "Panoptica/findings/2026-01-01/ceiling/",
         .files = 10000,
         .size = 4096,
         .connections = 32};
@@ -109,6 +137,12 @@ static struct bench_options read_options(int argc, char **argv)
         case 'p':
             o.prefix = optarg;
             break;
+        case 'a':
+            o.ca = optarg;
+            break;
+        case 'd':
+            o.from = optarg;
+            break;
         case 'n':
             o.files = number(optarg, FILES_MAX);
             break;
@@ -127,10 +161,12 @@ static struct bench_options read_options(int argc, char **argv)
     }
     if (o.endpoint.url == NULL || optind != argc)
         die(EXIT_USAGE, "--url is needed, and no other argument", "see --help");
+    if (o.prefix == NULL)
+        o.prefix = o.from != NULL ? "" : "Panoptica/findings/2026-01-01/ceiling/";
     return o;
 }
 
-/* ---- requests, made before the clock starts ---- */
+/* ---- requests ---- */
 
 static void set_headers(struct prepared *p)
 {
@@ -145,44 +181,112 @@ static void set_headers(struct prepared *p)
         p->headers[i].next = i + 1 < n ? &p->headers[i + 1] : NULL;
 }
 
-static struct prepared *prepare(const struct bench_options *o, const char *body)
+static void build(struct prepared *p, const struct request_context *ctx, const char *key,
+                  size_t size, const uint8_t digest[SHA256_SIZE])
+{
+    struct request_spec spec = {.op = REQUEST_PUT_OBJECT,
+                                .key = key,
+                                .key_len = strlen(key),
+                                .content_length = size,
+                                .sha256 = digest};
+    struct err e = {0};
+
+    if (request_build(&p->request, ctx, &spec, clock_wall_now_ns() / CLOCK_NS_PER_S, &e) != RC_OK)
+        die(EXIT_USAGE, e.text, "");
+    set_headers(p);
+}
+
+static struct credentials *read_credentials(void)
 {
     const char *id = getenv("AWS_ACCESS_KEY_ID"), *secret = getenv("AWS_SECRET_ACCESS_KEY");
-    struct prepared *all = mem_alloc(o->files * sizeof(*all));
-    struct endpoint endpoint;
-    struct err e = {0};
-    uint8_t digest[SHA256_SIZE];
-    char key[1024];
 
     if (id == NULL || secret == NULL)
         die(EXIT_USAGE, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set", "");
-    if (endpoint_resolve(&o->endpoint, &endpoint, &e) != RC_OK)
-        die(EXIT_USAGE, e.text, "");
-    struct credentials *credentials = credentials_new(id, secret, NULL, INT64_MAX);
-    struct request_context ctx = {.endpoint = &endpoint,
-                                  .credentials = credentials,
-                                  .acl = "bucket-owner-full-control",
-                                  .checksum_sha256 = true,
-                                  .if_none_match = true,
-                                  .user_agent = "bench-ceiling"};
+    return credentials_new(id, secret, NULL, INT64_MAX);
+}
+
+static void prepare_all(struct run *r, const struct bench_options *o, char *body)
+{
+    uint8_t digest[SHA256_SIZE];
+    char key[1024];
+
+    memset(body, ' ', o->size);
+    memcpy(body, "{}", o->size < 2 ? o->size : 2);
+    body[o->size - 1] = '\n';
+    r->n = o->files;
+    r->requests = mem_alloc(o->files * sizeof(*r->requests));
     sha256(body, o->size, digest);
     for (size_t i = 0; i < o->files; i++) {
         int n = snprintf(key, sizeof(key), "%s%06zu.json", o->prefix, i);
-        struct request_spec spec = {.op = REQUEST_PUT_OBJECT,
-                                    .key = key,
-                                    .key_len = (size_t)n,
-                                    .content_length = o->size,
-                                    .sha256 = digest};
-        if ((size_t)n >= sizeof(key))
+        if (n < 0 || (size_t)n >= sizeof(key))
             die(EXIT_USAGE, "the prefix is too long", "");
-        request_init(&all[i].request);
-        if (request_build(&all[i].request, &ctx, &spec, clock_wall_now_ns() / CLOCK_NS_PER_S, &e) !=
-            RC_OK)
-            die(EXIT_USAGE, e.text, "");
-        set_headers(&all[i]);
+        request_init(&r->requests[i].request);
+        build(&r->requests[i], r->ctx, key, o->size, digest);
     }
-    credentials_free(credentials);
-    return all;
+}
+
+/* ---- files ---- */
+
+/* All of a file, into the slot. Its size. */
+static size_t read_file(struct slot *s, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+    size_t have = 0;
+
+    if (fd < 0 || fstat(fd, &st) != 0)
+        die(EXIT_ENVIRONMENT, path, strerror(errno));
+    if (st.st_size > SIZE_MAX_BYTES)
+        die(EXIT_USAGE, path, "it is over 64 MiB");
+    if ((size_t)st.st_size > s->cap) {
+        s->cap = (size_t)st.st_size;
+        s->body = mem_resize(s->body, s->cap, 1);
+    }
+    while (have < (size_t)st.st_size) {
+        ssize_t n = read(fd, s->body + have, (size_t)st.st_size - have);
+        if (n <= 0)
+            die(EXIT_ENVIRONMENT, path, n < 0 ? strerror(errno) : "it became shorter");
+        have += (size_t)n;
+    }
+    if (close(fd) != 0)
+        die(EXIT_ENVIRONMENT, path, strerror(errno));
+    return have;
+}
+
+/* The next file of the walk, read, hashed and signed. NULL: there is none. */
+static const struct prepared *next_file(struct run *r, struct slot *s, size_t *size)
+{
+    uint8_t digest[SHA256_SIZE];
+    char key[2048];
+    FTSENT *entry;
+
+    do {
+        errno = 0;
+        entry = fts_read(r->walk);
+        if (entry == NULL && errno == 0)
+            return NULL;
+        if (entry == NULL || entry->fts_info == FTS_ERR || entry->fts_info == FTS_DNR)
+            die(EXIT_ENVIRONMENT, "the directory of --from cannot be read", strerror(errno));
+    } while (entry->fts_info != FTS_F && entry->fts_info != FTS_NSOK);
+    *size = read_file(s, entry->fts_path);
+    sha256(s->body, *size, digest);
+    int n = snprintf(key, sizeof(key), "%s%s", r->prefix, entry->fts_path + r->root_len);
+    if (n < 0 || (size_t)n >= sizeof(key))
+        die(EXIT_USAGE, entry->fts_path, "the key is too long");
+    build(&s->own, r->ctx, key, *size, digest);
+    return &s->own;
+}
+
+static void open_walk(struct run *r, char *from)
+{
+    char *roots[] = {from, NULL};
+
+    r->root_len = strlen(from) + 1;
+    if (from[r->root_len - 2] == '/')
+        from[--r->root_len - 1] = '\0';
+    r->walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_NOSTAT, NULL);
+    if (r->walk == NULL)
+        die(EXIT_ENVIRONMENT, from, strerror(errno));
 }
 
 /* ---- the loop ---- */
@@ -223,29 +327,44 @@ static size_t swallow(char *data, size_t size, size_t n, void *arg)
     return size * n;
 }
 
-static void start_next(struct run *r, CURL *easy)
+/* False: there is nothing left to send. */
+static bool start_next(struct run *r, struct slot *s)
 {
-    struct prepared *p = &r->requests[r->next++];
+    const struct prepared *p = NULL;
+    const char *body = r->body;
+    size_t size = r->size;
 
-    if (curl_easy_setopt(easy, CURLOPT_URL, p->request.url) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, p->headers) != CURLE_OK ||
-        curl_multi_add_handle(r->multi, easy) != CURLM_OK)
+    if (r->walk != NULL) {
+        p = next_file(r, s, &size);
+        body = s->body;
+    } else if (r->next < r->n) {
+        p = &r->requests[r->next++];
+    }
+    if (p == NULL)
+        return false;
+    r->bytes += size;
+    r->active++;
+    if (curl_easy_setopt(s->easy, CURLOPT_URL, p->request.url) != CURLE_OK ||
+        curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, p->headers) != CURLE_OK ||
+        curl_easy_setopt(s->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size) != CURLE_OK ||
+        curl_easy_setopt(s->easy, CURLOPT_POSTFIELDS, size > 0 ? body : "") != CURLE_OK ||
+        curl_multi_add_handle(r->multi, s->easy) != CURLM_OK)
         die(EXIT_ENVIRONMENT, "libcurl does not take the request", "");
+    return true;
 }
 
-static CURL *new_easy(const struct bench_options *o, const char *body)
+static void open_slot(struct slot *s, const char *ca)
 {
-    CURL *easy = curl_easy_init();
-
-    if (easy == NULL || curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->size) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "PUT") != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_PROXY, "") != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, swallow) != CURLE_OK)
+    s->easy = curl_easy_init();
+    request_init(&s->own.request);
+    if (s->easy == NULL || curl_easy_setopt(s->easy, CURLOPT_PRIVATE, s) != CURLE_OK ||
+        curl_easy_setopt(s->easy, CURLOPT_CUSTOMREQUEST, "PUT") != CURLE_OK ||
+        curl_easy_setopt(s->easy, CURLOPT_PROXY, "") != CURLE_OK ||
+        curl_easy_setopt(s->easy, CURLOPT_NOSIGNAL, 1L) != CURLE_OK ||
+        curl_easy_setopt(s->easy, CURLOPT_PATH_AS_IS, 1L) != CURLE_OK ||
+        (ca != NULL && curl_easy_setopt(s->easy, CURLOPT_CAINFO, ca) != CURLE_OK) ||
+        curl_easy_setopt(s->easy, CURLOPT_WRITEFUNCTION, swallow) != CURLE_OK)
         die(EXIT_ENVIRONMENT, "libcurl does not start", "");
-    return easy;
 }
 
 static void collect(struct run *r)
@@ -256,10 +375,13 @@ static void collect(struct run *r)
     while ((m = curl_multi_info_read(r->multi, &left)) != NULL) {
         CURL *easy = m->easy_handle;
         CURLcode result = m->data.result;
+        struct slot *slot = NULL;
         long status = 0;
 
         if (curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK)
             status = 0;
+        if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &slot) != CURLE_OK || slot == NULL)
+            die(EXIT_ENVIRONMENT, "libcurl forgets whose handle it is", "");
         if (result != CURLE_OK || status != 200) {
             if (r->failed++ == 0) {
                 r->first_bad_status = status;
@@ -267,12 +389,10 @@ static void collect(struct run *r)
             }
         }
         r->done++;
+        r->active--;
         if (curl_multi_remove_handle(r->multi, easy) != CURLM_OK)
             die(EXIT_ENVIRONMENT, "libcurl does not let a handle go", "");
-        if (r->next < r->n)
-            start_next(r, easy);
-        else
-            curl_easy_cleanup(easy);
+        (void)start_next(r, slot); /* none left: the loop ends with the last one under way */
     }
 }
 
@@ -299,7 +419,6 @@ static void turn(struct run *r)
 
 static void open_loop(struct run *r, const struct bench_options *o)
 {
-    r->n = o->files;
     r->timer_due_ns = INT64_MAX;
     r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (r->epoll_fd < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
@@ -322,39 +441,68 @@ static double cpu_seconds(void)
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
+static void clean_up(struct run *r, const struct bench_options *o)
+{
+    for (size_t i = 0; i < r->n; i++)
+        request_fini(&r->requests[i].request);
+    for (size_t i = 0; i < o->connections; i++) {
+        curl_easy_cleanup(r->slots[i].easy);
+        request_fini(&r->slots[i].own.request);
+        free(r->slots[i].body);
+    }
+    free(r->requests);
+    free(r->slots);
+    if (r->walk != NULL)
+        (void)fts_close(r->walk);       /* only read */
+    (void)curl_multi_cleanup(r->multi); /* the process ends */
+    curl_global_cleanup();
+}
+
 int main(int argc, char **argv)
 {
     struct bench_options o = read_options(argc, argv);
-    struct run r = {0};
+    struct credentials *credentials = read_credentials();
+    struct endpoint endpoint;
+    /* What the gateway's requests have, as its configuration comes. */
+    struct request_context ctx = {.endpoint = &endpoint,
+                                  .credentials = credentials,
+                                  .acl = "bucket-owner-full-control",
+                                  .checksum_sha256 = true,
+                                  .if_none_match = true,
+                                  .user_agent = "bench-ceiling"};
+    struct err e = {0};
     char *body = mem_alloc(o.size);
+    struct run r = {.ctx = &ctx, .prefix = o.prefix, .body = body, .size = o.size};
 
-    memset(body, ' ', o.size);
-    memcpy(body, "{}", o.size < 2 ? o.size : 2);
-    body[o.size - 1] = '\n';
-    r.requests = prepare(&o, body);
+    if (endpoint_resolve(&o.endpoint, &endpoint, &e) != RC_OK)
+        die(EXIT_USAGE, e.text, "");
+    if (o.from == NULL)
+        prepare_all(&r, &o, body);
     open_loop(&r, &o);
+    r.slots = mem_alloc(o.connections * sizeof(*r.slots));
+    for (size_t i = 0; i < o.connections; i++)
+        open_slot(&r.slots[i], o.ca);
 
     double cpu = cpu_seconds();
     int64_t began = clock_mono_now_ns();
-    for (size_t i = 0; i < o.connections && i < o.files; i++)
-        start_next(&r, new_easy(&o, body));
-    while (r.done < r.n)
+    if (o.from != NULL)
+        open_walk(&r, o.from);
+    for (size_t i = 0; i < o.connections && start_next(&r, &r.slots[i]); i++)
+        ;
+    while (r.active > 0)
         turn(&r);
     double seconds = (double)(clock_mono_now_ns() - began) / 1e9;
     cpu = cpu_seconds() - cpu;
 
-    printf("{\"files\": %zu, \"size\": %zu, \"connections\": %zu, \"failed\": %zu, "
+    printf("{\"files\": %zu, \"bytes\": %llu, \"connections\": %zu, \"failed\": %zu, "
            "\"seconds\": %.4f, \"files_per_s\": %.0f, \"cpu_ms_per_file\": %.4f}\n",
-           o.files, o.size, o.connections, r.failed, seconds, (double)o.files / seconds,
-           cpu * 1e3 / (double)o.files);
+           r.done, (unsigned long long)r.bytes, o.connections, r.failed, seconds,
+           (double)r.done / seconds, r.done > 0 ? cpu * 1e3 / (double)r.done : 0);
     if (r.failed > 0)
         (void)fprintf(stderr, "bench-ceiling: %zu refused, the first with status %ld (%s)\n",
                       r.failed, r.first_bad_status, r.first_error);
-    for (size_t i = 0; i < r.n; i++)
-        request_fini(&r.requests[i].request);
-    free(r.requests);
+    clean_up(&r, &o);
+    credentials_free(credentials);
     free(body);
-    (void)curl_multi_cleanup(r.multi); /* the process ends */
-    curl_global_cleanup();
     return r.failed > 0 ? EXIT_NO : fflush(stdout) != 0 ? EXIT_ENVIRONMENT : 0;
 }

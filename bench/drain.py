@@ -18,14 +18,14 @@ def drain(bench, name, title, kind, backlog, rounds, clients):
 def on_devstore(bench):
     return drain(bench, "drain-10k-devstore", "Drain {} x {} B", framework.Counting,
                  (bench.scale(10000, 2000), 4096, 100), bench.rounds(5),
-                 [peers.Spoolgate(), peers.Ceiling(), *peers.PEERS])
+                 peers.everyone())
 
 
 @takes(300, 20)
 def on_minio(bench):
     return drain(bench, "drain-10k-minio", "Drain {} x {} B", framework.OnMinio,
                  (bench.scale(10000, 2000), 4096, 100), bench.rounds(5),
-                 [peers.Spoolgate(), peers.Ceiling(), *peers.PEERS])
+                 peers.everyone())
 
 
 MEASURES = {"drain-10k-devstore": on_devstore, "drain-10k-minio": on_minio}
