@@ -1,0 +1,332 @@
+"""From just before the rename to stored, file by file, while a producer keeps its rate.
+
+Three shapes of directories, three rates. bench-producer writes; each client watches the tree with
+its own means, has been warmed up with a second of the same (but for "first run"), and is given a few
+seconds after the last file. What has not arrived then is missing.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import signal
+import subprocess
+import time
+
+import bench as framework
+import lib
+import peers
+from bench import Failed, cpu_seconds, peak_mib, say, takes
+
+SHAPES = {"hot": "into one directory", "new": "ten to a new directory",
+          "own": "each into a new directory"}
+SECONDS = 10
+QUANTILES = 200
+PATIENCE = 5  # seconds without a new object, after which no more is expected
+WARM_UP_FIRST = 500_000_000
+
+
+# --- the producer ---------------------------------------------------------------------------------
+
+
+class Stream:
+    """Files to come: how many, how fast, into which directories."""
+
+    def __init__(self, shape, rate, files):
+        self.shape, self.rate, self.files = shape, rate, files
+
+    def produce(self, root, directory, first=0):
+        """({key: (ns of the rename, size, sha256 in hex)}, what it says of itself)"""
+        log = os.path.join(directory, f"moved-{first}.tsv")
+        done = subprocess.run(
+            [os.path.join(lib.BUILD, "bench/bench-producer"), "--root", root, "--shape",
+             self.shape, "--rate", str(self.rate), "--files", str(self.files), "--first",
+             str(first), "--log", log], capture_output=True, text=True)
+        if done.returncode:
+            raise Failed(f"bench-producer: {done.stderr}")
+        with open(log) as file:
+            rows = (line.rstrip("\n").split("\t") for line in file)
+            return {row[1]: (int(row[0]), int(row[2]), row[3]) for row in rows}, \
+                json.loads(done.stdout)
+
+    def warm_up(self, root, directory):
+        return Stream(self.shape, self.rate, self.rate).produce(root, directory, WARM_UP_FIRST)[0]
+
+
+# --- who watches ----------------------------------------------------------------------------------
+
+
+def family(pid):
+    """It and its living descendants."""
+    found = [pid]
+    for one in found:
+        with contextlib.suppress(OSError):
+            for task in os.listdir(f"/proc/{one}/task"):
+                with open(f"/proc/{one}/task/{task}/children") as file:
+                    found += [int(child) for child in file.read().split()]
+    return found
+
+
+def used(pid):
+    """(CPU seconds, peak MiB) of it and its descendants: the peaks of those that live now."""
+    cpu = peak = 0.0
+    for one in family(pid):
+        with contextlib.suppress(OSError):
+            cpu += cpu_seconds(one)
+            peak += peak_mib(one)
+    return cpu, peak
+
+
+class Ours:
+    """The gateway in its configuration as it comes."""
+
+    ours, strict, most_rounds = True, True, 1000
+
+    def __init__(self, warm=True):
+        self.warm = warm
+        self.name = "spoolgate" if warm else "spoolgate, first run"
+        self.note = "spoolgate run, its configuration as it comes" + (
+            "" if warm else "; nothing went through it before")
+
+    @contextlib.contextmanager
+    def watching(self, bench, store, directory):
+        with lib.Gateway(store.store, directory=directory) as gateway:
+            time.sleep(0.5)
+            self.pid, self.gateway = gateway.process.pid, gateway
+            yield gateway.root
+
+    def rest(self, count, arrived):
+        peers.wait_delivered(self.gateway, count, 60)
+
+    def figures(self):
+        return {"rescan_drift": self.gateway.status()["watcher"]["drift"]}
+
+
+class Pipe:
+    """Programs of others, in a script of bash. "$root", "$bucket" and "$url" are set for it."""
+
+    ours, strict, warm, most_rounds = False, False, True, 3
+    name = note = script = ""
+    ready = 3  # seconds until its watches are set, generously
+
+    def programs(self):
+        """{variable of the script: path}"""
+        return {}
+
+    def environment(self, store):
+        return {}
+
+    @contextlib.contextmanager
+    def watching(self, bench, store, directory):
+        programs = self.programs()
+        for path in programs.values():
+            if not os.access(path, os.X_OK):
+                raise Failed(f"{path} is not there: bench/install gets it")
+        root = os.path.join(directory, "spool")
+        os.mkdir(root)
+        store = store.store
+        env = lib.clean_environment(
+            AWS_ACCESS_KEY_ID=store.access_key, AWS_SECRET_ACCESS_KEY=store.secret_key,
+            AWS_REGION=store.region, AWS_DEFAULT_REGION=store.region, HOME=directory, root=root,
+            bucket=store.bucket, url=store.url, **programs, **self.environment(store))
+        with open(os.path.join(directory, "client.log"), "wb") as log:
+            process = lib.start_process(["bash", "-c", self.script], env=env, cwd=directory,
+                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                        start_new_session=True)
+        try:
+            time.sleep(self.ready)
+            if process.poll() is not None:
+                with open(log.name, errors="replace") as file:
+                    raise Failed(f"it ended with {process.returncode}: {file.read()[-1500:]}")
+            self.pid = process.pid
+            yield root
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            lib.stop_process(process)
+
+    def rest(self, count, arrived):
+        """Until all are there, or none has come for a while."""
+        seen, since = -1, time.monotonic()
+        while time.monotonic() - since < PATIENCE:
+            now = arrived()
+            if now >= count:
+                return
+            if now != seen:
+                seen, since = now, time.monotonic()
+            time.sleep(0.5)
+
+    def figures(self):
+        return {}
+
+
+class InotifyS5cmd(Pipe):
+    name = "inotifywait | s5cmd run"
+    script = r"""inotifywait -q -m -r -e close_write -e moved_to --exclude '/\.[^/]*$' \
+    --format '%w%f' "$root" |
+sed -u "s|^$root/\(.*\)|cp --acl bucket-owner-full-control \"&\" \"s3://$bucket/\1\"|" |
+"$s5cmd" --endpoint-url "$url" --log error --numworkers 64 run"""
+    note = script
+
+    def programs(self):
+        return {"s5cmd": peers.S5cmd().program()}
+
+
+class McWatch(Pipe):
+    name = "mc mirror --watch"
+    script = """"$mc" --quiet mirror --watch --exclude '*.tmp' \\
+    --attr x-amz-acl=bucket-owner-full-control "$root" "peer/$bucket\""""
+    note = script
+
+    def programs(self):
+        return {"mc": os.path.join(lib.CACHE, "bin/mc")}
+
+    def environment(self, store):
+        return {"MC_HOST_peer":
+                f"http://{store.access_key}:{store.secret_key}@127.0.0.1:{store.port}"}
+
+
+class RcloneLoop(Pipe):
+    name = "rclone move every second"
+    script = """while :; do
+    "$rclone" move --exclude '*.tmp' --transfers 64 --ignore-times --no-traverse \\
+        --no-check-dest --s3-no-head --s3-no-check-bucket "$root" ":s3:$bucket"
+    sleep 1
+done"""
+    note = script
+
+    def programs(self):
+        return {"rclone": peers.Rclone().program()}
+
+    def environment(self, store):
+        return {"RCLONE_S3_PROVIDER": "Other", "RCLONE_S3_ENDPOINT": store.url,
+                "RCLONE_S3_ENV_AUTH": "true", "RCLONE_S3_REGION": store.region,
+                "RCLONE_S3_ACL": lib.ACL, "RCLONE_CONFIG": "/dev/null"}
+
+
+# --- one run --------------------------------------------------------------------------------------
+
+
+def moments(store, keys):
+    """{key: ns since 1970} of those that have arrived."""
+    if hasattr(store, "rows"):
+        return {key: row[0] for key, row in store.rows().items() if key in keys}
+    found = {}
+    for key in keys:
+        with contextlib.suppress(OSError):
+            found[key] = os.stat(os.path.join(store.root, key, "xl.meta")).st_ctime_ns
+    return found
+
+
+def judged(store, dropped, warm_up):
+    """Figures of what the store has."""
+    if hasattr(store, "rows"):
+        rows, stats = store.rows(), store.store.stats()
+        differing = sum(rows[key][1:] != row[1:] for key, row in dropped.items() if key in rows)
+        return {"missing": len(dropped.keys() - rows.keys()),
+                "differing": differing + stats["repeated_other"],
+                "extra": len(rows.keys() - dropped.keys() - warm_up.keys()),
+                "requests": stats["requests"] - 1, "connections": stats["connections_total"] - 1}
+    got = store.store.objects()
+    differing = sum(got[key] != row[1:] for key, row in dropped.items() if key in got)
+    return {"missing": len(dropped.keys() - got.keys()), "differing": differing,
+            "extra": len(got.keys() - dropped.keys() - warm_up.keys())}
+
+
+def quantiles(values):
+    """Evenly from the least to the most, four digits of each."""
+    last = len(values) - 1
+    return [float(f"{values[round(n * last / (QUANTILES - 1))]:.4g}") for n in range(QUANTILES)]
+
+
+def figures_of(took):
+    """By the nearest rank: what was seen, nothing in between."""
+    return {"p50_ms": took[-(-len(took) // 2) - 1], "p99_ms": took[-(-len(took) * 99 // 100) - 1],
+            "max_ms": took[-1], "quantiles_ms": quantiles(took)}
+
+
+def one_run(bench, client, kind, stream):
+    with bench.directory() as directory, kind(directory, client.strict) as store, \
+            client.watching(bench, store, directory) as root:
+        warm_up = {}
+        if client.warm:
+            warm_up = stream.warm_up(root, directory)
+            client.rest(len(warm_up), lambda: len(moments(store, warm_up)))
+        before = used(client.pid)[0]
+        dropped, producer = stream.produce(root, directory)
+        client.rest(len(dropped) + (len(warm_up) if client.ours else 0),
+                    lambda: len(moments(store, dropped)))
+        cpu, peak = used(client.pid)
+        stored = moments(store, dropped)
+        seen = judged(store, dropped, warm_up)
+        if not stored:
+            raise Failed("nothing was stored")
+        took = sorted((stored[key] - dropped[key][0]) / 1e6 for key in stored)
+        return {**figures_of(took), **seen, **client.figures(), "files": len(dropped),
+                "warm_up_files": len(warm_up), "cpu_s": cpu - before,
+                "cpu_ms_per_file": (cpu - before) * 1e3 / len(stored), "peak_mib": peak,
+                "producer_files_per_s": producer["files_per_s"],
+                "producer_late_p99_ms": producer["late_p99_ms"],
+                "producer_late_max_ms": producer["late_max_ms"]}
+
+
+def side_by_side(bench, name, clients, kind, stream, rounds):
+    """As bench.side_by_side: every client in turn, another one first in each round."""
+    rows = {client.name: [] for client in clients}
+    for number in range(rounds):
+        turn = number % len(clients)
+        for client in clients[turn:] + clients[:turn]:
+            if number >= client.most_rounds:
+                continue
+            try:
+                figures = one_run(bench, client, kind, stream)
+            except (Failed, RuntimeError, OSError, subprocess.CalledProcessError) as error:
+                bench.wrong(name, f"{client.name}: {error}")
+                continue
+            rows[client.name].append({"round": number, **figures})
+            say("  {}: {:24} p50 {p50_ms:8.1f}  p99 {p99_ms:8.1f}  max {max_ms:8.1f} ms  "
+                "{cpu_ms_per_file:7.3f} ms CPU  missing {missing}, differing {differing}; "
+                "producer {producer_files_per_s:.0f}/s".format(number + 1, client.name, **figures))
+            for what in ("missing", "differing", "extra"):
+                if client.ours and figures[what]:
+                    bench.wrong(name, f"{client.name}: {figures[what]} objects {what}")
+    return [{"client": client.name, "note": client.note, "rounds": rows[client.name]}
+            for client in clients]
+
+
+# --- measures -------------------------------------------------------------------------------------
+
+
+def clients_at(rate, kind):
+    clients = [Ours()]
+    if kind is framework.Counting:
+        clients.append(Ours(warm=False))
+    if rate <= 400:
+        clients += [InotifyS5cmd(), McWatch(), RcloneLoop()]
+    return clients
+
+
+def latency(bench, name, shape, rate, kind):
+    files = rate * bench.scale(SECONDS, 2)
+    rows = side_by_side(bench, name, clients_at(rate, kind), kind, Stream(shape, rate, files),
+                        bench.rounds(5))
+    return {"name": name, "title": f"{rate} files/s, {SHAPES[shape]}", "store": kind.name,
+            "figure": "p99_ms", "unit": "ms", "higher_is_better": False, "plot": "cdf",
+            "note": f"{files} files of 4 KiB, from just before the rename to stored; a client has "
+            "seen a second of the same before.", "rows": rows}
+
+
+def measures():
+    found = {}
+    for kind, store, rates in ((framework.Counting, "devstore", (40, 400, 2000)),
+                               (framework.OnMinio, "minio", (40,))):
+        for rate in rates:
+            seconds = 5 * 2 * 16 + (3 * 3 * 21 if rate <= 400 else 0)
+            for shape in SHAPES:
+                name = f"latency-{shape}-{rate}-{store}"
+                found[name] = takes(seconds, 40 if rate <= 400 else 15)(functools.partial(
+                    latency, name=name, shape=shape, rate=rate, kind=kind))
+    return found
+
+
+MEASURES = measures()
