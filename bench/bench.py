@@ -11,10 +11,12 @@ import json
 import os
 import platform
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 import lib
 
@@ -147,15 +149,20 @@ def run_command(command, env, timeout=3600, cwd=None):
 
 class Counting:
     """devstore, which keeps no bytes, and logs the moment and the SHA-256 of each first put.
-    options: more for its command line; strict: refuse what spoolgate never sends."""
+    strict: as a client of spoolgate's manners finds it; else it also takes aws-chunked bodies and
+    unsigned payloads. Every client has to send the ACL."""
 
     name = "devstore"
+    options = ()
 
-    def __init__(self, directory, strict=True, *options):
+    def __init__(self, directory, strict=True):
         self.log = os.path.join(directory, "keys.log")
-        self.strict = strict
-        self.store = lib.Devstore("--count", "--no-md5", "--log-keys", self.log,
-                                  "--require-acl" if strict else "--lenient", *options)
+        self.store = self.make(directory, "--count", "--no-md5", "--log-keys", self.log,
+                               "--require-acl", *([] if strict else ["--lenient"]), *self.options)
+
+    @staticmethod
+    def make(directory, *options):
+        return lib.Devstore(*options)
 
     def __enter__(self):
         self.store.__enter__()
@@ -170,11 +177,18 @@ class Counting:
             rows = (line.rstrip("\n").split("\t") for line in file)
             return {row[1]: (int(row[0]), int(row[2]), row[3]) for row in rows}
 
-    def verify(self, expected):
-        """Moments of all that was stored, and figures: missing, differing, requests, …"""
-        rows, stats = self.rows(), self.store.stats()
-        differing = sum(rows[key][1:] != (size, sha256.hex())
-                        for key, (size, sha256, _) in expected.items() if key in rows)
+    def verify(self, expected, path=None):
+        """Moments of all that was stored, and figures: missing, differing, requests, … Of an
+        object in parts the ETag is compared with that of the file below path."""
+        rows, stats, differing = self.rows(), self.store.stats(), 0
+        for key, (size, sha256, _) in expected.items():
+            _, got_size, digest = rows.get(key, (0, size, sha256.hex()))
+            if digest == "-" and got_size == size:
+                etag = self.store.keys()[key][2]
+                differing += etag not in parts_etags(
+                    os.path.join(path, key), etag, hashlib.sha256, (hashlib.sha256, hashlib.md5))
+            else:
+                differing += (got_size, digest) != (size, sha256.hex())
         return [row[0] for row in rows.values()], {
             "missing": len(expected.keys() - rows.keys()),
             "differing": differing + stats["repeated_other"],
@@ -182,6 +196,68 @@ class Counting:
             "without_acl": stats["puts_without_acl"],
             # The one that asks for the statistics is none of the client's.
             "requests": stats["requests"] - 1, "connections": stats["connections_total"] - 1}
+
+
+def parts_etags(path, etag, outer, inners):
+    """ETags that an object in parts may have: the part size is unknown, but some whole MiB. devstore
+    without MD5 digests a part by SHA-256, unless the client sent its MD5."""
+    size, parts = os.path.getsize(path), int(etag.rsplit("-")[1])
+    sizes = [mib << 20 for mib in range(1, (size >> 20) + 1) if -(-size // (mib << 20)) == parts]
+    usual = [n for n in sizes if n >> 20 in (5, 8, 16, 32, 50, 64, 128)]
+    found = []
+    for part_size in usual or sizes[:8]:
+        wholes, holes = [outer() for _ in inners], {}
+        with open(path, "rb") as file:
+            while piece := file.read(part_size):
+                for whole, digest in zip(wholes, part_digests(piece, inners, holes)):
+                    whole.update(digest)
+        found += [f"{whole.hexdigest()[:32]}-{parts}" for whole in wholes]
+    return found
+
+
+def part_digests(piece, inners, holes):
+    """A file that is a hole has the same part again and again."""
+    hole = not any(piece[:4096]) and piece == bytes(len(piece))
+    if hole and len(piece) in holes:
+        return holes[len(piece)]
+    digests = [inner(piece).digest()[:16] for inner in inners]
+    if hole:
+        holes[len(piece)] = digests
+    return digests
+
+
+class CountingTls(Counting):
+    """devstore behind TLS, with a certificate of an authority of its own."""
+
+    name = "devstore, TLS"
+
+    @staticmethod
+    def make(directory, *options):
+        class Tls(lib.Devstore):
+            ca = os.path.join(directory, "ca.pem")
+
+            def _admin(self, method, path, body=None):
+                with urllib.request.urlopen(
+                        f"{self.url}/_devstore/{path}", body, timeout=60,
+                        context=ssl.create_default_context(cafile=self.ca)) as answer:
+                    return answer.read().decode()
+
+        make_certificate(directory)
+        return Tls(*options, "--tls", f"{directory}/server.pem", f"{directory}/server.key")
+
+
+def make_certificate(directory):
+    """ca.pem, and server.pem with server.key signed by it, for 127.0.0.1."""
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    for arguments in (
+            ["req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj",
+             "/CN=bench authority"],
+            ["req", *key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost"],
+            ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+             "-CAcreateserial", "-out", "server.pem", "-days", "30", "-extfile", "names"]):
+        with open(os.path.join(directory, "names"), "w") as file:
+            file.write("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=directory)
 
 
 class OnMinio:
@@ -209,16 +285,17 @@ class OnMinio:
     def __exit__(self, *what):
         self.store.__exit__(*what)
 
-    def verify(self, expected):
-        """As Counting.verify. An ETag that is an MD5 is that of the bytes; of an object in parts
-        only the size is compared."""
+    def verify(self, expected, path=None):
+        """As Counting.verify. A plain ETag is the MD5 of the bytes."""
         listed = (json.loads(line) for line in run_mc(
             self.store, "ls", "--recursive", "--json", f"bench/{self.store.bucket}").splitlines())
         rows = {row["key"]: (row["size"], row["etag"]) for row in listed}
         differing = 0
         for key in expected.keys() & rows.keys():
             (size, _, md5), (got_size, etag) = expected[key], rows[key]
-            differing += got_size != size or ("-" not in etag and etag != md5.hex())
+            whole = [md5.hex()] if "-" not in etag else parts_etags(
+                os.path.join(path, key), etag, hashlib.md5, (hashlib.md5,)) if got_size == size else []
+            differing += got_size != size or etag not in whole
         moments = [os.stat(os.path.join(self.root, key, "xl.meta")).st_ctime_ns for key in rows]
         return moments, {"missing": len(expected.keys() - rows.keys()), "differing": differing,
                          "extra": len(rows.keys() - expected.keys())}
@@ -321,7 +398,7 @@ def one_round(bench, name, client, kind, source):
         with bench.directory() as directory, bench.directory(parent) as place, \
                 kind(place, client.strict) as store:
             began_ns, figures = client.run(bench, store, source, directory)
-            moments, seen = store.verify(client.expected(source))
+            moments, seen = store.verify(client.expected(source), source.path)
         if not moments:
             raise Failed(f"nothing was stored; {figures.get('said', '')}")
     except (Failed, RuntimeError, OSError, subprocess.CalledProcessError) as error:
@@ -336,21 +413,23 @@ def one_round(bench, name, client, kind, source):
     return figures
 
 
-def side_by_side(bench, name, clients, kind, source, rounds):
+def side_by_side(bench, name, clients, kind, source, rounds, peer_rounds=1000):
     """Rows of a measure: in each round every client has its turn, and the next round begins with
-    the next one. A client may sit out: client.at_most(bench, source) rounds are enough for it."""
+    the next one. A client may sit out: so many rounds are enough for a peer, or for this one."""
     rows = {client.name: [] for client in clients}
     for number in range(rounds):
         turn = number % len(clients)
         for client in clients[turn:] + clients[:turn]:
-            if number >= client.at_most(bench, source):
+            if number >= min(client.at_most(bench, source),
+                             1000 if client.ours else peer_rounds):
                 continue
             figures = one_round(bench, name, client, kind, source)
             if figures is None:
                 continue
             rows[client.name].append(figures)
-            say(f"  {number + 1}: {client.name:24} {figures['files_per_s']:8.0f} files/s  "
-                f"{figures['cpu_ms_per_file']:7.3f} ms CPU  {figures['peak_mib']:7.1f} MiB  "
-                f"missing {figures['missing']}, differing {figures['differing']}")
+            say(f"  {number + 1}: {client.name:26} {figures['seconds']:7.2f} s "
+                f"{figures['files_per_s']:7.0f} files/s {figures['cpu_ms_per_file']:8.3f} ms CPU "
+                f"a file {figures['peak_mib']:7.1f} MiB, missing {figures['missing']}, "
+                f"differing {figures['differing']}")
     return [{"client": client.name, "note": client.note, "rounds": rows[client.name]}
-            for client in clients]
+            for client in clients if rows[client.name] or client.at_most(bench, source)]

@@ -34,22 +34,30 @@ class Client:
 
 
 class Spoolgate(Client):
-    name, ours = "spoolgate", True
-    note = "spoolgate run, its configuration as it comes, spool and state on tmpfs"
+    ours = True
 
-    def __init__(self, config=None, state_parent=None):
-        self.config, self.state_parent = config or {}, state_parent
+    def __init__(self, name="spoolgate", config=None, state_parent=None):
+        self.name, self.config, self.state_parent = name, config or {}, state_parent
+        self.note = ("spoolgate run, spool on tmpfs, state on " +
+                     ("a disk" if state_parent else "tmpfs") +
+                     (", " + json.dumps(config) if config else ", its configuration as it comes"))
 
     def run(self, bench, store, source, directory):
         with bench.directory(self.state_parent) as state, \
-                lib.Gateway(store.store, {**self.config, "state": state}, directory=directory,
-                            start=False) as gateway:
+                gateway_at(store, directory, {**self.config, "state": state}) as gateway:
             source.write(gateway.root)
             began = time.time_ns()
             gateway.start(ready=False)
             wait_delivered(gateway, source.count)
             pid = gateway.process.pid
             return began, {"cpu_s": cpu_seconds(pid), "peak_mib": peak_mib(pid)}
+
+
+def gateway_at(store, directory, config):
+    """One that is not started yet."""
+    if getattr(store.store, "ca", None):
+        config = {**config, "bucket": {"ca_file": store.store.ca}}
+    return lib.Gateway(store.store, config, directory=directory, start=False)
 
 
 def wait_delivered(gateway, count, timeout=1800):
