@@ -269,7 +269,7 @@ class McMirror(McCp):
 
 class Aws(Command):
     name = "aws s3 cp"
-    text = "--recursive --quiet, max_concurrent_requests 32, parts of 32 MiB"
+    text = "--recursive, max_concurrent_requests 32, parts of 32 MiB"
     most = 10000
 
     def program(self):
@@ -292,7 +292,7 @@ class Aws(Command):
             super().at_most(bench, source)
 
     def command(self, store, source, directory):
-        return [self.program(), "--endpoint-url", store.url, "s3", "cp", "--recursive", "--quiet",
+        return [self.program(), "--endpoint-url", store.url, "s3", "cp", "--recursive", "--only-show-errors",
                 "--acl", ACL, source.path, f"s3://{store.bucket}/"]
 
 

@@ -330,7 +330,32 @@ def test_lenient():
                            ("short", b"5\r\nhel")):
             answer = put(store, "bad", body, headers, payload="STREAMING-UNSIGNED-PAYLOAD-TRAILER")
             check_equal(answer.code, "InvalidRequest", f"chunks broken: {what}")
+        in_chunks(store, chunks, headers)
         check("bad" not in store.keys(), "broken chunks are not stored")
+
+
+def in_chunks(store, chunks, headers):
+    """aws-chunked within HTTP's own chunks, which SDKs send over TLS."""
+    more = dict(headers=headers, payload="STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+                extra={"Transfer-Encoding": "chunked"})
+    framed = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece)
+                      for piece in (chunks[:7], chunks[7:40], chunks[40:])) + b"0\r\n\r\n"
+    connection = connect(store)
+    for name in ("framed", "again"):  # the second one shows where the first one ended
+        answer = put(store, name, b"", sent_body=framed, connection=connection, **more)
+        check_equal((answer.status, store.keys()[name][:2]), (200, (11, hexdigest(b"hello world"))),
+                    f"aws-chunked in HTTP's chunks, {name}")
+    connection.close()
+    for what, body in (("size", b"zz\r\n"), ("end", b"1\r\naXX"),
+                       ("inner", b"3\r\nzz\n\r\n0\r\n\r\n")):
+        answer = put(store, "bad", b"", sent_body=body, **more)
+        check_equal(answer.code, "InvalidRequest", f"HTTP's chunks broken: {what}")
+    more["headers"] = {"content-encoding": "aws-chunked"}
+    check_equal(put(store, "bad", b"", sent_body=framed, **more).code, "MissingContentLength",
+                "HTTP's chunks without the decoded length")
+    more["extra"] = {"Transfer-Encoding": "gzip"}
+    check_equal(put(store, "bad", b"", sent_body=framed, **more).code, "BadRequest",
+                "another transfer coding")
 
 
 # --- faults --------------------------------------------------------------------------------------

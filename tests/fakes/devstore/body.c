@@ -15,9 +15,6 @@
 
 #define BODY_TEXT_MAX (4 * 1024 * 1024)
 
-/* Where in aws-chunked text the next byte stands. */
-enum { CHUNK_LINE, CHUNK_DATA, CHUNK_DATA_CR, CHUNK_DATA_LF, CHUNK_TRAILER, CHUNK_DONE };
-
 void body_init(struct body *b, struct store *store, const struct config *config)
 {
     memset(b, 0, sizeof *b);
@@ -60,9 +57,7 @@ void body_begin(struct body *b, enum body_mode mode, enum payload payload,
 {
     b->mode = mode;
     b->chunked = payload == PAYLOAD_CHUNKED;
-    b->chunk_state = CHUNK_LINE;
-    b->line_len = 0;
-    b->wrong = NULL;
+    chunked_begin(&b->chunks);
     b->error = 0;
     b->size = 0;
     b->with_md5 = false;
@@ -87,8 +82,10 @@ void body_begin(struct body *b, enum body_mode mode, enum payload payload,
     }
 }
 
-static void accept_bytes(struct body *b, const char *data, size_t n)
+static void accept_bytes(void *arg, const char *data, size_t n)
 {
+    struct body *b = arg;
+
     digest_update(b->sha, data, n);
     if (b->with_md5)
         digest_update(b->md5, data, n);
@@ -108,75 +105,12 @@ static void accept_bytes(struct body *b, const char *data, size_t n)
     }
 }
 
-/* "400;chunk-signature=…" or a trailer's line is complete. */
-static void end_line(struct body *b)
-{
-    char *end;
-
-    b->line[b->line_len] = '\0';
-    if (b->chunk_state == CHUNK_TRAILER) {
-        if (b->line_len == 0)
-            b->chunk_state = CHUNK_DONE;
-    } else {
-        errno = 0;
-        b->chunk_left = strtoull(b->line, &end, 16);
-        if (end == b->line || (*end != ';' && *end != '\0') || errno != 0 || b->line[0] == '-')
-            b->wrong = "a chunk's size is no hexadecimal number";
-        b->chunk_state = b->chunk_left > 0 ? CHUNK_DATA : CHUNK_TRAILER;
-    }
-    b->line_len = 0;
-}
-
-static void line_byte(struct body *b, char c)
-{
-    if (c == '\n') {
-        if (b->line_len > 0 && b->line[b->line_len - 1] == '\r')
-            b->line_len--;
-        end_line(b);
-    } else if (b->line_len + 1 < sizeof b->line) {
-        b->line[b->line_len++] = c;
-    } else {
-        b->wrong = "a chunk's header is too long";
-    }
-}
-
-static void decode(struct body *b, const char *data, size_t n)
-{
-    while (n > 0 && b->wrong == NULL) {
-        size_t taken = 1;
-        switch (b->chunk_state) {
-        case CHUNK_LINE:
-        case CHUNK_TRAILER:
-            line_byte(b, *data);
-            break;
-        case CHUNK_DATA:
-            taken = n < b->chunk_left ? n : (size_t)b->chunk_left;
-            accept_bytes(b, data, taken);
-            b->chunk_left -= taken;
-            if (b->chunk_left == 0)
-                b->chunk_state = CHUNK_DATA_CR;
-            break;
-        case CHUNK_DATA_CR:
-        case CHUNK_DATA_LF:
-            if (*data != (b->chunk_state == CHUNK_DATA_CR ? '\r' : '\n'))
-                b->wrong = "a chunk does not end where its size says";
-            b->chunk_state = b->chunk_state == CHUNK_DATA_CR ? CHUNK_DATA_LF : CHUNK_LINE;
-            break;
-        default: /* after the end */
-            taken = n;
-            break;
-        }
-        data += taken;
-        n -= taken;
-    }
-}
-
 void body_feed(struct body *b, const char *data, size_t n)
 {
     if (b->mode == BODY_DROP)
         return;
     if (b->chunked)
-        decode(b, data, n);
+        (void)chunked_feed(&b->chunks, data, n, accept_bytes, b); /* what follows is ignored */
     else
         accept_bytes(b, data, n);
 }
@@ -217,9 +151,10 @@ bool body_end(struct body *b, enum payload payload, const struct http_request *r
     if (b->error != 0)
         return failure_set(f, "InternalError", "devstore cannot keep the body: %s",
                            strerror(b->error));
-    if (b->wrong != NULL)
-        return failure_set(f, "InvalidRequest", "The aws-chunked body is malformed: %s", b->wrong);
-    if (b->chunked && b->chunk_state != CHUNK_DONE && b->chunk_state != CHUNK_TRAILER)
+    if (b->chunks.wrong != NULL)
+        return failure_set(f, "InvalidRequest", "The aws-chunked body is malformed: %s",
+                           b->chunks.wrong);
+    if (b->chunked && !chunked_has_all(&b->chunks))
         return failure_set(f, "InvalidRequest", "The aws-chunked body is incomplete");
     if (b->chunked && decoded_length != NULL && strtoull(decoded_length, NULL, 10) != b->size)
         return failure_set(f, "InvalidRequest", "x-amz-decoded-content-length is wrong");

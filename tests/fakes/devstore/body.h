@@ -5,6 +5,7 @@
 #define DEVSTORE_BODY_H
 
 #include "tests/fakes/devstore/auth.h"
+#include "tests/fakes/devstore/chunked.h"
 #include "tests/fakes/devstore/store.h"
 
 enum body_mode {
@@ -20,12 +21,8 @@ struct body {
     enum body_mode mode;
     bool with_md5;
     bool chunked; /* aws-chunked: decode */
-    unsigned char chunk_state;
-    uint64_t chunk_left;
-    unsigned line_len;
-    char line[256];
-    const char *wrong; /* why the chunks cannot be read */
-    int error;         /* errno of the temporary file */
+    struct chunked chunks;
+    int error; /* errno of the temporary file */
     int fd;
     char tmp[STORE_TMP_MAX]; /* "" if there is no file */
     struct buf text;

@@ -48,7 +48,8 @@ struct conn {
     char *in;
     size_t in_len, in_cap;
     uint64_t body_left, linger_left;
-    int64_t tick_left; /* bytes that slow allows in this tick */
+    struct chunked chunks; /* of a body in HTTP's chunks, which body_left knows nothing of */
+    int64_t tick_left;     /* bytes that slow allows in this tick */
     struct answer answer;
     struct exchange x;
 };
@@ -241,6 +242,7 @@ static enum step begin_request(struct conn *c, size_t head_len)
     s3_begin(&c->x);
     c->counted = c->x.op != OP_ADMIN;
     c->body_left = r->content_length;
+    chunked_begin(&c->chunks);
     c->early = false;
     c->tick_left = 0;
     c->state = CONN_BODY;
@@ -249,7 +251,7 @@ static enum step begin_request(struct conn *c, size_t head_len)
         c->early = true;
         return step_answer_made(c);
     }
-    if (r->expect_continue && c->body_left > 0 && c->in_len == 0) {
+    if (r->expect_continue && (c->body_left > 0 || r->chunked) && c->in_len == 0) {
         /* The socket's buffer is empty between requests: these bytes always fit. */
         if (transmit(c, go_on, sizeof go_on - 1) != (ssize_t)sizeof go_on - 1)
             return STEP_CLOSE;
@@ -288,11 +290,51 @@ static enum step body_bytes(struct conn *c, const char *data, size_t n)
     return STEP_ON;
 }
 
+static void chunk_bytes(void *arg, const char *data, size_t n)
+{
+    struct conn *c = arg;
+
+    body_feed(&c->x.body, data, n);
+    stats_add(&c->worker->service->stats.bytes_in, n);
+    passed(c, n);
+}
+
+/* A body in HTTP's chunks goes by way of `in`, where what comes after it can stay. */
+static enum step step_chunks(struct conn *c)
+{
+    size_t n;
+    ssize_t got;
+
+    if (chunked_ended(&c->chunks))
+        return step_answer_made(c);
+    if (c->chunks.wrong != NULL) {
+        failure_set(&c->x.failure, "InvalidRequest", "The chunks cannot be read: %s",
+                    c->chunks.wrong);
+        c->early = true;
+        return step_answer_made(c);
+    }
+    if (c->in_len == 0) {
+        got = receive(c, c->in, c->in_cap);
+        if (got == -EAGAIN)
+            return STEP_WAIT;
+        if (got <= 0)
+            return STEP_CLOSE;
+        c->in_len = (size_t)got;
+    }
+    n = throttle(c, c->in_len);
+    if (n == 0)
+        return STEP_WAIT;
+    consume(c, chunked_feed(&c->chunks, c->in, n, chunk_bytes, c));
+    return STEP_ON;
+}
+
 static enum step step_body(struct conn *c)
 {
     size_t n;
     ssize_t got;
 
+    if (c->x.request.chunked)
+        return step_chunks(c);
     if (c->body_left == 0)
         return step_answer_made(c);
     n = c->in_len > 0 ? c->in_len : WORKER_SCRATCH;

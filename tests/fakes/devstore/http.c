@@ -77,6 +77,8 @@ static const char *parse_header(struct http_request *r, char *line)
             return "Content-Length is no number, or stands twice";
         r->has_length = true;
     } else if (strcmp(line, "transfer-encoding") == 0) {
+        if (r->chunked || strcasecmp(value, "chunked") != 0)
+            return "Transfer-Encoding is not \"chunked\", or stands twice";
         r->chunked = true;
     } else if (strcmp(line, "expect") == 0) {
         r->expect_continue = strcasecmp(value, "100-continue") == 0;

@@ -22,7 +22,7 @@ struct http_request {
     size_t n_headers;
     uint64_t content_length;
     bool has_length;
-    bool chunked; /* a Transfer-Encoding was given */
+    bool chunked; /* Transfer-Encoding: chunked */
     bool expect_continue;
     bool keep_alive;
 };
