@@ -98,11 +98,6 @@ def ratio_cell(measure, rows, row):
 # --- plots ----------------------------------------------------------------------------------------
 
 
-def title_of(measure):
-    store = measure["store"]
-    return measure["title"] if store in measure["title"] else f"{measure['title']}, {store}"
-
-
 def better(measure):
     return "more is better" if measure["higher_is_better"] else "less is better"
 
@@ -128,11 +123,9 @@ def draw_cdf(measure, rows):
         if points:
             files = sum(r["files"] for r in row["rounds"])
             missing = sum(r["missing"] for r in row["rounds"])
-            # Of four quantiles in a row one is enough for a curve.
-            curves.append((row["client"], palette[row["client"]],
-                           points[::max(1, len(points) // 250)] + points[-1:],
+            curves.append((row["client"], palette[row["client"]], points,
                            (files - missing) / files))
-    return svg.cdf(title_of(measure), "ms from just before the rename to stored", curves)
+    return svg.cdf(measure["title"], "ms from just before the rename to stored", curves)
 
 
 def draw_bars(measure, rows):
@@ -140,12 +133,15 @@ def draw_bars(measure, rows):
     for row in rows:
         three = summary(row["rounds"], measure["figure"])
         if three:
-            bars.append((row["client"], kind_of(row["client"]), *three))
+            lost = max(r.get("missing", 0) for r in row["rounds"])
+            name = row["client"] + (f" (lost {number(lost)})" if lost else "")
+            bars.append((name, kind_of(row["client"]), *three))
     bars.sort(key=lambda bar: bar[3], reverse=measure["higher_is_better"])
-    return svg.bars(title_of(measure), measure["unit"], bars, better(measure))
+    return svg.bars(measure["title"], measure["unit"], bars, better(measure))
 
 
-def draw_lines(measure, rows, figure, unit, title):
+def draw_lines(measure, rows, figure, unit, title, straight):
+    """straight: what it means if a line runs level."""
     palette, found = colours(row["client"] for row in rows), []
     for row in rows:
         spots = []
@@ -156,7 +152,7 @@ def draw_lines(measure, rows, figure, unit, title):
         if spots:
             found.append((row["client"], palette[row["client"]], spots))
     ours = next((spots for name, _, spots in found if name == goals.OURS), None)
-    ideal = (ours[0][0], ours[0][2], 0, "a straight line") if ours else None
+    ideal = (ours[0][0], ours[0][2], 0, straight) if ours else None
     return svg.lines(title, measure.get("x_title", "files"), unit, found, ideal)
 
 
@@ -169,9 +165,10 @@ def draw(measure, rows):
         return {name + ".svg": draw_cdf(measure, rows)}
     if measure["plot"] == "lines":
         return {name + ".svg": draw_lines(measure, rows, measure["figure"], measure["unit"],
-                                          title_of(measure)),
+                                          measure["title"], "time in proportion"),
                 name + "-memory.svg": draw_lines(measure, rows, "peak_mib", "peak MiB",
-                                                 "Peak memory: " + title_of(measure))}
+                                                 "Peak memory: " + measure["title"],
+                                                 "memory that does not grow")}
     drawn = sum(summary(row["rounds"], measure["figure"]) is not None for row in rows)
     return {name + ".svg": draw_bars(measure, rows)} if drawn > 1 else {}
 
@@ -182,7 +179,7 @@ def overview(measures):
     for measure in measures:
         for row in measure["rows"]:
             if measure["plot"] == "cdf" and row["rounds"] and row["client"] == goals.OURS:
-                rows.append((f"{measure['title']}, {measure['store'].split(' ')[0]}", True,
+                rows.append((measure["title"], True,
                              {f: summary(row["rounds"], f + "_ms")[1] for f in ("p50", "p99", "max")}))
     return svg.dots("spoolgate, every shape and rate", "ms from just before the rename to stored",
                     rows) if len(rows) > 1 else None
@@ -284,10 +281,10 @@ def asked_rate(measure):
 
 def measure_section(measure, notes, drawn):
     rows = [row for row in measure["rows"] if row["rounds"]]
-    lines = [f"### {title_of(measure)}", ""]
+    lines = [f"### {measure['title']}", ""]
     if measure.get("note"):
         lines += [measure["note"], ""]
-    lines += [f"![{title_of(measure)}](plots/{name})\n" for name in drawn]
+    lines += [f"![{measure['title']}](plots/{name})\n" for name in drawn]
     figures = columns(measure, rows) if rows else []
     head, cells = ["client", "rounds"], []
     if measure["plot"] == "lines":

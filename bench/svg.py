@@ -53,16 +53,22 @@ def nice_step(span, most):
     return next(power * m for m in (1, 2, 5, 10) if power * m >= raw * 0.999)
 
 
-def decades(low, high):
-    """Powers of ten around all of it."""
-    return (10.0 ** math.floor(math.log10(low) + 1e-9), 10.0 ** math.ceil(math.log10(high) - 1e-9))
+def round_down(value):
+    """The next 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(value) + 1e-9)
+    return max(power * m for m in (1, 2, 5) if power * m <= value * 1.000001)
+
+
+def round_up(value):
+    low = round_down(value)
+    return low if low >= value * 0.999999 else round_down(low * 2.5)
 
 
 class LogScale:
     def __init__(self, low, high, start, end):
-        self.low, self.high = decades(low, high)
-        if self.low == self.high:
-            self.high *= 10
+        self.low, self.high = round_down(low), round_up(high)
+        if self.high < self.low * 1.5:
+            self.high = round_up(self.low * 1.5)
         self.start, self.end = start, end
 
     def __call__(self, value):
@@ -71,13 +77,16 @@ class LogScale:
         return self.start + part * (self.end - self.start)
 
     def ticks(self):
-        count = round(math.log10(self.high / self.low))
-        every = max(1, math.ceil(count / 8))
-        return [self.low * 10.0 ** n for n in range(0, count + 1, every)]
+        """Powers of ten, and 2 and 5 times them if that is not too many."""
+        factors = (1, 2, 5) if self.high / self.low < 300 else (1,)
+        first = math.floor(math.log10(self.low) + 1e-9)
+        every = [10.0 ** (first + n) * m for n in range(16) for m in factors]
+        return [t for t in every if self.low * 0.999 <= t <= self.high * 1.001]
 
 
 class LinearScale:
     def __init__(self, high, start, end, most=6):
+        high = high or 1
         self.step = nice_step(high, most)
         self.high = self.step * math.ceil(high / self.step - 1e-9)
         self.start, self.end = start, end
@@ -214,17 +223,14 @@ def cdf(title, unit, rows):
     parts = [*x_axis(x, top, bottom), *y_axis(y, left, right, lambda v: f"{v:.0f} %"),
              text((left + right) / 2, bottom + 36, unit + ", logarithmic", "m c")]
     for name, colour, points, part in sorted(rows, key=lambda row: row[1] == 0):
-        steps, last = [], None
-        for place, value in enumerate(points):
-            spot = (at(x(value)), at(y(100 * part * (place + 1) / len(points))))
-            if spot != last:
-                steps.append(" ".join(spot))
-            last = spot
         dash = DASHES[colour % COLOURS]
-        parts.append(f'<path d="M{"L".join(steps)}" class="l s{colour % COLOURS}"'
+        spots = thinned([(x(value), y(100 * part * (place + 1) / len(points)))
+                         for place, value in enumerate(points)])
+        path = "L".join(f"{at(a)} {at(b)}" for a, b in spots)
+        parts.append(f'<path d="M{path}" class="l s{colour % COLOURS}"'
                      + (f' stroke-dasharray="{dash}"' if dash else "") + "/>")
-        if part < 0.9995 and last:
-            parts.append(f'<circle cx="{last[0]}" cy="{last[1]}" r="4" '
+        if part < 0.9995:
+            parts.append(f'<circle cx="{at(spots[-1][0])}" cy="{at(spots[-1][1])}" r="4" '
                          f'class="f{colour % COLOURS}"/>')
     for place, row in enumerate(rows):
         parts += legend_line(right + 22, top + 10 + place * 22, row[1], legend_words(row))
@@ -233,6 +239,15 @@ def cdf(title, unit, rows):
                       for name, _, points, part in rows)
     return document(bottom + 48, title, "files stored within that time, of all that were dropped",
                     f"{unit}. {words}.", parts)
+
+
+def thinned(spots):
+    """Without those that nobody could tell from the one before; the last one stays."""
+    kept = spots[:1]
+    for spot in spots[1:-1]:
+        if abs(spot[0] - kept[-1][0]) >= 2 or abs(spot[1] - kept[-1][1]) >= 2:
+            kept.append(spot)
+    return kept + spots[-1:]
 
 
 def legend_words(row):
