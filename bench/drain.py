@@ -23,13 +23,13 @@ def on_devstore(bench):
     clients.insert(1, peers.Spoolgate(name="spoolgate, journal on disk",
                                       state_parent=bench.options.disk))
     return drain(bench, "drain-10k-devstore", "Drain 10 000 x 4 KiB, devstore", framework.Counting,
-                 (bench.scale(10000, 2000), 4096, 100), clients, bench.rounds())
+                 (bench.scale(10000, 1000), 4096, 100), clients, bench.rounds())
 
 
 @takes(480, 30)
 def on_minio(bench):
     return drain(bench, "drain-10k-minio", "Drain 10 000 x 4 KiB, MinIO on tmpfs",
-                 framework.OnMinio, (bench.scale(10000, 2000), 4096, 100), peers.everyone(),
+                 framework.OnMinio, (bench.scale(10000, 1000), 4096, 100), peers.everyone(),
                  bench.rounds())
 
 
@@ -44,14 +44,14 @@ def on_minio_disk(bench):
 def many_on_devstore(bench):
     """mc and aws-cli would take minutes, and say what they say of 10 000."""
     return drain(bench, "drain-200k-devstore", "Drain 200 000 x 4 KiB, devstore",
-                 framework.Counting, (bench.scale(200000, 4000), 4096, 1000), peers.everyone(),
+                 framework.Counting, (bench.scale(200000, 2000), 4096, 1000), peers.everyone(),
                  bench.rounds(3), 1)
 
 
 @takes(1000, 20)
 def million_on_devstore(bench):
     return drain(bench, "drain-1m-devstore", "Drain 1 000 000 x 300 B, devstore",
-                 framework.Counting, (bench.scale(1000000, 5000), 300, 1000), peers.everyone(),
+                 framework.Counting, (bench.scale(1000000, 3000), 300, 1000), peers.everyone(),
                  bench.rounds(1), 1)
 
 
