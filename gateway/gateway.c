@@ -11,9 +11,11 @@
 #include "base/fsio.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/slice.h"
 #include "gateway/api.h"
 #include "gateway/notify.h"
 #include "gateway/root.h"
+#include "gateway/sandbox.h"
 #include "gateway/survey.h"
 #include "spool/lock.h"
 
@@ -29,6 +31,7 @@
  * take hours, goes on with its next part under the new settings. */
 #define RELOAD_GRACE_MS 2000
 #define ROOT_LOOK_MS    2000
+#define SANDBOX_LOOK_MS 5000
 
 struct gateway {
     struct config *config;
@@ -37,12 +40,13 @@ struct gateway {
     struct control *control;
     struct root_guard *guard;
     struct loop_signal *term, *interrupt, *hup;
-    struct loop_timer *grace, *reload_grace, *watchdog;
+    struct loop_timer *grace, *reload_grace, *watchdog, *sandbox_look;
     struct config *fresh;    /* being swapped in */
     bool reload_again;       /* asked for meanwhile: what is being swapped in may be old by now */
     struct root root, other; /* other: open while the pipeline is to be moved there */
     int state_fd, journal_fd, state_lock;
     bool stopping;
+    struct err outgrown; /* why we stop to be started anew; "": we do not */
 };
 
 static enum rc open_directory(const char *path, bool make, int *fd, struct err *e)
@@ -137,6 +141,8 @@ static const char *needs_restart(const struct config *a, const struct config *b)
         return "threads";
     if (a->receipts_keep_ms != b->receipts_keep_ms)
         return "receipts.keep_days";
+    if (a->sandbox != b->sandbox)
+        return "sandbox";
     if (a->log.level != b->log.level || a->log.format != b->log.format)
         return "log";
     return NULL;
@@ -179,7 +185,11 @@ static void on_hup(void *arg)
     if (key)
         log_error("reload_failed", F_STR("key", key),
                   F_STR("why", "this key changes only with a restart; nothing was changed"));
-    if (rc != RC_OK || key) {
+    struct err why;
+    bool beyond = rc == RC_OK && !key && sandbox_admits(fresh, &why) != RC_OK;
+    if (beyond)
+        log_error("reload_failed", F_STR("why", why.text));
+    if (rc != RC_OK || key || beyond) {
         config_free(fresh);
         notify_ready();
         return;
@@ -197,11 +207,38 @@ static void on_watchdog(void *arg)
     loop_timer_set(g->watchdog, notify_watchdog_ms());
 }
 
+/* ---- what the sandbox does not reach ---- */
+
+/* A sandbox cannot be widened, but a new one can be made: in order, and at once where somebody
+ * starts us again. */
+static void start_anew(struct gateway *g)
+{
+    log_error("sandbox_outgrown", F_STR("why", g->outgrown.text));
+    on_term(g);
+}
+
+static void on_sandbox_look(void *arg)
+{
+    struct gateway *g = arg;
+    if (!g->stopping && sandbox_outgrown(&g->outgrown))
+        start_anew(g);
+    else
+        loop_timer_set(g->sandbox_look, SANDBOX_LOOK_MS);
+}
+
 /* ---- another root ---- */
 
 static void on_root_trouble(void *arg, const char *why)
 {
     struct gateway *g = arg;
+    if (why && !g->stopping && sandbox_hides(g->config->spool)) {
+        (void)err_set(&g->outgrown, RC_AGAIN,
+                      "%s leads to another directory than at the start, and the sandbox hides it: "
+                      "start the gateway again (systemd does)",
+                      g->config->spool);
+        start_anew(g);
+        return;
+    }
     if (g->pipeline)
         pipeline_root_said(g->pipeline, why);
 }
@@ -255,11 +292,29 @@ static enum rc start_pipeline(struct gateway *g, struct err *e)
     return rc;
 }
 
+/* What `check` would find on this machine, into the log; the store tells by itself how it is. */
+static void warn_of_machine(const struct config *c)
+{
+    struct survey s = {0};
+    survey_machine(c, &s);
+    for (size_t i = 0; i < s.n; i++) {
+        const struct survey_line *l = &s.lines[i];
+        if (l->level != SURVEY_OK)
+            log_warning("check", F_STR("about", l->id), F_STR("found", l->text),
+                        F_STR("remedy", l->remedy));
+    }
+    survey_fini(&s);
+}
+
 static enum rc start(struct gateway *g, struct err *e)
 {
     enum rc rc = open_state(g, e);
     if (rc == RC_OK)
         rc = root_take(g->config->spool, &g->root, e);
+    if (rc != RC_OK)
+        return rc;
+    warn_of_machine(g->config);
+    rc = sandbox_enter(g->config, e); /* before any thread is made */
     if (rc != RC_OK)
         return rc;
     g->guard = root_guard_new(&(struct root_guard_cfg){.loop = g->loop,
@@ -277,6 +332,9 @@ static enum rc start(struct gateway *g, struct err *e)
     g->grace = loop_timer_new(g->loop, on_grace_over, g);
     g->reload_grace = loop_timer_new(g->loop, on_reload_grace_over, g);
     g->watchdog = loop_timer_new(g->loop, on_watchdog, g);
+    g->sandbox_look = loop_timer_new(g->loop, on_sandbox_look, g);
+    if (sandbox_state()->landlock > 0)
+        loop_timer_set(g->sandbox_look, SANDBOX_LOOK_MS);
     if (notify_watchdog_ms() > 0)
         loop_timer_set(g->watchdog, notify_watchdog_ms());
     return RC_OK;
@@ -321,6 +379,7 @@ static void finish(struct gateway *g)
     loop_timer_free(g->grace);
     loop_timer_free(g->reload_grace);
     loop_timer_free(g->watchdog);
+    loop_timer_free(g->sandbox_look);
     loop_free(g->loop);
     config_free(g->fresh);
     config_free(g->config);
@@ -331,20 +390,6 @@ static void finish(struct gateway *g)
         if (fds[i] >= 0)
             (void)close(fds[i]); /* directories and locks: nothing was written through them */
     }
-}
-
-/* What `check` would find on this machine, into the log; the store tells by itself how it is. */
-static void warn_of_machine(const struct config *c)
-{
-    struct survey s = {0};
-    survey_machine(c, &s);
-    for (size_t i = 0; i < s.n; i++) {
-        const struct survey_line *l = &s.lines[i];
-        if (l->level != SURVEY_OK)
-            log_warning("check", F_STR("about", l->id), F_STR("found", l->text),
-                        F_STR("remedy", l->remedy));
-    }
-    survey_fini(&s);
 }
 
 enum rc gateway_run(struct config *config, struct err *e)
@@ -360,6 +405,7 @@ enum rc gateway_run(struct config *config, struct err *e)
     /* SIGIO comes when a lease of ours is broken (base/lease.h); a closed socket is an errno. */
     (void)signal(SIGIO, SIG_IGN);
     (void)signal(SIGPIPE, SIG_IGN);
+    slice_short(); /* a new directory must be watched before its first file is renamed into it */
     g.loop = loop_new();
     enum rc rc = http_global_init(e);
     if (rc == RC_OK)
@@ -367,14 +413,18 @@ enum rc gateway_run(struct config *config, struct err *e)
     if (rc == RC_OK) {
         log_info("started", F_STR("spool", config->spool), F_STR("bucket", config->bucket.name));
         notify_ready();
-        warn_of_machine(config);
         do
             loop_run(g.loop);
         while (g.other.fd >= 0 && !g.stopping && (rc = move(&g, e)) == RC_OK && !g.stopping);
         if (rc == RC_OK)
             log_info("stopped");
+        if (rc == RC_OK && g.outgrown.text[0] != '\0') {
+            *e = g.outgrown;
+            rc = RC_AGAIN;
+        }
     }
     finish(&g);
+    sandbox_leave();
     http_global_fini();
     return rc;
 }

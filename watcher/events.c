@@ -66,7 +66,7 @@ static void file_event(struct watcher *w, struct tree_node *dir, const struct in
     if (n == 0)
         return; /* deeper than any path can lead: its directory was told as not readable */
     if (seen->kind == INOTIFY_MOVED_TO)
-        habit_whole(dir);
+        watcher_came_whole(w, dir);
     else if (seen->kind == INOTIFY_CLOSE_WRITE && !ino)
         habit_in_place(dir);
     if (ino && !settle_find(&w->settle, w->path, n))
@@ -209,7 +209,7 @@ static void apply_other(struct watcher *w, const struct probe *probe)
         if (w->overflows != w->probe_overflows) {
             settle_quiet(&w->settle, e, now_ms);
         } else {
-            habit_whole(e->dir);
+            watcher_came_whole(w, e->dir);
             settle_whole(&w->settle, e, now_ms);
         }
         break;

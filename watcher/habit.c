@@ -5,10 +5,17 @@
 
 enum { HABIT_IN_PLACE = -32, HABIT_WHOLE = 1 };
 
-void habit_whole(struct tree_node *dir)
+struct tree_node *habit_whole(struct tree_node *dir)
 {
-    for (; dir; dir = dir->parent)
-        dir->habit = (int8_t)(dir->habit < HABIT_WHOLE ? dir->habit + 1 : HABIT_WHOLE);
+    struct tree_node *turned = NULL;
+    for (; dir; dir = dir->parent) {
+        if (dir->habit == HABIT_WHOLE)
+            continue;
+        dir->habit = (int8_t)(dir->habit + 1);
+        if (dir->habit >= 0) /* whole now, or nothing is known any more and its parent counts */
+            turned = dir;
+    }
+    return turned;
 }
 
 void habit_in_place(struct tree_node *dir)

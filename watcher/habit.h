@@ -12,8 +12,9 @@
 #include "watcher/tree.h"
 
 /* An event told that a file came whole into this directory, or was written in it. Noted for the
- * directory and all above it. */
-void habit_whole(struct tree_node *dir);
+ * directory and all above it. habit_whole returns the uppermost directory below which there may now
+ * be some that habit_is_whole says yes of, and did not before; NULL: none. */
+struct tree_node *habit_whole(struct tree_node *dir);
 void habit_in_place(struct tree_node *dir);
 /* Of the nearest directory, from this one up, of which anything is known: do files come whole? */
 bool habit_is_whole(const struct tree_node *dir);

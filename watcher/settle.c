@@ -166,9 +166,16 @@ static struct settle_entry *add(struct settle *s, struct tree_node *dir, const c
     return e;
 }
 
+static void not_unsure(struct settle *s, struct settle_entry *e)
+{
+    s->unsure -= e->unsure;
+    e->unsure = false;
+}
+
 void settle_drop(struct settle *s, struct settle_entry *e)
 {
     not_due(s, e);
+    not_unsure(s, e);
     forget_ino(s, e);
     leave_dir(e);
     hash_remove(&s->by_path, &e->by_path);
@@ -222,6 +229,8 @@ static void renew(struct settle_entry *e, enum watcher_trust trust, uint64_t due
 
 static void act(struct settle *s, struct settle_entry *e, enum act what, uint64_t now_ms)
 {
+    if (what != NOTHING)
+        not_unsure(s, e);
     switch (what) {
     case NOTHING:
         break;
@@ -313,6 +322,8 @@ struct settle_entry *settle_look(struct settle *s, struct tree_node *dir, const 
 {
     struct settle_entry *e = settle_find(s, path, n);
     uint64_t due_ms = now_ms + wait_ms;
+    if (e)
+        not_unsure(s, e); /* somebody knows better */
     if (!e) {
         e = add(s, dir, path, n, now_ms);
         if (e)
@@ -333,6 +344,22 @@ struct settle_entry *settle_fresh(struct settle *s, struct tree_node *dir, const
     if (e)
         wait_until(s, e, WATCHER_MOVED, now_ms + wait_ms);
     return e;
+}
+
+void settle_unsure(struct settle *s, struct settle_entry *e)
+{
+    s->unsure += !e->unsure;
+    e->unsure = true;
+}
+
+void settle_sure(struct settle *s, struct tree_node *dir, uint64_t wait_ms, uint64_t now_ms)
+{
+    for (struct settle_entry *e = dir->files; e; e = e->dir_next) {
+        if (!e->unsure || e->state != SETTLE_WAITING)
+            continue;
+        not_unsure(s, e);
+        wait_until(s, e, WATCHER_MOVED, now_ms + wait_ms);
+    }
 }
 
 void settle_writer(struct settle *s, struct settle_entry *e, uint64_t ino, uint64_t now_ms)

@@ -33,6 +33,9 @@ struct settle_entry {
     uint8_t state, trust, source;
     bool written;  /* what a writer had open when last seen; for people */
     bool tmp_name; /* CREATED for a CLOSE_WRITE named like "#<inode>": maybe no file at all */
+    /* OUT or WAITING: it was in a new directory before the watch was, nothing has happened to it
+     * since, and how files come there was not known. */
+    bool unsure;
     /* OUT: what to do after the answer */
     bool renewed; /* look again: at due_ms, with `trust` */
     bool left;    /* it went: nothing, whatever the answer */
@@ -45,6 +48,7 @@ struct settle {
     struct settle_entry **heap; /* by due_ms */
     size_t heap_n, heap_cap;
     size_t n, out, max;
+    size_t unsure;
     uint64_t settle_ms;
     uint64_t probes; /* numbers given */
 };
@@ -70,6 +74,12 @@ struct settle_entry *settle_look(struct settle *s, struct tree_node *dir, const 
  * happens to it until then. */
 struct settle_entry *settle_fresh(struct settle *s, struct tree_node *dir, const char *path,
                                   size_t n, uint64_t wait_ms, uint64_t now_ms);
+/* One that was just found was in a new directory before its watch: see `unsure`. */
+void settle_unsure(struct settle *s, struct settle_entry *e);
+/* By now it is known how files come there: whole. Those of this directory that were unsure are
+ * taken as such in wait_ms, unless something happens to them until then. For those that are OUT it
+ * is to be said again after the answer. */
+void settle_sure(struct settle *s, struct tree_node *dir, uint64_t wait_ms, uint64_t now_ms);
 /* What a probe said of a CREATED entry. */
 void settle_writer(struct settle *s, struct settle_entry *e, uint64_t ino, uint64_t now_ms);
 void settle_quiet(struct settle *s, struct settle_entry *e, uint64_t now_ms);

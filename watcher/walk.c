@@ -16,8 +16,7 @@
 #include <string.h>
 
 enum {
-    SPOT_MAX = 512, /* directories read on the spot in one go */
-    FRESH_MS = 2,   /* of quiet, before a file in a new directory is taken as its neighbours are */
+    SPOT_MAX = 512,       /* directories read on the spot in one go */
     DRIFT_GRACE_MS = 2000 /* past `settle`: younger files may have their events under way */
 };
 
@@ -294,8 +293,9 @@ static void file_seen(struct watcher *w, struct tree_node *dir, const struct sca
     }
     if (w->cfg.known(w->cfg.arg, w->path, n))
         return;
-    if (on_spot && !by_scan && habit_is_whole(dir)) {
-        if (!settle_fresh(&w->settle, dir, w->path, n, FRESH_MS, watcher_now(w)))
+    bool fresh = on_spot && !by_scan;
+    if (fresh && habit_is_whole(dir)) {
+        if (!settle_fresh(&w->settle, dir, w->path, n, WATCHER_FRESH_MS, watcher_now(w)))
             walk_dirty(w, dir);
         return;
     }
@@ -305,7 +305,7 @@ static void file_seen(struct watcher *w, struct tree_node *dir, const struct sca
         source = WATCHER_STARTUP_SCAN;
     else if (dir->flags & (TREE_RESCAN | TREE_POLLED | TREE_EXCUSED))
         source = WATCHER_RESCAN;
-    if (!watcher_found(w, dir, w->path, n, source))
+    if (!watcher_found(w, dir, w->path, n, source, fresh))
         walk_dirty(w, dir);
 }
 

@@ -83,12 +83,30 @@ static void tell(struct watcher *w, const struct settle_entry *e)
 }
 
 bool watcher_found(struct watcher *w, struct tree_node *dir, const char *path, size_t n,
-                   enum watcher_source source)
+                   enum watcher_source source, bool unsure)
 {
-    const struct settle_entry *e = settle_found(&w->settle, dir, path, n, source, watcher_now(w));
-    if (e)
-        tell(w, e);
-    return e != NULL;
+    struct settle_entry *e = settle_found(&w->settle, dir, path, n, source, watcher_now(w));
+    if (!e)
+        return false;
+    if (unsure)
+        settle_unsure(&w->settle, e);
+    tell(w, e);
+    return true;
+}
+
+void watcher_came_whole(struct watcher *w, struct tree_node *dir)
+{
+    struct tree_node *top = habit_whole(dir);
+    if (!top || w->settle.unsure == 0)
+        return;
+    /* In this directory and those beside it, not further away: these files are there already, many
+     * perhaps, and were promised to be left alone for `settle`. */
+    struct tree_node *node = top == dir ? dir : dir->parent->child;
+    for (struct tree_node *next; node; node = next) {
+        next = top == dir ? NULL : node->next;
+        if (habit_is_whole(node))
+            settle_sure(&w->settle, node, WATCHER_FRESH_MS, watcher_now(w));
+    }
 }
 
 /* One timer for all that is to be done without an event: the earliest file that is due, or now. */
@@ -144,7 +162,10 @@ void watcher_answer(struct watcher *w, const char *path, size_t n, enum watcher_
 {
     struct settle_entry *e = settle_find(&w->settle, path, n);
     BUG_ON(!e || e->state != SETTLE_OUT);
+    struct tree_node *unsure = v == WATCHER_AGAIN && e->unsure ? e->dir : NULL;
     settle_answer(&w->settle, e, v, wait_ms, watcher_now(w));
+    if (unsure && habit_is_whole(unsure)) /* it was learnt meanwhile */
+        settle_sure(&w->settle, unsure, WATCHER_FRESH_MS, watcher_now(w));
     pump_soon(w);
 }
 

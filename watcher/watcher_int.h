@@ -15,8 +15,10 @@
 #include <limits.h>
 
 enum {
-    WATCHER_READERS = 2, /* directories are read by as many pool threads; others have work too */
-    WATCHER_PACE_MS = 10 /* the rest between two turns of a reader with slow work */
+    WATCHER_READERS = 2,  /* directories are read by as many pool threads; others have work too */
+    WATCHER_PACE_MS = 10, /* the rest between two turns of a reader with slow work */
+    WATCHER_FRESH_MS =
+        2 /* of quiet, before a file in a new directory is taken as its neighbours are */
 };
 
 enum walk_phase {
@@ -68,9 +70,12 @@ struct watcher {
 /* ---- watcher.c ---- */
 void watcher_pump(struct watcher *w); /* tell what is due, go on scanning, set the timers */
 void watcher_trouble(struct watcher *w, const char *code, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* Tell a file that a scan found. False: the table has no room for it. */
+/* Tell a file that a scan found. `unsure`: in a directory made just now, where it is not known how
+ * files come. False: the table has no room for it. */
 bool watcher_found(struct watcher *w, struct tree_node *dir, const char *path, size_t n,
-                   enum watcher_source source);
+                   enum watcher_source source, bool unsure);
+/* A file came whole into dir: a habit (habit.h), which those that are unsure may be judged by. */
+void watcher_came_whole(struct watcher *w, struct tree_node *dir);
 bool watcher_has_room(const struct watcher *w); /* in the window */
 uint64_t watcher_now(const struct watcher *w);
 

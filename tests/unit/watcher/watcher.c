@@ -290,3 +290,71 @@ Test(watcher, a_file_in_a_directory_made_a_moment_ago_is_as_its_neighbours_were)
         rig_fini(&r);
     }
 }
+
+/* Found too late to see it renamed, in a directory of its own below `parent`. */
+static void lose_race(struct rig *r, const char *path)
+{
+    char dir[64];
+    (void)snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(path, '/') - path), path);
+    rig_mkdirs(r, dir);
+    rig_arrive(r, path);
+    cr_assert(rig_told(r, path));
+    cr_assert_eq(rig_last(r, path)->trust, WATCHER_QUIET, "%s", path);
+}
+
+Test(watcher, what_waits_in_a_new_directory_is_told_when_its_neighbours_are_seen_to_come_whole)
+{
+    struct rig r;
+    rig_init(&r);
+    r.cfg.settle_ms = 3600000;
+    r.again_first = 1;
+    r.again_ms = r.cfg.settle_ms;
+    rig_mkdirs(&r, "a");
+    rig_mkdirs(&r, "far/seen");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    lose_race(&r, "a/1/moved");
+    lose_race(&r, "a/2/appended");
+    lose_race(&r, "a/3/also");
+    lose_race(&r, "far/1/moved");
+    rig_mkdirs(&r, "a/seen");
+    rig_turn(&r, 20);
+    /* The second step: whatever is told of it now, it is not that it came whole. */
+    rig_write(&r, "a/2/appended", "{}\n{}\n");
+    rig_turn(&r, 20);
+    for (int i = 0; i < 32; i++) {
+        rig_arrive(&r, "a/seen/whole");
+        rig_turn(&r, 2);
+    }
+    rig_turn(&r, 50);
+    cr_assert_eq(rig_count(&r, "a/1/moved"), 1, "one in place outweighs so many");
+    rig_arrive(&r, "a/seen/whole");
+    cr_assert(rig_counted(&r, "a/1/moved", 2));
+    cr_assert_eq(rig_last(&r, "a/1/moved")->trust, WATCHER_MOVED);
+    cr_assert(rig_counted(&r, "a/3/also", 2));
+    rig_turn(&r, 50);
+    cr_assert_eq(rig_count(&r, "a/2/appended"), 1, "its own event told how it came");
+    cr_assert_eq(rig_count(&r, "far/1/moved"), 1, "not beside them");
+    rig_fini(&r);
+}
+
+Test(watcher, a_file_that_is_out_while_its_neighbours_come_whole_waits_no_longer_than_they)
+{
+    struct rig r;
+    rig_init(&r);
+    r.cfg.settle_ms = 3600000;
+    r.hold = true;
+    rig_mkdirs(&r, "a/seen");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    lose_race(&r, "a/1/moved");
+    rig_arrive(&r, "a/seen/whole");
+    cr_assert(rig_told(&r, "a/seen/whole"));
+    rig_answer(&r, "a/1/moved", WATCHER_AGAIN, r.cfg.settle_ms);
+    cr_assert(rig_counted(&r, "a/1/moved", 2));
+    cr_assert_eq(rig_last(&r, "a/1/moved")->trust, WATCHER_MOVED);
+    rig_answer(&r, "a/1/moved", WATCHER_AGAIN, r.cfg.settle_ms);
+    rig_turn(&r, 50);
+    cr_assert_eq(rig_count(&r, "a/1/moved"), 2, "once only");
+    rig_fini(&r);
+}
