@@ -73,6 +73,7 @@ static enum cli_status run(int argc, char **argv)
     survey_add(&s, SURVEY_OK, "config", "", "%s", c->path);
     survey_machine(c, &s);
     survey_tree(c, &s);
+    survey_sandbox(c, &s);
     if (!offline) {
         if (http_global_init(&e) == RC_OK) {
             survey_store(c, &s);

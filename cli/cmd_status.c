@@ -66,8 +66,11 @@ static void print_status(const json_t *v)
     printf("watching    %lld directories, %lld files that events had missed\n",
            (long long)number(v, "watcher", "directories"),
            (long long)number(v, "watcher", "drift"));
-    static const char *const notes[][2] = {
-        {"watcher", "trouble"}, {"journal", "why"}, {"spool", "why"}, {"spool", "denied"}};
+    static const char *const notes[][2] = {{"watcher", "trouble"},
+                                           {"journal", "why"},
+                                           {"spool", "why"},
+                                           {"spool", "denied"},
+                                           {"sandbox", "why"}};
     for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++) {
         const char *note = text(v, notes[i][0], notes[i][1]);
         if (note)

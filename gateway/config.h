@@ -21,6 +21,7 @@
 enum config_class { CONFIG_PROCESSED, CONFIG_RAW };
 enum config_content { CONFIG_NDJSON, CONFIG_ANY };
 enum config_action { CONFIG_DELETE, CONFIG_ARCHIVE, CONFIG_KEEP };
+enum config_sandbox { CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_REQUIRE, CONFIG_SANDBOX_OFF };
 enum config_conflict { CONFIG_KEEP_BOTH, CONFIG_HOLD, CONFIG_OVERWRITE };
 
 struct config_type { /* send.types.NAME */
@@ -90,12 +91,13 @@ struct config {
     enum config_conflict conflict; /* "keep-both" */
     char **ignore;                 /* "*.tmp", "*.part", "*.swp" by default */
     size_t n_ignore;
-    uint64_t settle_ms;        /* 1s; 0s..1h */
-    uint64_t rescan_ms;        /* 5min; 10s.. */
-    unsigned uploads;          /* 32; 1..1024 */
-    unsigned threads;          /* null or absent: 0, the number of cores, at most 4; 1..16 */
-    char *control;             /* absolute path of the unix socket */
-    uint64_t receipts_keep_ms; /* receipts.keep_days 30; 1..3650 */
+    uint64_t settle_ms;          /* 1s; 0s..1h */
+    uint64_t rescan_ms;          /* 5min; 10s.. */
+    unsigned uploads;            /* 32; 1..1024 */
+    unsigned threads;            /* null or absent: 0, the number of cores, at most 4; 1..16 */
+    char *control;               /* absolute path of the unix socket */
+    enum config_sandbox sandbox; /* auto */
+    uint64_t receipts_keep_ms;   /* receipts.keep_days 30; 1..3650 */
     struct {
         uint64_t threshold; /* 64MiB; 5MiB..5GiB */
         uint64_t part_size; /* 0: by object size; else 5MiB..5GiB */

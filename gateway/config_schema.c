@@ -17,6 +17,7 @@ static const char *const classes[] = {"processed", "raw", NULL};
 static const char *const contents[] = {"ndjson", "any", NULL};
 static const char *const actions[] = {"delete", "archive", "keep", NULL};
 static const char *const conflicts[] = {"keep-both", "hold", "overwrite", NULL};
+static const char *const sandboxes[] = {"auto", "require", "off", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 static const char *const formats[] = {"text", "json", NULL};
 static const char *const acls[] = {"bucket-owner-full-control", "none", NULL};
@@ -216,6 +217,7 @@ static const struct config_key keys[] = {
      .example = "/run/spoolgate/control.sock",
      .fallback = "/run/spoolgate/control.sock",
      .check = config_check_socket},
+    CHOICE("sandbox", sandbox, sandboxes, "auto"),
     OBJECT("receipts"),
     {.name = "receipts.keep_days",
      .kind = CONFIG_KIND_DAYS,

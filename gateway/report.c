@@ -3,6 +3,7 @@
  */
 #include "gateway/listing.h"
 #include "gateway/pipeline_int.h"
+#include "gateway/sandbox.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -141,6 +142,15 @@ static json_t *report_journal(struct pipeline *p)
                      "disk_bytes", (json_int_t)j.disk_bytes, "quarantined",
                      (json_int_t)j.quarantined, "commit_us_max", (json_int_t)j.commit_us_max,
                      "poisoned", j.poisoned, "why", text_or_null(j.why.text));
+}
+
+/* landlock is the version in force, null: none. */
+static json_t *report_sandbox(void)
+{
+    const struct sandbox_state *s = sandbox_state();
+    return json_pack("{s:b, s:o, s:b, s:o}", "wanted", s->wanted, "landlock",
+                     s->landlock ? json_integer(s->landlock) : json_null(), "seccomp", s->seccomp,
+                     "why", text_or_null(s->why));
 }
 
 static bool is_recent(const struct pipeline *p, uint64_t then_ms, uint64_t within_ms)
@@ -282,6 +292,7 @@ json_t *pipeline_status(struct pipeline *p)
     json_object_set_new(o, "destination", destination);
     json_object_set_new(o, "watcher", report_watcher(p, &w));
     json_object_set_new(o, "journal", report_journal(p));
+    json_object_set_new(o, "sandbox", report_sandbox());
     json_object_set_new(o, "spool",
                         json_pack("{s:s, s:I, s:I, s:b, s:o, s:o, s:{s:I, s:I}}", "path",
                                   p->config->spool, "free_bytes", (json_int_t)p->spool_free,

@@ -21,6 +21,8 @@ struct survey {
 };
 /* Add lines. The machine: directories and rights, space, limits of the kernel, clock. */
 void survey_machine(const struct config *c, struct survey *s);
+/* How far the gateway would be confined here: tries it in a child process. */
+void survey_sandbox(const struct config *c, struct survey *s);
 /* The spool's directories against the kernel's watches: counts them, at most 200 000. */
 void survey_tree(const struct config *c, struct survey *s);
 /* The way to the bucket: keys, files with certificates, then one request that only reads

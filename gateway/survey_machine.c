@@ -4,6 +4,7 @@
 #include "gateway/survey.h"
 
 #include "base/clock.h"
+#include "gateway/sandbox.h"
 #include "gateway/space.h"
 #include "watcher/inotify.h"
 
@@ -239,6 +240,24 @@ static void look_at_clock(struct survey *s)
         unsynchronised ? "the kernel takes the clock (%s) for not synchronised"
                        : "the clock (%s) is synchronised",
         now);
+}
+
+void survey_sandbox(const struct config *c, struct survey *s)
+{
+    struct sandbox_state found;
+    if (c->sandbox == CONFIG_SANDBOX_OFF) {
+        survey_add(s, SURVEY_OK, "sandbox", "", "the sandbox is turned off in the configuration");
+        return;
+    }
+    sandbox_try(c, &found);
+    if (found.why[0] == '\0')
+        survey_add(s, SURVEY_OK, "sandbox", "",
+                   "Landlock (version %u) and seccomp confine the gateway", found.landlock);
+    else
+        survey_add(s, c->sandbox == CONFIG_SANDBOX_REQUIRE ? SURVEY_FAIL : SURVEY_WARN, "sandbox",
+                   "files flow without; a newer kernel, or a container that allows it, confines "
+                   "the gateway more",
+                   "the gateway is not confined as far as it could be: %s", found.why);
 }
 
 void survey_machine(const struct config *c, struct survey *s)

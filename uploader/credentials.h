@@ -74,6 +74,23 @@ struct credentials_cfg {
     void *env_arg;
 };
 
+/* What a source made from cfg reaches for, with the AWS tools' files as they are now: files that it
+ * reads again and again, endpoints that are not AWS's, commands of credential_process. For a
+ * process that confines itself before it asks. */
+struct credentials_needs {
+    void (*file)(void *arg, const char *path);
+    void (*url)(void *arg, const char *url);
+    void (*program)(void *arg, const char *command);
+    void *arg;
+};
+void credentials_source_needs(const struct credentials_cfg *cfg, const struct credentials_needs *n);
+
+/* A process of its own that runs credential_process from now on, and nothing but these commands:
+ * made before this process confines itself, so that it need not run anything itself. It ends with
+ * us. No other thread may be there yet. */
+enum rc credentials_helper_start(const char *const commands[], size_t n, struct err *e) MUST_CHECK;
+void credentials_helper_stop(void); /* if there is one; waits for its end */
+
 struct credentials_source;
 /* RC_INVALID: no such source. Reads nothing yet. */
 enum rc credentials_source_new(const struct credentials_cfg *cfg, struct credentials_source **out,

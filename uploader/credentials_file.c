@@ -250,6 +250,58 @@ static char *path_of(const struct credentials_source *s, const char *configured,
     return full;
 }
 
+/* What get_profile would reach for, whether or not there are keys. */
+static void profile_needs(const struct sought *q, const struct credentials_needs *n)
+{
+    struct found f = {0};
+    struct buf shown;
+    buf_init(&shown, 256);
+    utf8_escape(&shown, q->profile, strlen(q->profile));
+    f.shown = shown.data;
+    for (int i = 0; i < 2; i++) {
+        if (look_into(q, i, &f, NULL) != RC_OK)
+            f.profiles[i] = (struct credentials_profile){0};
+    }
+    const char *token = setting(&f, CREDENTIALS_WEB_TOKEN_FILE);
+    const char *program = setting(&f, CREDENTIALS_PROCESS);
+    const char *other = setting(&f, CREDENTIALS_SOURCE_PROFILE);
+    if (token)
+        n->file(n->arg, token);
+    if (program)
+        n->program(n->arg, program);
+    if (other && q->depth < PROFILES_MAX && strcmp(other, q->profile) != 0) {
+        struct sought next = *q;
+        next.profile = other;
+        next.depth++;
+        profile_needs(&next, n);
+    }
+    for (int i = 0; i < 2; i++) {
+        credentials_text_fini(&f.texts[i]);
+        free(f.where[i]);
+    }
+    buf_fini(&shown);
+}
+
+void credentials_file_needs(struct credentials_source *s, const char *path, const char *config,
+                            const struct credentials_needs *n)
+{
+    struct sought q = {.source = s, .paths = {path, config}, .profile = credentials_profile(s)};
+    profile_needs(&q, n);
+}
+
+void credentials_shared_files_needs(struct credentials_source *s, const struct credentials_needs *n)
+{
+    char *path = path_of(s, s->file, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials");
+    char *config = path_of(s, s->config_file, "AWS_CONFIG_FILE", "~/.aws/config");
+    if (path)
+        n->file(n->arg, path);
+    if (config)
+        n->file(n->arg, config);
+    credentials_file_needs(s, path, config, n);
+    free(path);
+    free(config);
+}
+
 static enum rc file_get(struct credentials_source *s, struct credentials **out, struct err *e)
 {
     char *path = path_of(s, s->file, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials");

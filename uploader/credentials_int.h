@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 
 /* One kind of source. */
 struct credentials_source_ops {
@@ -94,6 +95,12 @@ enum rc credentials_ini_parse(char *text, const char *path, const char *profile,
 enum rc credentials_file_get(struct credentials_source *s, const char *path, const char *config,
                              struct credentials **out, struct err *e) MUST_CHECK;
 
+/* Of the profile and those that it names; for credentials_source_needs. */
+void credentials_file_needs(struct credentials_source *s, const char *path, const char *config,
+                            const struct credentials_needs *n);
+void credentials_shared_files_needs(struct credentials_source *s,
+                                    const struct credentials_needs *n);
+
 /* ---- credential_process ---- */
 
 #define CREDENTIALS_WORDS_MAX 64
@@ -105,6 +112,20 @@ enum rc credentials_split(char *command, char *words[CREDENTIALS_WORDS_MAX + 1],
 /* Run it and read its answer. `command` is cut up. where: for messages. */
 enum rc credentials_process_get(struct credentials_source *s, char *command, const char *where,
                                 struct credentials **out, struct err *e) MUST_CHECK;
+
+/* Start a program in a group of its own, its output on fd. 0, or an errno. */
+int credentials_process_spawn(const struct credentials_source *s, char *const words[], int fd,
+                              pid_t *pid);
+
+/* ---- the helper ---- */
+
+bool credentials_helper_is_there(void);
+/* The same by the helper. *life: gives a struct credentials_helper_end when the program has ended;
+ * closing it kills the program. 0, or an errno; EPERM: it is none of the helper's commands. */
+int credentials_helper_run(const char *command, int fd, int *life);
+struct credentials_helper_end {
+    int code, status; /* of siginfo_t */
+};
 
 /* ---- exchanges with endpoints ---- */
 

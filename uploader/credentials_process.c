@@ -129,8 +129,8 @@ static void free_environment(char **list)
     free(list);
 }
 
-/* 0, or an errno. Its output comes on fd. */
-static int start(const struct credentials_source *s, char *const words[], int fd, pid_t *pid)
+int credentials_process_spawn(const struct credentials_source *s, char *const words[], int fd,
+                              pid_t *pid)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t how;
@@ -168,6 +168,8 @@ struct run {
     struct credentials_source *source;
     const char *where;
     int64_t end_ns;
+    pid_t pid; /* ours, unless: */
+    int life;  /* the helper's end of it; -1: none */
 };
 
 static enum rc may_go_on(const struct run *r, struct err *e)
@@ -205,67 +207,111 @@ static enum rc read_output(const struct run *r, int fd, struct credentials_text 
     return rc;
 }
 
+static enum rc judge_end(const struct run *r, int code, int status, struct err *e)
+{
+    if (code != CLD_EXITED)
+        return err_set(e, RC_DENIED, "%s: the program was ended by signal %d", r->where, status);
+    if (status == 127) /* so some systems, and every shell, say it */
+        return err_set(e, RC_DENIED,
+                       "%s: its program cannot be started, or found no program of its own (status "
+                       "127); name it with its whole path",
+                       r->where);
+    if (status != 0)
+        return err_set(e, RC_DENIED,
+                       "%s: the program ended with status %d; run it by hand as the user of the "
+                       "gateway to see why",
+                       r->where, status);
+    return RC_OK;
+}
+
 /* The leader stays a zombie until the group is killed, so that the number is nobody else's. */
-static enum rc await_end(const struct run *r, pid_t pid, struct err *e)
+static enum rc await_end(const struct run *r, struct err *e)
 {
     enum rc rc;
     while ((rc = may_go_on(r, e)) == RC_OK) {
+        struct credentials_helper_end end;
+        struct pollfd p = {.fd = r->life, .events = POLLIN};
         siginfo_t info = {0};
-        if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0) {
+        if (r->life < 0) {
+            if (waitid(P_PID, (id_t)r->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+                info.si_pid != 0)
+                return judge_end(r, info.si_code, info.si_status, e);
             (void)poll(NULL, 0, 10); /* only to wait */
-            continue;
+        } else if (poll(&p, 1, LOOK_MS) > 0) {
+            if (read(r->life, &end, sizeof end) == (ssize_t)sizeof end)
+                return judge_end(r, end.code, end.status, e);
+            return err_set(e, RC_IO, "%s: the process that runs it is gone; restart the gateway",
+                           r->where);
         }
-        if (info.si_code != CLD_EXITED)
-            rc = err_set(e, RC_DENIED, "%s: the program was ended by signal %d", r->where,
-                         info.si_status);
-        else if (info.si_status == 127) /* so some systems, and every shell, say it */
-            rc =
-                err_set(e, RC_DENIED,
-                        "%s: its program cannot be started, or found no program of its own (status "
-                        "127); name it with its whole path",
-                        r->where);
-        else if (info.si_status != 0)
-            rc = err_set(e, RC_DENIED,
-                         "%s: the program ended with status %d; run it by hand as the user of the "
-                         "gateway to see why",
-                         r->where, info.si_status);
-        break;
     }
     return rc;
+}
+
+/* 0, or an errno. */
+static int start(struct run *r, const char *command, char *const words[], int fd)
+{
+    if (credentials_helper_is_there())
+        return credentials_helper_run(command, fd, &r->life);
+    return credentials_process_spawn(r->source, words, fd, &r->pid);
+}
+
+static void end(const struct run *r)
+{
+    if (r->life >= 0) {
+        (void)close(r->life); /* tells the helper to do the following */
+        return;
+    }
+    (void)kill(-r->pid, SIGKILL); /* what is left of the group; ESRCH is fine */
+    (void)kill(r->pid, SIGKILL);
+    while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
 }
 
 enum rc credentials_process_get(struct credentials_source *s, char *command, const char *where,
                                 struct credentials **out, struct err *e)
 {
     char *words[CREDENTIALS_WORDS_MAX + 1];
-    int fds[2], error;
-    pid_t pid;
+    int fds[2];
     struct err detail = {0};
-    struct run r = {
-        .source = s, .where = where, .end_ns = clock_mono_now_ns() + LIMIT_MS * CLOCK_NS_PER_MS};
-    if (credentials_split(command, words, &detail) != RC_OK)
-        return err_set(e, RC_INVALID, "%s: %s", where, detail.text);
-    if (pipe2(fds, O_CLOEXEC) != 0)
-        return err_sys(e, errno, "%s: no pipe to its program", where);
-    error = start(s, words, fds[1], &pid);
+    struct run r = {.source = s,
+                    .where = where,
+                    .end_ns = clock_mono_now_ns() + LIMIT_MS * CLOCK_NS_PER_MS,
+                    .life = -1};
+    char *whole = mem_strdup(command);
+    struct credentials_text text = {0};
+    enum rc rc;
+    if (credentials_split(command, words, &detail) != RC_OK) {
+        rc = err_set(e, RC_INVALID, "%s: %s", where, detail.text);
+        goto out;
+    }
+    if (pipe2(fds, O_CLOEXEC) != 0) {
+        rc = err_sys(e, errno, "%s: no pipe to its program", where);
+        goto out;
+    }
+    int error = start(&r, whole, words, fds[1]);
     (void)close(fds[1]); /* a pipe: nothing to lose */
     if (error != 0) {
         (void)close(fds[0]);
-        return err_set(e, RC_DENIED,
-                       "%s: its program cannot be started (%s); name it with its whole path", where,
-                       strerror(error));
+        rc = error == EPERM && credentials_helper_is_there()
+                 ? err_set(e, RC_DENIED,
+                           "%s: its program is not the one that was named when the gateway "
+                           "started, and in its sandbox it runs no other; restart the gateway",
+                           where)
+                 : err_set(e, RC_DENIED,
+                           "%s: its program cannot be started (%s); name it with its whole path",
+                           where, strerror(error));
+        goto out;
     }
-    struct credentials_text text = {.data = mem_alloc(OUTPUT_MAX + 1), .size = OUTPUT_MAX + 1};
-    enum rc rc = read_output(&r, fds[0], &text, e);
+    text = (struct credentials_text){.data = mem_alloc(OUTPUT_MAX + 1), .size = OUTPUT_MAX + 1};
+    rc = read_output(&r, fds[0], &text, e);
     if (rc == RC_OK)
-        rc = await_end(&r, pid, e);
-    (void)kill(-pid, SIGKILL); /* what is left of the group; ESRCH is fine */
-    (void)kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+        rc = await_end(&r, e);
+    end(&r);
     (void)close(fds[0]);
     if (rc == RC_OK)
         rc = credentials_from_json(&text, CREDENTIALS_OF_PROCESS, where, 0, out, e);
+out:
     credentials_text_fini(&text);
+    free(whole);
     return rc;
 }
