@@ -51,9 +51,10 @@ def lossy(row):
 
 
 def paired(ours, theirs, figure):
-    """ours / theirs within each round that has both."""
+    """ours / theirs within each round that has both, and in which nothing was lost."""
     def by_round(rounds):
-        return {r.get("round", place): r[figure] for place, r in enumerate(rounds) if figure in r}
+        return {r.get("round", place): r[figure] for place, r in enumerate(rounds)
+                if figure in r and not r.get("missing") and not r.get("differing")}
     a, b = by_round(ours), by_round(theirs)
     return [a[n] / b[n] for n in sorted(a.keys() & b.keys()) if b[n]]
 

@@ -18,14 +18,16 @@ from svg import number
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GROUPS = {"drain": "Draining a backlog", "latency": "From rename to stored",
-          "large": "Large files", "growth": "Cost as the work grows", "restart": "Start with a backlog",
+          "large": "Large files", "growth": "Cost as the work grows",
+          "restart": "Start with a backlog",
           "away": "A store far away", "slowdown": "A store that asks to slow down", "tls": "TLS",
           "idle": "Nothing to do"}
-# In the order of the columns; {} of the measure's own figure comes first whatever it is.
+# In this order, but for the figure that the measure is about, which comes first.
 COLUMNS = {
     "files_per_s": "files/s", "files_per_s_first_to_last": "first to last",
     "mib_per_s": "MiB/s", "seconds": "s", "us_per_file": "µs/file", "p50_ms": "p50 ms",
-    "p99_ms": "p99 ms", "max_ms": "max ms", "first_put_s": "first put s", "accepted_s": "accepted s",
+    "p99_ms": "p99 ms", "max_ms": "max ms", "first_put_s": "first put s",
+    "accepted_s": "accepted s",
     "of_files_x_latency": "of files x latency", "cpu_s": "CPU s",
     "cpu_ms_per_file": "CPU ms/file", "accept_cpu_ms_per_file": "CPU ms/file to accept",
     "peak_mib": "peak MiB", "accept_peak_mib": "peak MiB to accept", "wakeups_per_s": "wake-ups/s",
@@ -34,9 +36,9 @@ COLUMNS = {
     "rescan_drift": "rescan drift", "producer_files_per_s": "producer files/s",
     "producer_late_p99_ms": "producer late p99 ms"}
 ONLY_IF_ANY = {"extra", "without_acl", "rescan_drift"}
-SAID_BY = {"files_per_s": {"seconds", "cpu_s", "mib_per_s"}, "us_per_file": {"seconds", "cpu_s", "mib_per_s"},
-           "p99_ms": {"cpu_s"}, "seconds": {"files_per_s", "files_per_s_first_to_last",
-                                            "cpu_ms_per_file"}}
+SAID_BY = {"files_per_s": {"seconds", "cpu_s", "mib_per_s"},
+           "us_per_file": {"seconds", "cpu_s", "mib_per_s"}, "p99_ms": {"cpu_s"},
+           "seconds": {"files_per_s", "files_per_s_first_to_last", "cpu_ms_per_file"}}
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -64,7 +66,9 @@ def columns(measure, rows):
     def shown(figure):
         if figure not in seen or figure in hidden:
             return False
-        return figure not in ONLY_IF_ANY or any(r.get(figure) for row in rows for r in row["rounds"])
+        if figure not in ONLY_IF_ANY:
+            return True
+        return any(r.get(figure) for row in rows for r in row["rounds"])
 
     rest = [figure for figure in COLUMNS if figure != first and shown(figure)]
     if first == "p99_ms":
@@ -92,7 +96,9 @@ def ratio_cell(measure, rows, row):
         return ""
     ours = next((r for r in rows if r["client"] == goals.OURS and r.get("x") == row.get("x")), None)
     ratios = goals.paired(ours["rounds"], row["rounds"], measure["figure"]) if ours else []
-    return cell((min(ratios), statistics.median(ratios), max(ratios))) if ratios else "–"
+    if ratios:
+        return cell((min(ratios), statistics.median(ratios), max(ratios)))
+    return "lost files" if goals.lossy(row) else "–"
 
 
 # --- plots ----------------------------------------------------------------------------------------
@@ -102,14 +108,21 @@ def better(measure):
     return "more is better" if measure["higher_is_better"] else "less is better"
 
 
+def unit_of(measure):
+    unit = measure["unit"]
+    return "µs" + unit[2:] if unit.startswith("us") else unit
+
+
 def kind_of(client):
     return "ours" if is_ours(client) else "ceiling" if client in goals.BARE else "peer"
 
 
 def colours(names):
     """Ours has the first; other runs of ours and the peers the rest, always the same."""
-    rest = sorted(n for n in names if n != goals.OURS)
-    return {goals.OURS: 0, **{name: 1 + place for place, name in enumerate(rest)}}
+    names = sorted(names)
+    others = [name for name in names if not is_ours(name)]
+    return {**{name: svg.OURS_TOO for name in names if is_ours(name)}, goals.OURS: 0,
+            **{name: 1 + place % svg.OTHERS for place, name in enumerate(others)}}
 
 
 def merged_quantiles(rounds):
@@ -137,7 +150,7 @@ def draw_bars(measure, rows):
             name = row["client"] + (f" (lost {number(lost)})" if lost else "")
             bars.append((name, kind_of(row["client"]), *three))
     bars.sort(key=lambda bar: bar[3], reverse=measure["higher_is_better"])
-    return svg.bars(measure["title"], measure["unit"], bars, better(measure))
+    return svg.bars(measure["title"], unit_of(measure), bars, better(measure))
 
 
 def draw_lines(measure, rows, figure, unit, title, straight):
@@ -164,7 +177,7 @@ def draw(measure, rows):
     if measure["plot"] == "cdf" and any("quantiles_ms" in r for row in rows for r in row["rounds"]):
         return {name + ".svg": draw_cdf(measure, rows)}
     if measure["plot"] == "lines":
-        return {name + ".svg": draw_lines(measure, rows, measure["figure"], measure["unit"],
+        return {name + ".svg": draw_lines(measure, rows, measure["figure"], unit_of(measure),
                                           measure["title"], "time in proportion"),
                 name + "-memory.svg": draw_lines(measure, rows, "peak_mib", "peak MiB",
                                                  "Peak memory: " + measure["title"],
@@ -179,8 +192,8 @@ def overview(measures):
     for measure in measures:
         for row in measure["rows"]:
             if measure["plot"] == "cdf" and row["rounds"] and row["client"] == goals.OURS:
-                rows.append((measure["title"], True,
-                             {f: summary(row["rounds"], f + "_ms")[1] for f in ("p50", "p99", "max")}))
+                rows.append((measure["title"], True, {
+                    f: summary(row["rounds"], f + "_ms")[1] for f in ("p50", "p99", "max")}))
     return svg.dots("spoolgate, every shape and rate", "ms from just before the rename to stored",
                     rows) if len(rows) > 1 else None
 
@@ -229,30 +242,29 @@ def goals_section(results, notes):
 
 
 def clients_section(results):
-    if not results.get("clients"):
-        return []
+    """How each was run: what its measures say of it, its version, its command line."""
+    said = {}
+    for measure in results["measures"]:
+        for row in measure["rows"]:
+            notes = said.setdefault(row["client"], [])
+            if row.get("note") and row["note"].strip() not in notes:
+                notes.append(row["note"].strip())
+    described = {client["client"]: client for client in results.get("clients", [])}
     lines = ["## The clients", "", "Each got the same files on a fresh store, in turn within every "
              "round. `bench/install` gets them.", ""]
-    for client in results["clients"]:
-        lines += [f"**{client['client']}** – {client['version']}, from `{client['install']}`",
-                  "```", client["command"], *client.get("settings", "").rstrip().splitlines(),
-                  "```", ""]
+    for name in dict.fromkeys([*said, *described]):
+        lines += [f"**{name}**" + about(described.get(name)), ""]
+        for note in said.get(name, []):
+            lines += (["```", note, "```"] if "\n" in note else [note]) + [""]
+        if name in described:
+            client = described[name]
+            lines += ["```", client["command"],
+                      *client.get("settings", "").rstrip().splitlines(), "```", ""]
     return lines
 
 
-def notes_of(measure):
-    """How each was run; what several say alike once."""
-    said = {}
-    for row in measure["rows"]:
-        if row.get("note"):
-            said.setdefault(row["note"].strip(), []).append(row["client"])
-    lines = []
-    for note, names in said.items():
-        who = ", ".join(names)
-        lines += [f"- {who}:", "  ```", *("  " + part for part in note.splitlines()), "  ```"] \
-            if "\n" in note else [f"- {who}: {note}"]
-    return ["<details><summary>How each was run</summary>", "", *lines, "", "</details>", ""] \
-        if lines else []
+def about(client):
+    return f" – {client['version']}, from `{client['install']}`" if client else ""
 
 
 def failures_of(measure):
@@ -303,7 +315,7 @@ def measure_section(measure, notes, drawn):
     lines += table(head, cells) if cells else ["Nothing was measured.", ""]
     if note := notes.pop(measure["name"], None):
         lines += [note, ""]
-    return lines + failures_of(measure) + notes_of(measure)
+    return lines + failures_of(measure)
 
 
 INTRO = """# Results

@@ -13,21 +13,25 @@ LETTER = 6.7  # of 12 px, about: no font is asked
 STYLE = """
 text{font:12px system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:#1f2328}
 .t{font-size:15px;font-weight:600}.m{fill:#59636e}.e{text-anchor:end}.c{text-anchor:middle}
-.b{fill:#fff}.g{stroke:#d8dee4}.k{stroke:#1f2328;fill:none}.i{stroke:#818b98;stroke-dasharray:2 4;fill:none}
+.b{fill:#fff}.g{stroke:#d8dee4}.k{stroke:#1f2328;fill:none}
+.i{stroke:#818b98;stroke-dasharray:2 4;fill:none}
 .o{fill:#d9480f}.p{fill:#8c959f}.h{fill:none;stroke:#59636e;stroke-dasharray:4 3}
 .l{fill:none;stroke-width:2}.s0{stroke:#d9480f;stroke-width:3}.f0{fill:#d9480f}
 .s1{stroke:#2f6fab}.f1{fill:#2f6fab}.s2{stroke:#3a8a4f}.f2{fill:#3a8a4f}
 .s3{stroke:#8250df}.f3{fill:#8250df}.s4{stroke:#9a6700}.f4{fill:#9a6700}
 .s5{stroke:#1b7c83}.f5{fill:#1b7c83}.s6{stroke:#bf3989}.f6{fill:#bf3989}
-.s7{stroke:#6e7781}.f7{fill:#6e7781}
-@media(prefers-color-scheme:dark){text{fill:#e6edf3}.m{fill:#9198a1}.b{fill:#0d1117}.g{stroke:#30363d}
-.k{stroke:#e6edf3}.i{stroke:#9198a1}.o,.f0{fill:#ff8c42}.s0{stroke:#ff8c42}.p{fill:#6e7681}.h{stroke:#9198a1}
+.s7{stroke:#6e7781}.f7{fill:#6e7781}.s8{stroke:#d9480f}.f8{fill:#d9480f}
+@media(prefers-color-scheme:dark){text{fill:#e6edf3}.m{fill:#9198a1}.b{fill:#0d1117}
+.g{stroke:#30363d}.k{stroke:#e6edf3}.i{stroke:#9198a1}.o,.f0{fill:#ff8c42}.s0{stroke:#ff8c42}
+.p{fill:#6e7681}.h{stroke:#9198a1}
 .s1{stroke:#58a6ff}.f1{fill:#58a6ff}.s2{stroke:#56d364}.f2{fill:#56d364}.s3{stroke:#bc8cff}
 .f3{fill:#bc8cff}.s4{stroke:#d4a72c}.f4{fill:#d4a72c}.s5{stroke:#39c5cf}.f5{fill:#39c5cf}
-.s6{stroke:#ff80c8}.f6{fill:#ff80c8}.s7{stroke:#9198a1}.f7{fill:#9198a1}}
+.s6{stroke:#ff80c8}.f6{fill:#ff80c8}.s7{stroke:#9198a1}.f7{fill:#9198a1}
+.s8{stroke:#ff8c42}.f8{fill:#ff8c42}}
 """
-DASHES = ("", "", "7 3", "2 3", "9 3 2 3", "12 4", "4 4", "1 4")
-COLOURS = 8
+# By the number of a colour: 0 is ours, 8 other runs of ours, what is between the others'.
+DASHES = ("", "", "7 3", "2 3", "9 3 2 3", "12 4", "4 4", "1 4", "5 3")
+OURS_TOO, OTHERS = 8, 7
 
 
 # --- numbers --------------------------------------------------------------------------------------
@@ -223,15 +227,15 @@ def cdf(title, unit, rows):
     parts = [*x_axis(x, top, bottom), *y_axis(y, left, right, lambda v: f"{v:.0f} %"),
              text((left + right) / 2, bottom + 36, unit + ", logarithmic", "m c")]
     for name, colour, points, part in sorted(rows, key=lambda row: row[1] == 0):
-        dash = DASHES[colour % COLOURS]
+        dash = DASHES[colour]
         spots = thinned([(x(value), y(100 * part * (place + 1) / len(points)))
                          for place, value in enumerate(points)])
         path = "L".join(f"{at(a)} {at(b)}" for a, b in spots)
-        parts.append(f'<path d="M{path}" class="l s{colour % COLOURS}"'
+        parts.append(f'<path d="M{path}" class="l s{colour}"'
                      + (f' stroke-dasharray="{dash}"' if dash else "") + "/>")
         if part < 0.9995:
             parts.append(f'<circle cx="{at(spots[-1][0])}" cy="{at(spots[-1][1])}" r="4" '
-                         f'class="f{colour % COLOURS}"/>')
+                         f'class="f{colour}"/>')
     for place, row in enumerate(rows):
         parts += legend_line(right + 22, top + 10 + place * 22, row[1], legend_words(row))
     words = "; ".join(f"{name}: half within {number(points[len(points) // 2])}, slowest "
@@ -256,8 +260,8 @@ def legend_words(row):
 
 
 def legend_line(x, y, colour, words):
-    dash = DASHES[colour % COLOURS]
-    return [f'<path d="M{at(x)} {at(y)}h24" class="l s{colour % COLOURS}"'
+    dash = DASHES[colour]
+    return [f'<path d="M{at(x)} {at(y)}h24" class="l s{colour}"'
             + (f' stroke-dasharray="{dash}"' if dash else "") + "/>", text(x + 32, y + 4, words)]
 
 
@@ -276,7 +280,6 @@ def lines(title, x_unit, unit, rows, ideal):
         parts += [f'<path d="M{at(right + 22)} {at(top + 10 + len(rows) * 22)}h24" class="i"/>',
                   text(right + 54, top + 14 + len(rows) * 22, ideal[3], "m")]
     for name, colour, spots in sorted(rows, key=lambda row: row[1] == 0):
-        colour %= COLOURS
         path = "L".join(f"{at(x(p[0]))} {at(y(p[2]))}" for p in spots)
         parts.append(f'<path d="M{path}" class="l s{colour}"/>')
         for p in spots:
