@@ -235,7 +235,8 @@ def proof_with_a_gateway(recorded):
 def compare(what, recorded, measure, margin, remedy):
     """The names of what is over."""
     seen = measure()
-    if judge(what, recorded[what], seen, margin)[0]:
+    if first := judge(what, recorded[what], seen, margin)[0]:
+        print("measured again:", *first, sep="\n    ")
         again = measure()
         seen = {name: min(n, again.get(name, 0)) for name, n in seen.items()}
     over, under = judge(what, recorded[what], seen, margin)
