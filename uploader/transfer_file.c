@@ -181,10 +181,10 @@ static void run_slice(struct transfer *t)
             transfer_end(t, t->out.result);
             return;
         }
-        for (size_t i = 0; i < sizeof(p->into) / sizeof(*p->into); i++) {
-            if (p->into[i] != NULL)
-                digest_update(p->into[i], t->data, n);
-        }
+        if (p->into[1] != NULL)
+            digest_update_both(p->into[0], p->into[1], t->data, n);
+        else
+            digest_update(p->into[0], t->data, n);
         p->offset += n;
     }
     if (p->offset < p->end)

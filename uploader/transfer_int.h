@@ -38,7 +38,7 @@ struct exchange {
 /* A reading of the file from `offset` to `end`, slice by slice, into the digests that are named. */
 struct pass {
     uint64_t offset, end;
-    struct digest *into[3];
+    struct digest *into[2]; /* the second may be NULL */
     void (*then)(struct transfer *t);
 };
 

@@ -53,6 +53,68 @@ Test(checksum, digests_are_those_of_the_standards)
     digest_free(NULL);
 }
 
+/* Pieces of these lengths, one after the other, into a digest of all and one begun at each piece
+ * that is marked: with and without multiples of the block, and the two out of step. */
+Test(checksum, two_digests_take_the_same_bytes_and_each_is_what_it_is_alone)
+{
+    static const struct {
+        size_t length;
+        bool begins;
+    } pieces[] = {{64, true},  {128, false}, {100000, false}, {28, false},
+                  {640, true}, {0, true},    {1, false},      {65535, false},
+                  {192, true}, {63, false},  {64, true},      {200, false}};
+    static uint8_t data[1 << 18];
+    struct digest *all = digest_new(DIGEST_SHA256), *piece = digest_new(DIGEST_SHA256);
+    struct digest *md5 = digest_new(DIGEST_MD5), *md5_alone = digest_new(DIGEST_MD5);
+    uint8_t got[SHA256_SIZE], expected[SHA256_SIZE];
+    size_t at = 0, began = 0;
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 7 + (i >> 8));
+    for (size_t i = 0; i < COUNT(pieces); i++) {
+        if (pieces[i].begins) {
+            digest_finish(piece, got);
+            sha256(data + began, at - began, expected);
+            cr_expect_arr_eq(got, expected, sizeof got, "the piece before %zu", i);
+            digest_begin(piece);
+            began = at;
+        }
+        digest_update_both(all, piece, data + at, pieces[i].length);
+        digest_update_both(md5, md5_alone, data + at, pieces[i].length);
+        at += pieces[i].length;
+    }
+    digest_finish(all, got);
+    sha256(data, at, expected);
+    cr_expect_arr_eq(got, expected, sizeof got);
+    digest_finish(md5, got);
+    digest_begin(md5_alone);
+    digest_update(md5_alone, data, at);
+    digest_finish(md5_alone, expected);
+    cr_expect_arr_eq(got, expected, MD5_SIZE);
+    digest_free(all);
+    digest_free(piece);
+    digest_free(md5);
+    digest_free(md5_alone);
+}
+
+/* The length is kept in two halves of 32 bits: 4 GiB of bits are 512 MiB. */
+Test(checksum, a_digest_of_more_than_512_mib_has_its_length_right)
+{
+    enum { PIECE = 1 << 20, PIECES = 513 };
+    uint8_t *data = calloc(1, PIECE), together[SHA256_SIZE], alone[SHA256_SIZE];
+    struct digest *a = digest_new(DIGEST_SHA256), *b = digest_new(DIGEST_SHA256);
+    for (int i = 0; i < PIECES; i++)
+        digest_update_both(a, b, data, PIECE);
+    digest_finish(a, together);
+    digest_begin(b);
+    for (int i = 0; i < PIECES; i++)
+        digest_update(b, data, PIECE);
+    digest_finish(b, alone);
+    cr_expect_arr_eq(together, alone, sizeof alone);
+    digest_free(a);
+    digest_free(b);
+    free(data);
+}
+
 Test(checksum, a_digest_left_half_way_can_begin_anew)
 {
     struct digest *d = digest_new(DIGEST_SHA256);
