@@ -323,11 +323,12 @@ enum rc destination_reload(struct destination *d, const struct config *config, s
     return RC_OK;
 }
 
-/* At full concurrency each uploader thread has as many files waiting as it sends, so that it need
- * not wait for the main thread between two; a store that throttles gets just what was decided. */
+/* At full concurrency each uploader thread has twice as many files waiting as it sends, so that it
+ * need not wait for the main thread between two and can tell of many at once; a store that
+ * throttles gets just what was decided. */
 static unsigned slots_of(const struct destination *d)
 {
-    return d->concurrency.now == d->concurrency.max ? 2 * d->concurrency.max : d->concurrency.now;
+    return d->concurrency.now == d->concurrency.max ? 3 * d->concurrency.max : d->concurrency.now;
 }
 
 unsigned destination_slots(struct destination *d)

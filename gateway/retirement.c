@@ -51,12 +51,20 @@ void retirement_start(struct pipeline *p, struct ledger_file *f)
     memcpy(r->what.sha256, f->sha256, SHA256_SIZE);
 }
 
-/* The archive is durable when retire_end says so; until then none of the batch is done. */
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct retirement *)a)->what.path,
+                  ((const struct retirement *)b)->what.path);
+}
+
+/* In the order of their paths: a directory is opened once for all its files. The archive is durable
+ * when retire_end says so; until then none of the batch is done. */
 static void retirements_run(void *arg, void *items, size_t n)
 {
     struct pipeline *p = arg;
     struct retirement *r = items;
     struct retire_batch *batch = NULL;
+    qsort(r, n, sizeof *r, by_path);
     struct err e = {0};
     if (retire_begin(&fsio_system, p->cfg.root_fd, action_of(p->config), &batch, &e) == RC_OK) {
         for (size_t i = 0; i < n; i++) {

@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TELL_AT_ONCE 24 /* files; LINGER_MS bounds how long they are kept for that */
+#define LINGER_MS    20
+
 struct event {
     bool is_progress;
     union {
@@ -47,6 +50,8 @@ struct worker {
     struct endpoint endpoint;
     struct jobs waiting;
     struct events gathered;
+    struct loop_timer *linger; /* set while what is gathered could be told */
+    bool urgent;               /* it must be told now */
     unsigned active, active_max;
     int64_t clock_offset_s, clock_seen_s;
 
@@ -177,6 +182,7 @@ static void worker_done(void *arg, const struct transfer_outcome *o)
 
     ev->is_progress = false;
     ev->outcome = *o;
+    w->urgent |= o->result != TRANSFER_STORED;
     w->active--;
     start_waiting(w);
 }
@@ -188,6 +194,7 @@ static void worker_progress(void *arg, const struct transfer_progress *p)
 
     ev->is_progress = true;
     ev->progress = *p;
+    w->urgent = true;
     ev->progress.worker = (unsigned)(w - w->pool->workers);
 }
 
@@ -256,18 +263,37 @@ static void worker_woken(void *arg)
         start_waiting(w);
 }
 
+/* A thread that has files to go on with tells of stored ones many at a time: each telling wakes the
+ * main thread, the journal and retirement. */
+static bool may_linger(const struct worker *w)
+{
+    return !w->urgent && w->waiting.n > 0 && w->gathered.n < TELL_AT_ONCE;
+}
+
 static void worker_prepare(void *arg)
 {
     struct worker *w = arg;
 
     if (w->gathered.n == 0)
         return;
+    if (may_linger(w)) {
+        if (!loop_timer_is_set(w->linger))
+            loop_timer_set(w->linger, LINGER_MS);
+        return;
+    }
+    loop_timer_clear(w->linger);
+    w->urgent = false;
     share_clock(w);
     lock(w);
     events_move(&w->outbox, &w->gathered);
     http_client_stats(w->client, &w->stats);
     unlock(w);
     loop_wake_send(w->pool->wake);
+}
+
+static void linger_over(void *arg)
+{
+    ((struct worker *)arg)->urgent = true;
 }
 
 static void *worker_main(void *arg)
@@ -279,6 +305,7 @@ static void *worker_main(void *arg)
     transfer_env_fini(&w->env);
     http_client_free(w->client);
     loop_prepare_free(w->prepare);
+    loop_timer_free(w->linger);
     return NULL;
 }
 
@@ -446,6 +473,7 @@ static void worker_init(struct pool *p, struct worker *w)
     w->loop = loop_new();
     w->wake = loop_wake_new(w->loop, worker_woken, w);
     w->prepare = loop_prepare_new(w->loop, worker_prepare, w);
+    w->linger = loop_timer_new(w->loop, linger_over, w);
     w->client = http_client_new(w->loop, &p->cfg.http);
     w->env = (struct transfer_env){
         .cfg = &p->cfg.transfer,
@@ -510,6 +538,7 @@ enum rc pool_new(const struct pool_cfg *cfg, struct pool **out, struct err *e)
         transfer_env_fini(&w->env);
         http_client_free(w->client);
         loop_prepare_free(w->prepare);
+        loop_timer_free(w->linger);
         worker_fini(w);
         pool_free(p);
         return err_sys(e, failed, "cannot start uploader thread %u", p->n + 1);
