@@ -2,8 +2,10 @@
  * anything. It knows the commands from its start and runs no other, whatever it is told; it has no
  * keys, no files and no threads, and ends when its socket does.
  *
- * A request is the command with two descriptors: where its output goes, and its life: the answer of
- * the start and of the end are written there, and when it is closed the program is killed. */
+ * It is forked without the handlers of pthread_atfork: libuv's would close descriptors that are
+ * ours here. A request is the command with two descriptors: where its output goes, and its life:
+ * the answer of the start and of the end are written there, and when it is closed the program is
+ * killed. */
 #include "uploader/credentials_int.h"
 
 #include "base/mem.h"
@@ -119,7 +121,7 @@ static _Noreturn void run(const struct helper *h, int fd)
         _exit(1);
     (void)close_range(SOCKET_FD + 1, ~0U, 0);
     while (take_request(command, fds)) {
-        pid_t pid = fork();
+        pid_t pid = _Fork();
         if (pid == 0)
             serve(h, command, fds[0], fds[1]);
         (void)close(fds[0]); /* the other one's now; when there is none, its end is seen */
@@ -136,7 +138,7 @@ enum rc credentials_helper_start(const char *const commands[], size_t n, struct 
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
         return err_sys(e, errno, "no socket for the process that runs credential_process");
-    pid_t pid = fork();
+    pid_t pid = _Fork();
     if (pid == 0)
         run(&h, fds[1]);
     int why = errno;

@@ -273,7 +273,7 @@ def test_a_state_directory_that_becomes_read_only_loses_nothing():
 def test_a_spool_root_that_is_unmounted_is_told_and_comes_back():
     with Devstore() as store, scratch_dir() as directory:
         root = os.path.join(directory, "spool")
-        with Gateway(store, {"settle": "100ms", "rescan": "10s"}, directory=directory,
+        with Gateway(store, {"settle": "100ms", "rescan": "10s", "sandbox": "off"}, directory=directory,
                      start=False) as gateway:
             with small(root, "size=8m"):
                 gateway.start()

@@ -20,6 +20,8 @@ from lib import (SLOW, Devstore, Dropped, Gateway, arrived, check, check_equal, 
                  run_together, scratch_dir, spooled, start_process, stop_process, wait_until)
 
 FAST = {"settle": "200ms"}
+# Without the sandbox, which does not reach another directory than that of the start: sandbox.py.
+OPEN = {**FAST, "sandbox": "off"}
 LONG = os.environ.get("SPOOLGATE_LONG") == "1"
 
 
@@ -307,7 +309,7 @@ class mounted:
 
 def bind_mounts():
     with Devstore("--require-acl") as store, scratch_dir() as outside:
-        gateway = Gateway(store, FAST, start=False)
+        gateway = Gateway(store, OPEN, start=False)
         with gateway:
             dropped = Dropped()
             with mounted("--bind", gateway.root, gateway.root):
@@ -330,7 +332,7 @@ def bind_mounts():
 
 
 def the_root_is_renamed_and_made_anew():
-    with Devstore("--require-acl") as store, Gateway(store, FAST) as gateway:
+    with Devstore("--require-acl") as store, Gateway(store, OPEN) as gateway:
         dropped, old = Dropped(), gateway.root + ".old"
         drop(gateway, dropped, 5)
         gone(gateway)
@@ -375,7 +377,7 @@ def other_state(gateway):
 
 
 def the_root_is_mounted_over():
-    with Devstore("--require-acl") as store, Gateway(store, FAST) as gateway:
+    with Devstore("--require-acl") as store, Gateway(store, OPEN) as gateway:
         dropped = Dropped()
         drop(gateway, dropped, 5)
         gone(gateway)
@@ -404,7 +406,7 @@ def the_root_loses_our_directory():
 
 
 def the_root_is_replaced_under_load():
-    with Devstore("--require-acl") as store, Gateway(store, FAST) as gateway:
+    with Devstore("--require-acl") as store, Gateway(store, OPEN) as gateway:
         dropped = Dropped()
         store.fault("latency=50ms")
         for number in range(4):
