@@ -136,7 +136,7 @@ complete -c spoolgate -n '__spoolgate_is ls' -l state -x -a 'settling accepted s
 complete -c spoolgate -n '__spoolgate_is retry' -l state -x -a 'held rejected forgotten deferred' -d 'Only these'
 complete -c spoolgate -n '__spoolgate_is hold' -l state -x -a 'accepted deferred sending' -d 'Only these'
 complete -c spoolgate -n '__spoolgate_is release' -l state -x -a held -d 'Only these'
-complete -c spoolgate -n '__spoolgate_is forget' -l state -x -a 'accepted deferred held' -d 'Only these'
+complete -c spoolgate -n '__spoolgate_is forget' -l state -x -a 'accepted sending deferred held' -d 'Only these'
 complete -c spoolgate -n '__spoolgate_is retry hold release forget' -l all -d 'All that the command is meant for'
 complete -c spoolgate -n '__spoolgate_is hold release forget' -s y -l yes -d 'Do not ask'
 complete -c spoolgate -n '__spoolgate_is ls why' -a '(__spoolgate_paths all)'

@@ -361,6 +361,12 @@ def shells_complete():
         put = gateway.cli("put", held, stdin=event())
         check_equal(put.returncode, 0, put.stderr)
         wait_until(lambda: gateway.files("held"))
+        takes = {}
+        for command in ("retry", "hold", "release", "forget"):
+            said = gateway.cli(command, "--state", "nonsense").stderr
+            takes[command] = set(re.findall(r"[a-z]+", said.rpartition(" takes ")[2])) - {"or"}
+            item = page(f"spoolgate-{command}.1").partition(".It Fl -state")[2].partition("\n.It ")[0]
+            same(re.findall(r"^\.Cm ([a-z]+)", item, re.M), takes[command], f"spoolgate-{command}.1, --state,")
         today, root = time.strftime("%Y-%m-%d", time.gmtime()), "Panoptica"
         environment = clean_environment(SPOOLGATE_CONFIG=gateway.config_path,
                                         PATH=f"{directory}:{os.environ['PATH']}")
@@ -383,10 +389,8 @@ def shells_complete():
                 offers(f"spoolgate {command} ", VERBS[command])
             offers("spoolgate ls --state ", states())
             offers("spoolgate ls --state he", {"held"})
-            offers("spoolgate release --state ", {"held"})
-            for command in ("retry", "hold", "forget"):
-                got = shell.complete(f"spoolgate {command} --state ")
-                check(got and got <= states(), f"{name}: {command} --state offers {got}")
+            for command, taken in takes.items():
+                offers(f"spoolgate {command} --state ", taken)
             offers("spoolgate policy check x --acl ", {"bucket-owner-full-control", "none"})
             got = shell.complete("spoolgate policy check x --encryption ")
             check_equal(got, {"AES256", "aws:kms", "aws:kms:dsse"}, f"{name}: encryptions")
