@@ -281,8 +281,8 @@ def failures_of(measure):
     late = [r["producer_files_per_s"] for row in measure["rows"] for r in row["rounds"]
             if r.get("producer_files_per_s", 1e9) < 0.98 * asked_rate(measure)]
     if late:
-        lines.append(f"The producer did not keep its rate in {len(late)} rounds "
-                     f"(slowest {number(min(late))}/s).")
+        lines.append(f"The producer did not keep its rate {number(len(late))} times "
+                     f"(slowest: {number(min(late))}/s).")
     return [f"- {line}" for line in lines] + ([""] if lines else [])
 
 
