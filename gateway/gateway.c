@@ -231,7 +231,7 @@ static void on_sandbox_look(void *arg)
 static void on_root_trouble(void *arg, const char *why)
 {
     struct gateway *g = arg;
-    if (why && !g->stopping && sandbox_hides(g->config->spool)) {
+    if (why && !g->stopping && sandbox_locks(g->config->spool)) {
         (void)err_set(&g->outgrown, RC_AGAIN,
                       "%s leads to another directory than at the start, and the sandbox hides it: "
                       "start the gateway again (systemd does)",

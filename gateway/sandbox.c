@@ -126,19 +126,25 @@ void sandbox_try(const struct config *c, struct sandbox_state *out)
 
 /* ---- later ---- */
 
-static bool is_refused(const char *path)
+static bool is_refused(const char *path, int flags)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
     if (fd < 0)
         return errno == EACCES;
-    (void)close(fd); /* not read from */
+    (void)close(fd); /* nothing was read or written */
     return false;
 }
 
 bool sandbox_hides(const char *path)
 {
-    return state.landlock > 0 && is_refused(path) &&
+    return state.landlock > 0 && is_refused(path, O_RDONLY) &&
            faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
+}
+
+bool sandbox_locks(const char *directory)
+{
+    return state.landlock > 0 && is_refused(directory, O_TMPFILE | O_WRONLY) &&
+           faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0;
 }
 
 static bool has_port(uint16_t port)

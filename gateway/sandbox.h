@@ -37,6 +37,8 @@ void sandbox_try(const struct config *c, struct sandbox_state *out);
 enum rc sandbox_admits(const struct config *fresh, struct err *e) MUST_CHECK;
 /* Only the sandbox stands between us and this file or directory. */
 bool sandbox_hides(const char *path);
+/* The same of making files in a directory. */
+bool sandbox_locks(const char *directory);
 /* A file that we read by itself was replaced by one that the sandbox hides, or came after the
  * start: true, and e says which. */
 bool sandbox_outgrown(struct err *e);

@@ -441,6 +441,8 @@ static int judges(struct config *c)
     other.bucket.endpoint = url;
     if (sandbox_admits(&other, &e) != RC_DENIED || !strstr(e.text, "6379"))
         return 4;
+    if (!sandbox_locks(at("other")) || sandbox_locks(c->spool) || sandbox_locks("/nowhere"))
+        return 6;
     return sandbox_hides(outside) && !sandbox_hides(c->spool) && !sandbox_hides("/nowhere") ? 0 : 5;
 }
 
