@@ -23,7 +23,7 @@ from bench import Failed, cpu_seconds, peak_mib, say, takes
 
 SHAPES = {"hot": "into one directory", "new": "ten to a new directory",
           "own": "each into a new directory"}
-SECONDS = 10
+SECONDS = {40: 10, 400: 5, 2000: 5}
 QUANTILES = 200
 PATIENCE = 5  # seconds without a new object, after which no more is expected
 WARM_UP_FIRST = 500_000_000
@@ -105,7 +105,7 @@ class PeakOf:
 class Ours:
     """The gateway in its configuration as it comes."""
 
-    ours, strict, most_rounds = True, True, 1000
+    ours, strict = True, True
 
     def __init__(self, warm=True):
         self.warm = warm
@@ -130,7 +130,7 @@ class Ours:
 class Pipe:
     """Programs of others, in a script of bash. "$root", "$bucket" and "$url" are set for it."""
 
-    ours, strict, warm, most_rounds = False, False, True, 3
+    ours, strict, warm = False, False, True
     name = note = script = ""
     ready = 3  # seconds until its watches are set, generously
 
@@ -327,8 +327,6 @@ def side_by_side(bench, name, clients, kind, stream, rounds):
     for number in range(rounds):
         turn = number % len(clients)
         for client in clients[turn:] + clients[:turn]:
-            if number >= client.most_rounds:
-                continue
             try:
                 figures = one_run(bench, client, kind, stream)
             except (Failed, RuntimeError, OSError, subprocess.CalledProcessError) as error:
@@ -359,7 +357,7 @@ def clients_at(bench, shape, rate, kind):
 
 
 def latency(bench, name, shape, rate, kind):
-    files = rate * bench.scale(SECONDS, 2)
+    files = rate * bench.scale(SECONDS[rate], 2)
     rows = side_by_side(bench, name, clients_at(bench, shape, rate, kind), kind, Stream(shape, rate, files),
                         bench.rounds(5))
     return {"name": name, "title": f"{rate} files/s, {SHAPES[shape]}, {kind.name}",
@@ -373,10 +371,11 @@ def latency(bench, name, shape, rate, kind):
 
 def measures():
     found = {}
-    for kind, store, rates in ((framework.Counting, "devstore", (40, 400, 2000)),
+    for kind, store, rates in ((framework.Counting, "devstore", SECONDS),
                                (framework.OnMinio, "minio", (40,))):
         for rate in rates:
-            seconds = 5 * 2 * 15 + (3 * 3 * 23 if rate <= 400 else 0)
+            ours, peers_too = SECONDS[rate] + 5, SECONDS[rate] + 12
+            seconds = 5 * (2 * ours + (3 * peers_too if rate <= 400 else 0))
             for shape in SHAPES:
                 name = f"latency-{shape}-{rate}-{store}"
                 quick = 45 if rate == 40 and shape == "new" else 10
