@@ -191,6 +191,7 @@ Test(config, the_least_file_has_every_default)
     cr_expect_eq(c->uploads, 32);
     cr_expect_eq(c->threads, 0);
     cr_expect_str_eq(c->control, "/run/spoolgate/control.sock");
+    cr_expect_eq(c->sandbox, CONFIG_SANDBOX_AUTO);
     cr_expect_eq(c->receipts_keep_ms, UINT64_C(30) * 86400 * 1000);
     cr_expect_eq(c->multipart.threshold, UINT64_C(64) << 20);
     cr_expect_eq(c->multipart.part_size, 0);
@@ -261,6 +262,7 @@ Test(config, a_full_file_is_read_as_it_says)
     cr_expect_eq(c->uploads, 1024);
     cr_expect_eq(c->threads, 16);
     cr_expect_str_eq(c->control, "/srv/run/control.sock");
+    cr_expect_eq(c->sandbox, CONFIG_SANDBOX_REQUIRE);
     cr_expect_eq(c->receipts_keep_ms, UINT64_C(400) * 86400 * 1000);
     cr_expect_eq(c->multipart.threshold, UINT64_C(5) << 20);
     cr_expect_eq(c->multipart.part_size, UINT64_C(8) << 20);
