@@ -206,3 +206,32 @@ Test(settle, what_is_out_outlives_its_directory)
     settle_fini(&s);
     tree_fini(&t);
 }
+
+Test(settle, an_unsure_file_becomes_sure_once_and_not_after_something_happened_to_it)
+{
+    static const struct {
+        enum settle_event event;
+        uint64_t due_ms;
+    } cases[] = {{SETTLE_EVENTS, 12}, {SETTLE_CLOSED, 10 + SETTLE}, {SETTLE_ARRIVED, 10}};
+    struct tree t;
+    tree_init(&t);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct settle s;
+        bool full;
+        settle_init(&s, SETTLE, 10);
+        struct settle_entry *e = settle_found(&s, t.root, "f", 1, WATCHER_EVENT, 0);
+        settle_unsure(&s, e);
+        settle_sure(&s, t.root, 2, 0);
+        cr_expect_eq(s.out, 1, "not while it is out");
+        settle_answer(&s, e, WATCHER_AGAIN, SETTLE, 0);
+        if (cases[i].event != SETTLE_EVENTS)
+            (void)settle_happen(&s, t.root, "f", 1, cases[i].event, 10, &full);
+        settle_sure(&s, t.root, 2, 10);
+        cr_expect_eq(settle_due_ms(&s), cases[i].due_ms, "case %zu", i);
+        cr_expect_eq(s.unsure, 0);
+        settle_sure(&s, t.root, 1, 100);
+        cr_expect_eq(settle_due_ms(&s), cases[i].due_ms, "once only: case %zu", i);
+        settle_fini(&s);
+    }
+    tree_fini(&t);
+}
