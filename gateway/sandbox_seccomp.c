@@ -163,7 +163,7 @@ static int add_arguments(scmp_filter_ctx f)
     }
     for (size_t i = 0; i < COUNT(sockets) && rc == 0; i++)
         rc = seccomp_rule_add(f, sockets[i].refused ? REFUSED : SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-                              SCMP_A0(SCMP_CMP_EQ, sockets[i].family),
+                              SCMP_A0(SCMP_CMP_EQ, sockets[i].family, 0),
                               SCMP_A1(SCMP_CMP_MASKED_EQ,
                                       (uint32_t) ~(SOCK_CLOEXEC | SOCK_NONBLOCK), sockets[i].type));
     return rc;
