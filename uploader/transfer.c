@@ -17,6 +17,7 @@
 
 #define DATA_KEEP_MAX (64u << 10) /* a larger buffer goes with its transfer */
 #define PARTS_MAX     10000u
+#define PART_BYTES    (UINT64_C(16) << 20) /* fewer and larger ones cost the store less */
 
 struct transfer_job *transfer_job_new(uint64_t tag, const char *path, const char *key,
                                       const struct identity *id)
@@ -85,7 +86,7 @@ enum rc transfer_conflict_key(const char *key, const uint8_t sha256[SHA256_SIZE]
 
 uint64_t transfer_part_bytes(uint64_t configured, uint64_t object_bytes)
 {
-    uint64_t part = configured ? configured : UINT64_C(8) << 20;
+    uint64_t part = configured ? configured : PART_BYTES;
 
     while (object_bytes / part + (object_bytes % part != 0) > PARTS_MAX)
         part *= 2;

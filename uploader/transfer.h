@@ -22,7 +22,7 @@ struct transfer_cfg {
     int root_fd;              /* the spool root; files are opened beneath it, no links followed */
     uint64_t single_max;      /* 64 MiB: above it multipart */
     uint64_t single_limit;    /* 5 GiB: what one PutObject may carry when multipart is refused */
-    uint64_t part_bytes;      /* 0: by object size (8 MiB and up, at most 10 000 parts) */
+    uint64_t part_bytes;      /* 0: by object size (16 MiB and up, at most 10 000 parts) */
     unsigned parts_in_flight; /* 4 */
     size_t read_whole_max;    /* 1 MiB: files up to it are read once into memory, larger ones are
                                  hashed in a first pass and sent with pread */
@@ -139,7 +139,7 @@ void transfer_cancel_all(struct transfer_env *env);
  * component that is not its first character; cut so that the key fits). Pure. */
 enum rc transfer_conflict_key(const char *key, const uint8_t sha256[SHA256_SIZE],
                               char out[TRANSFER_KEY_MAX + 1]) MUST_CHECK;
-/* Part size for an object: cfg's, or the least power-of-two MiB >= 8 MiB that needs at most 10 000
+/* Part size for an object: cfg's, or the least power-of-two MiB >= 16 MiB that needs at most 10 000
  * parts. Pure. */
 uint64_t transfer_part_bytes(uint64_t configured, uint64_t object_bytes);
 

@@ -11,7 +11,7 @@ from lib import *
 
 MIB = 1 << 20
 THRESHOLD = 64 * MIB  # in one request up to here
-PART = 8 * MIB
+PART = 16 * MIB
 MEMORY_MAX = 64 * MIB
 HUGE = (1 << 30) if SLOW == 1 else 128 * MIB
 SIZES = {"1 B": 1, "4 KiB": 4096, "5 MiB": 5 * MIB, "64 MiB": THRESHOLD, "64 MiB + 1": THRESHOLD + 1}

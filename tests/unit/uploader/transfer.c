@@ -507,9 +507,9 @@ Test(transfer, parts_are_large_enough_that_ten_thousand_do)
     static const struct {
         uint64_t configured, object, part;
     } rows[] = {
-        {0, 64 * MIB + 1, 8 * MIB},     {0, 80000 * MIB, 8 * MIB},
-        {0, 80000 * MIB + 1, 16 * MIB}, {0, 5 * MIB * MIB, 1024 * MIB},
-        {5 * MIB, 64 * MIB, 5 * MIB},   {5 * MIB, 50000 * MIB + 1, 10 * MIB},
+        {0, 64 * MIB + 1, 16 * MIB},     {0, 160000 * MIB, 16 * MIB},
+        {0, 160000 * MIB + 1, 32 * MIB}, {0, 5 * MIB * MIB, 1024 * MIB},
+        {5 * MIB, 64 * MIB, 5 * MIB},    {5 * MIB, 50000 * MIB + 1, 10 * MIB},
         {100, 64 * MIB, 100 * 128},
     };
 
