@@ -265,8 +265,10 @@ static const struct prepared *next_file(struct run *r, struct slot *s, size_t *s
         entry = fts_read(r->walk);
         if (entry == NULL && errno == 0)
             return NULL;
-        if (entry == NULL || entry->fts_info == FTS_ERR || entry->fts_info == FTS_DNR)
+        if (entry == NULL)
             die(EXIT_ENVIRONMENT, "the directory of --from cannot be read", strerror(errno));
+        if (entry->fts_info == FTS_ERR || entry->fts_info == FTS_DNR || entry->fts_info == FTS_NS)
+            die(EXIT_ENVIRONMENT, entry->fts_path, strerror(entry->fts_errno));
     } while (entry->fts_info != FTS_F && entry->fts_info != FTS_NSOK);
     *size = read_file(s, entry->fts_path);
     sha256(s->body, *size, digest);

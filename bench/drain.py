@@ -17,7 +17,7 @@ def drain(bench, name, title, kind, source, clients, rounds, peer_rounds=1000):
                 "higher_is_better": True, "plot": "bars", "rows": rows}
 
 
-@takes(420, 30)
+@takes(300, 20)
 def on_devstore(bench):
     clients = peers.everyone()
     clients.insert(1, peers.Spoolgate(name="spoolgate, journal on disk",
@@ -26,21 +26,21 @@ def on_devstore(bench):
                  (bench.scale(10000, 1000), 4096, 100), clients, bench.rounds())
 
 
-@takes(480, 30)
+@takes(360, 20)
 def on_minio(bench):
     return drain(bench, "drain-10k-minio", "Drain 10 000 x 4 KiB, MinIO on tmpfs",
                  framework.OnMinio, (bench.scale(10000, 1000), 4096, 100), peers.everyone(),
                  bench.rounds())
 
 
-@takes(360, 30)
+@takes(180, 15)
 def on_minio_disk(bench):
     return drain(bench, "drain-10k-minio-disk", "Drain 10 000 x 4 KiB, MinIO on disk",
-                 framework.OnMinioDisk, (bench.scale(10000, 1000), 4096, 100), peers.everyone(),
+                 framework.OnMinioDisk, (bench.scale(10000, 1000), 4096, 100), peers.each_tool(),
                  bench.rounds(3))
 
 
-@takes(600, 20)
+@takes(300, 20)
 def many_on_devstore(bench):
     """mc and aws-cli would take minutes, and say what they say of 10 000."""
     return drain(bench, "drain-200k-devstore", "Drain 200 000 x 4 KiB, devstore",

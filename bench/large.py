@@ -61,7 +61,7 @@ def clients():
             peers.S5cmd(), peers.Rclone(), peers.McCp(), peers.Aws()]
 
 
-@takes(180, 8)
+@takes(150, 8)
 def gib_on_devstore(bench):
     return one_file(bench, "large-1g-devstore", "One file of 1 GiB, devstore", framework.Counting,
                     OneFile(bench, bench.scale(1024, 128) * MIB), clients(), bench.rounds(3))
@@ -74,7 +74,7 @@ def gib_on_minio(bench):
                     bench.rounds(3))
 
 
-@takes(200, 8)
+@takes(300, 8)
 def hole_on_devstore(bench):
     return one_file(bench, "large-10g-devstore", "One sparse file of 10 GiB, devstore",
                     framework.Counting, OneFile(bench, bench.scale(10240, 256) * MIB, hole=True),
@@ -89,13 +89,13 @@ def thousand(bench, name, title, kind, rounds):
                 "plot": "bars", "rows": rows}
 
 
-@takes(180, 10)
+@takes(250, 10)
 def thousand_on_devstore(bench):
     return thousand(bench, "large-1000x1m-devstore", "1 000 files of 1 MiB, devstore",
                     framework.Counting, bench.rounds(5))
 
 
-@takes(150, 12)
+@takes(180, 12)
 def thousand_on_minio(bench):
     return thousand(bench, "large-1000x1m-minio", "1 000 files of 1 MiB, MinIO on tmpfs",
                     framework.OnMinio, bench.rounds(3))

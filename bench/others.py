@@ -32,9 +32,11 @@ class SlowDown(framework.Counting):
 def away(bench, kind, milliseconds):
     """Beside files x latency / connections, which nobody can beat who has so many connections."""
     clients = [peers.Spoolgate(), peers.CeilingFrom(), peers.S5cmd(), peers.Rclone(32),
-               peers.McCp(), peers.Aws(),
+               peers.Aws(),
                peers.Spoolgate("spoolgate, 128 at once", {"uploads": 128}), peers.S5cmd(128),
                peers.Rclone(128)]
+    if milliseconds == 20 or bench.quick:  # at 100 ms it would take minutes
+        clients.insert(5, peers.McCp())
     name = f"away-{milliseconds}ms"
     measure = drain(bench, name, f"Drain 10 000 x 4 KiB, store {milliseconds} ms away", kind,
                     (bench.scale(10000, 320), 4096, 32), clients, bench.rounds(3), 1)
@@ -49,34 +51,34 @@ def away(bench, kind, milliseconds):
     return measure
 
 
-@takes(150, 20)
+@takes(250, 15)
 def away_20(bench):
     return away(bench, Away20, 20)
 
 
-@takes(300, 60)
+@takes(330, 30)
 def away_100(bench):
     return away(bench, Away100, 100)
 
 
-@takes(120, 20)
+@takes(150, 15)
 def slow_down(bench):
     """The bare loop does not try again."""
-    clients = [c for c in peers.everyone() if not isinstance(c, peers.Ceiling)]
+    clients = [c for c in peers.each_tool() if not isinstance(c, peers.Ceiling)]
     return drain(bench, "slowdown-5pct", "Drain 10 000 x 4 KiB, one request in 20 answered SlowDown",
                  SlowDown, (bench.scale(10000, 1000), 4096, 100), clients, bench.rounds(3), 1)
 
 
-@takes(120, 20)
+@takes(130, 15)
 def tls(bench):
     return drain(bench, "tls", "Drain 10 000 x 4 KiB over TLS, devstore", framework.CountingTls,
-                 (bench.scale(10000, 1000), 4096, 100), peers.everyone(), bench.rounds(3), 1)
+                 (bench.scale(10000, 1000), 4096, 100), peers.each_tool(), bench.rounds(3), 1)
 
 
 # --- what more files cost -------------------------------------------------------------------------
 
 
-@takes(420, 25)
+@takes(400, 20)
 def growth(bench):
     """The same files, 300 bytes each, in more and more directories of a thousand."""
     counts = bench.scale((1000, 10000, 100000, 1000000), (1000, 3000))
@@ -87,7 +89,7 @@ def growth(bench):
             clients += [peers.S5cmd(), peers.Rclone()]
         with Backlog(bench, count, 300, max(1, count // 1000)) as source:
             for row in side_by_side(bench, "growth", clients, framework.Counting, source,
-                                    bench.rounds(5) if count <= 10000 else 1, 1):
+                                    bench.rounds(3) if count <= 10000 else 1, 1):
                 for figures in row["rounds"]:
                     figures["x"] = count
                     figures["us_per_file"] = figures["seconds"] * 1e6 / count
@@ -155,7 +157,7 @@ def restart_once(bench, count):
         return figures
 
 
-@takes(300, 10)
+@takes(180, 8)
 def restart(bench):
     count = bench.scale(1000000, 10000)
     rounds = [restart_once(bench, count) for _ in range(bench.rounds(2))]
