@@ -22,12 +22,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 enum {
     REASON_MAX = 64 * 1024,
     DIR_MODE = 0750,
     REASON_MODE = 0640,
-    NAMES_A_PAGE = 8192, /* each page reads the whole directory */
+    NAMES_A_PAGE = 8192,   /* each page reads the whole directory */
+    GIVE_BACK_TRIES = 100, /* 0.2 s */
 };
 static const char suffix[] = ".reason";
 
@@ -102,13 +104,22 @@ static enum rc write_reason(const struct fsio *fs, int dirfd, const char *name,
 }
 
 /* Between the look at a name and its move somebody may have put a directory there: it goes back.
- * True if it did; one whose name has been taken again stays with the rejected. */
+ * True if it did; one whose name has been taken again stays with the rejected. Where it came from
+ * may just be swapped out of the spool, where the gateway's sandbox refuses to put anything. */
 static bool gave_back_directory(const struct fsio *fs, const struct beneath_move *m,
                                 const char *got)
 {
+    static const struct timespec moment = {.tv_nsec = 2000000};
     struct file_stat st;
-    return fs->ops->stat(fs->ctx, m->to_dir, got, &st) == 0 && S_ISDIR(st.mode) &&
-           fs->ops->rename(fs->ctx, m->to_dir, got, m->from_dir, m->from, RENAME_NOREPLACE) == 0;
+    int result = -EACCES;
+    if (fs->ops->stat(fs->ctx, m->to_dir, got, &st) != 0 || !S_ISDIR(st.mode))
+        return false;
+    for (int tries = 0; tries < GIVE_BACK_TRIES && result == -EACCES; tries++) {
+        if (tries > 0)
+            (void)nanosleep(&moment, NULL); /* a signal only shortens it */
+        result = fs->ops->rename(fs->ctx, m->to_dir, got, m->from_dir, m->from, RENAME_NOREPLACE);
+    }
+    return result == 0;
 }
 
 static enum rc move(const struct fsio *fs, int root_fd, const struct reject_source *source,

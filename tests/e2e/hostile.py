@@ -452,7 +452,7 @@ def test_every_way_not_to_reach_a_store_is_told_and_ends_by_itself():
                 dropped.rename(gateway.root, key("findings", "f.ndjson"), event(1))
                 told(gateway, *words)
                 gateway.configure({"bucket": {"endpoint": store.url}})
-                gateway.reload()
+                gateway.restart()  # another port is beyond the sandbox of a running one
                 gateway.wait_idle()
                 compare(store, dropped)
     hole.close()
