@@ -119,6 +119,7 @@ static void finish(struct transfer *t)
     struct transfer_env *env = t->env;
 
     BUG_ON(t->main.flying);
+    file_pass_drop(t);
     multipart_free(t);
     file_close(t);
     loop_timer_clear(t->timer);
@@ -330,6 +331,8 @@ void transfer_env_fini(struct transfer_env *env)
     struct transfer *t;
 
     transfer_cancel_all(env);
+    while (env->readings > 0)
+        loop_step(env->loop, true);
     while ((t = env->spare_) != NULL) {
         link_out(&env->spare_, t);
         loop_timer_free(t->timer);

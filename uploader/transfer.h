@@ -118,6 +118,7 @@ struct transfer_env {
     bool records;
     uint64_t told, recorded;           /* parts; see transfer_recorded */
     struct transfer *active_, *spare_; /* transfer.c's: zero at first */
+    unsigned readings;                 /* slices of files on the pool's threads */
 };
 /* Cancel all that run, and free what they left for the next ones. */
 void transfer_env_fini(struct transfer_env *env);

@@ -1,7 +1,7 @@
 /* The local file of a transfer: what is read is what was accepted, or the transfer ends (P7, P9).
  *
- * Reading and hashing are done on the uploader's own thread: a small file in one go, a large one in
- * slices of a millisecond or so, between which the loop serves the other transfers.
+ * A small file is read and hashed on the uploader's own thread in one go; a large one on the
+ * pool's, in slices of a few milliseconds, while the uploader's thread sends.
  */
 #include "uploader/transfer_int.h"
 
@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 
 #define READ_BYTES  (256u << 10)
-#define SLICE_BYTES (1u << 20)
+#define SLICE_BYTES (4u << 20)
 #define SHOWN_MAX   300
 
 /* An error of the system about the file, its name made safe to print. */
@@ -129,31 +129,30 @@ static void reserve(struct transfer *t, size_t n)
     t->data_cap = n;
 }
 
-/* n bytes at offset into data; false and the result if the file does not have them. */
-static bool read_exactly(struct transfer *t, size_t n, uint64_t offset)
+/* What it means that fewer bytes came than the accepted file had. */
+static enum transfer_result too_short(struct transfer *t)
 {
-    size_t got = 0;
+    enum transfer_result why;
 
-    if (fsio_read_full(&fsio_system, t->fd, t->data, n, offset, &got, &t->out.err) != RC_OK) {
-        t->out.result = TRANSFER_LOCAL;
-        return false;
-    }
-    if (got == n)
-        return true;
-    if (file_same(t, &t->out.result)) {
-        t->out.result = TRANSFER_LOCAL;
-        file_error(t, EIO, "fewer bytes than its size came from");
-    }
-    return false;
+    if (!file_same(t, &why))
+        return why;
+    file_error(t, EIO, "fewer bytes than its size came from");
+    return TRANSFER_LOCAL;
 }
 
 bool file_read_whole(struct transfer *t)
 {
-    size_t n = (size_t)t->job->id.size;
+    size_t n = (size_t)t->job->id.size, got = 0;
 
     reserve(t, n + 1);
-    if (!read_exactly(t, n, 0))
+    if (fsio_read_full(&fsio_system, t->fd, t->data, n, 0, &got, &t->out.err) != RC_OK) {
+        t->out.result = TRANSFER_LOCAL;
         return false;
+    }
+    if (got < n) {
+        t->out.result = too_short(t);
+        return false;
+    }
     t->whole_in_memory = true;
     digest_begin(t->whole);
     digest_update(t->whole, t->data, n);
@@ -168,37 +167,120 @@ bool file_read_whole(struct transfer *t)
     return true;
 }
 
-static void run_slice(struct transfer *t)
+/* A slice on its way through a thread of the pool. It has a descriptor and memory of its own, so
+ * that the transfer need not wait for it to end: then it is nobody's (`transfer` is NULL), and the
+ * digests that it may be writing into are its own. */
+struct reading {
+    struct transfer_env *env;
+    struct transfer *transfer;
+    int fd;
+    struct pass pass;
+    void *data;
+    enum rc rc;
+    bool ended; /* of the file: fewer bytes than its size */
+    struct err err;
+};
+
+static void read_slice(void *arg)
 {
-    struct pass *p = &t->pass;
+    struct reading *r = arg;
+    struct pass *p = &r->pass;
     uint64_t slice_end = p->offset + SLICE_BYTES < p->end ? p->offset + SLICE_BYTES : p->end;
 
-    while (p->offset < slice_end) {
+    while (p->offset < slice_end && r->rc == RC_OK && !r->ended) {
+        size_t got = 0;
         size_t n =
             slice_end - p->offset < READ_BYTES ? (size_t)(slice_end - p->offset) : READ_BYTES;
 
-        if (!read_exactly(t, n, p->offset)) {
-            transfer_end(t, t->out.result);
-            return;
-        }
+        r->rc = fsio_read_full(&fsio_system, r->fd, r->data, n, p->offset, &got, &r->err);
+        r->ended = got < n;
+        if (r->rc != RC_OK || r->ended)
+            break;
         if (p->into[1] != NULL)
-            digest_update_both(p->into[0], p->into[1], t->data, n);
+            digest_update_both(p->into[0], p->into[1], r->data, n);
         else
-            digest_update(p->into[0], t->data, n);
+            digest_update(p->into[0], r->data, n);
         p->offset += n;
     }
-    if (p->offset < p->end)
-        transfer_later(t, run_slice, 0);
+}
+
+static void reading_free(struct reading *r)
+{
+    (void)fsio_system.ops->close(fsio_system.ctx, r->fd); /* only read from: nothing to lose */
+    r->env->readings--;
+    free(r->data);
+    free(r);
+}
+
+static void slice_read(void *arg)
+{
+    struct reading *r = arg;
+    struct transfer *t = r->transfer;
+
+    if (t == NULL) {
+        digest_free(r->pass.into[0]);
+        digest_free(r->pass.into[1]);
+        reading_free(r);
+        return;
+    }
+    if (r->rc == RC_OK && !r->ended && r->pass.offset < r->pass.end) {
+        loop_work(r->env->loop, read_slice, slice_read, r);
+        return;
+    }
+    bool ended = r->ended;
+    enum rc rc = r->rc;
+    void (*then)(struct transfer * t) = r->pass.then;
+    if (rc != RC_OK)
+        t->out.err = r->err;
+    t->reading = NULL;
+    reading_free(r);
+    if (rc != RC_OK)
+        transfer_end(t, TRANSFER_LOCAL);
+    else if (ended)
+        transfer_end(t, too_short(t));
     else
-        p->then(t);
+        then(t);
 }
 
 void file_pass(struct transfer *t, const struct pass *p)
 {
-    BUG_ON(t->whole_in_memory);
+    struct reading *r;
+    int fd;
+
+    BUG_ON(t->whole_in_memory || t->reading != NULL);
     if (t->ending)
         return;
-    t->pass = *p;
-    reserve(t, READ_BYTES);
-    transfer_later(t, run_slice, 0);
+    fd = fcntl(t->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+        file_error(t, errno, "cannot read");
+        transfer_end_soon(t, TRANSFER_LOCAL);
+        return;
+    }
+    r = mem_alloc(sizeof(*r));
+    *r = (struct reading){.env = t->env, .transfer = t, .fd = fd, .pass = *p};
+    r->data = mem_resize(NULL, READ_BYTES, 1);
+    t->reading = r;
+    t->env->readings++;
+    loop_work(t->env->loop, read_slice, slice_read, r);
+}
+
+/* In place of one that is given away. */
+static void renew(struct digest **kept, const struct reading *r)
+{
+    if (*kept != NULL && (*kept == r->pass.into[0] || *kept == r->pass.into[1]))
+        *kept = NULL;
+}
+
+void file_pass_drop(struct transfer *t)
+{
+    struct reading *r = t->reading;
+
+    if (r == NULL)
+        return;
+    r->transfer = NULL;
+    t->reading = NULL;
+    renew(&t->whole, r);
+    renew(&t->piece, r);
+    renew(&t->md5_digest, r);
+    (void)file_digest(&t->whole, DIGEST_SHA256);
 }

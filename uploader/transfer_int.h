@@ -1,7 +1,7 @@
 /* The inside of a transfer, for the files transfer_*.c and their tests.
  *
  *   transfer.c            jobs, beginning and end
- *   transfer_file.c       the local file: opening, identity, reading and hashing in slices
+ *   transfer_file.c       the local file: opening, identity, reading and hashing
  *   transfer_exchange.c   one signed request and what its answer means
  *   transfer_single.c     one PutObject
  *   transfer_multipart.c  many parts
@@ -43,6 +43,7 @@ struct pass {
 };
 
 struct multipart; /* transfer_multipart.c's */
+struct reading;   /* transfer_file.c's */
 
 struct transfer {
     struct transfer_env *env;
@@ -52,12 +53,12 @@ struct transfer {
     struct transfer *prev, *next; /* among the active, or the spare */
 
     int fd;
-    char *data; /* the whole file (whole_in_memory), or what a slice is read through */
+    char *data; /* the whole file (whole_in_memory) */
     size_t data_cap;
     bool whole_in_memory, have_sha256, have_md5;
     uint8_t md5[MD5_SIZE];                     /* the SHA-256 is in out */
     struct digest *whole, *piece, *md5_digest; /* kept; the last two are made when needed */
-    struct pass pass;
+    struct reading *reading;                   /* transfer_file.c's; NULL: no pass is under way */
 
     struct exchange main;
     struct loop_timer *timer; /* for `later` */
@@ -107,6 +108,8 @@ bool file_read_whole(struct transfer *t);
 /* Read offset..end into the digests, then call `then` from the loop; a file that is not what it was
  * ends the transfer. */
 void file_pass(struct transfer *t, const struct pass *p);
+/* `then` of the pass that is under way, if one is, will not be called. */
+void file_pass_drop(struct transfer *t);
 struct digest *file_digest(struct digest **kept, enum digest_kind kind);
 
 /* ---- transfer_exchange.c ---- */

@@ -132,6 +132,7 @@ void multipart_stop(struct transfer *t)
         mp->slots[i].busy = false;
     }
     mp->hashing = false;
+    file_pass_drop(t);
     loop_timer_clear(t->timer);
 }
 

@@ -45,7 +45,7 @@ static void hashed(struct transfer *t)
 {
     digest_finish(t->whole, t->out.sha256);
     t->have_sha256 = true;
-    if (t->pass.into[1] != NULL) {
+    if (t->env->cfg->content_md5) {
         digest_finish(t->md5_digest, t->md5);
         t->have_md5 = true;
     }
