@@ -317,6 +317,9 @@ static enum rc start(struct gateway *g, struct err *e)
     rc = sandbox_enter(g->config, e); /* before any thread is made */
     if (rc != RC_OK)
         return rc;
+    /* Only now: libuv from 1.45 on makes an io_uring with the loop, without which it does, and
+     * aborts when the sandbox refuses one that was made before. */
+    g->loop = loop_new();
     g->guard = root_guard_new(&(struct root_guard_cfg){.loop = g->loop,
                                                        .path = g->config->spool,
                                                        .period_ms = ROOT_LOOK_MS,
@@ -406,7 +409,6 @@ enum rc gateway_run(struct config *config, struct err *e)
     (void)signal(SIGIO, SIG_IGN);
     (void)signal(SIGPIPE, SIG_IGN);
     slice_short(); /* a new directory must be watched before its first file is renamed into it */
-    g.loop = loop_new();
     enum rc rc = http_global_init(e);
     if (rc == RC_OK)
         rc = start(&g, e);
