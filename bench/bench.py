@@ -238,23 +238,28 @@ def one_round(bench, name, client, kind, source):
     return figures
 
 
-def side_by_side(bench, name, clients, kind, source, rounds, peer_rounds=1000):
-    """Rows of a measure: in each round every client has its turn, and the next round begins with
-    the next one. A client may sit out: so many rounds are enough for a peer, or for this one."""
-    rows = {client.name: [] for client in clients}
+def in_turn(clients, rounds):
+    """(round, client): every client has its turn, and the next round begins with the next one."""
     for number in range(rounds):
         turn = number % len(clients)
         for client in clients[turn:] + clients[:turn]:
-            if number >= min(client.at_most(bench, source),
-                             1000 if client.ours else peer_rounds):
-                continue
-            figures = one_round(bench, name, client, kind, source)
-            if figures is None:
-                continue
-            rows[client.name].append({"round": number, **figures})
-            say(f"  {number + 1}: {client.name:26} {figures['seconds']:7.2f} s "
-                f"{figures['files_per_s']:7.0f} files/s {figures['cpu_ms_per_file']:8.3f} ms CPU "
-                f"a file {figures['peak_mib']:7.1f} MiB, missing {figures['missing']}, "
-                f"differing {figures['differing']}")
+            yield number, client
+
+
+def side_by_side(bench, name, clients, kind, source, rounds, peer_rounds=1000):
+    """Rows of a measure. A client may sit out: so many rounds are enough for a peer, or for this
+    one."""
+    rows = {client.name: [] for client in clients}
+    for number, client in in_turn(clients, rounds):
+        if number >= min(client.at_most(bench, source), 1000 if client.ours else peer_rounds):
+            continue
+        figures = one_round(bench, name, client, kind, source)
+        if figures is None:
+            continue
+        rows[client.name].append({"round": number, **figures})
+        say(f"  {number + 1}: {client.name:26} {figures['seconds']:7.2f} s "
+            f"{figures['files_per_s']:7.0f} files/s {figures['cpu_ms_per_file']:8.3f} ms CPU "
+            f"a file {figures['peak_mib']:7.1f} MiB, missing {figures['missing']}, "
+            f"differing {figures['differing']}")
     return [{"client": client.name, "note": client.note, "rounds": rows[client.name]}
             for client in clients if rows[client.name] or client.at_most(bench, source)]

@@ -10,6 +10,7 @@
 #include "base/checksum.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "bench/tool.h"
 #include "uploader/request.h"
 
 #include <curl/curl.h>
@@ -21,11 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { EXIT_NO = 1, EXIT_USAGE = 100, EXIT_ENVIRONMENT = 111 };
 enum { FILES_MAX = 1000000, SIZE_MAX_BYTES = 64 << 20, CONNECTIONS_MAX = 1024, OWN_HEADERS = 2 };
 
 struct bench_options {
@@ -87,22 +86,6 @@ static const char usage[] =
     "\n"
     "Prints one JSON object. Exits with 1 if the store refused one of them.\n";
 
-static void die(int status, const char *what, const char *detail)
-{
-    (void)fprintf(stderr, "bench-ceiling: %s%s%s\n", what, detail[0] ? ": " : "", detail);
-    exit(status);
-}
-
-static size_t number(const char *text, size_t max)
-{
-    char *end;
-    unsigned long long v = strtoull(text, &end, 10);
-
-    if (end == text || *end != '\0' || v < 1 || v > max)
-        die(EXIT_USAGE, "not a number in range", text);
-    return (size_t)v;
-}
-
 static struct bench_options read_options(int argc, char **argv)
 {
     static const struct option known[] = {{"url", required_argument, NULL, 'u'},
@@ -144,23 +127,23 @@ static struct bench_options read_options(int argc, char **argv)
             o.from = optarg;
             break;
         case 'n':
-            o.files = number(optarg, FILES_MAX);
+            o.files = tool_number(optarg, 1, FILES_MAX);
             break;
         case 's':
-            o.size = number(optarg, SIZE_MAX_BYTES);
+            o.size = tool_number(optarg, 1, SIZE_MAX_BYTES);
             break;
         case 'c':
-            o.connections = number(optarg, CONNECTIONS_MAX);
+            o.connections = tool_number(optarg, 1, CONNECTIONS_MAX);
             break;
         case 'h':
             (void)fputs(usage, stdout); /* nobody left to tell if stdout is gone */
             exit(0);
         default:
-            exit(EXIT_USAGE);
+            exit(TOOL_USAGE);
         }
     }
     if (o.endpoint.url == NULL || optind != argc)
-        die(EXIT_USAGE, "--url is needed, and no other argument", "see --help");
+        tool_die(TOOL_USAGE, "--url is needed, and no other argument", "see --help");
     if (o.prefix == NULL)
         o.prefix = o.from != NULL ? "" : "Panoptica/findings/2026-01-01/ceiling/";
     return o;
@@ -192,7 +175,7 @@ static void build(struct prepared *p, const struct request_context *ctx, const c
     struct err e = {0};
 
     if (request_build(&p->request, ctx, &spec, clock_wall_now_ns() / CLOCK_NS_PER_S, &e) != RC_OK)
-        die(EXIT_USAGE, e.text, "");
+        tool_die(TOOL_USAGE, e.text, "");
     set_headers(p);
 }
 
@@ -201,7 +184,7 @@ static struct credentials *read_credentials(void)
     const char *id = getenv("AWS_ACCESS_KEY_ID"), *secret = getenv("AWS_SECRET_ACCESS_KEY");
 
     if (id == NULL || secret == NULL)
-        die(EXIT_USAGE, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set", "");
+        tool_die(TOOL_USAGE, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set", "");
     return credentials_new(id, secret, NULL, INT64_MAX);
 }
 
@@ -219,7 +202,7 @@ static void prepare_all(struct run *r, const struct bench_options *o, char *body
     for (size_t i = 0; i < o->files; i++) {
         int n = snprintf(key, sizeof(key), "%s%06zu.json", o->prefix, i);
         if (n < 0 || (size_t)n >= sizeof(key))
-            die(EXIT_USAGE, "the prefix is too long", "");
+            tool_die(TOOL_USAGE, "the prefix is too long", "");
         request_init(&r->requests[i].request);
         build(&r->requests[i], r->ctx, key, o->size, digest);
     }
@@ -235,9 +218,9 @@ static size_t read_file(struct slot *s, const char *path)
     size_t have = 0;
 
     if (fd < 0 || fstat(fd, &st) != 0)
-        die(EXIT_ENVIRONMENT, path, strerror(errno));
+        tool_die(TOOL_ENVIRONMENT, path, strerror(errno));
     if (st.st_size > SIZE_MAX_BYTES)
-        die(EXIT_USAGE, path, "it is over 64 MiB");
+        tool_die(TOOL_USAGE, path, "it is over 64 MiB");
     if ((size_t)st.st_size > s->cap) {
         s->cap = (size_t)st.st_size;
         s->body = mem_resize(s->body, s->cap, 1);
@@ -245,11 +228,11 @@ static size_t read_file(struct slot *s, const char *path)
     while (have < (size_t)st.st_size) {
         ssize_t n = read(fd, s->body + have, (size_t)st.st_size - have);
         if (n <= 0)
-            die(EXIT_ENVIRONMENT, path, n < 0 ? strerror(errno) : "it became shorter");
+            tool_die(TOOL_ENVIRONMENT, path, n < 0 ? strerror(errno) : "it became shorter");
         have += (size_t)n;
     }
     if (close(fd) != 0)
-        die(EXIT_ENVIRONMENT, path, strerror(errno));
+        tool_die(TOOL_ENVIRONMENT, path, strerror(errno));
     return have;
 }
 
@@ -266,15 +249,15 @@ static const struct prepared *next_file(struct run *r, struct slot *s, size_t *s
         if (entry == NULL && errno == 0)
             return NULL;
         if (entry == NULL)
-            die(EXIT_ENVIRONMENT, "the directory of --from cannot be read", strerror(errno));
+            tool_die(TOOL_ENVIRONMENT, "the directory of --from cannot be read", strerror(errno));
         if (entry->fts_info == FTS_ERR || entry->fts_info == FTS_DNR || entry->fts_info == FTS_NS)
-            die(EXIT_ENVIRONMENT, entry->fts_path, strerror(entry->fts_errno));
+            tool_die(TOOL_ENVIRONMENT, entry->fts_path, strerror(entry->fts_errno));
     } while (entry->fts_info != FTS_F && entry->fts_info != FTS_NSOK);
     *size = read_file(s, entry->fts_path);
     sha256(s->body, *size, digest);
     int n = snprintf(key, sizeof(key), "%s%s", r->prefix, entry->fts_path + r->root_len);
     if (n < 0 || (size_t)n >= sizeof(key))
-        die(EXIT_USAGE, entry->fts_path, "the key is too long");
+        tool_die(TOOL_USAGE, entry->fts_path, "the key is too long");
     build(&s->own, r->ctx, key, *size, digest);
     return &s->own;
 }
@@ -288,7 +271,7 @@ static void open_walk(struct run *r, char *from)
         from[--r->root_len - 1] = '\0';
     r->walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_NOSTAT, NULL);
     if (r->walk == NULL)
-        die(EXIT_ENVIRONMENT, from, strerror(errno));
+        tool_die(TOOL_ENVIRONMENT, from, strerror(errno));
 }
 
 /* ---- the loop ---- */
@@ -308,7 +291,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *as
     if (what != CURL_POLL_IN)
         ev.events |= EPOLLOUT;
     if (epoll_ctl(r->epoll_fd, assigned ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &ev) != 0)
-        die(EXIT_ENVIRONMENT, "epoll_ctl", "");
+        tool_die(TOOL_ENVIRONMENT, "epoll_ctl", "");
     return curl_multi_assign(r->multi, fd, r) == CURLM_OK ? 0 : -1;
 }
 
@@ -351,7 +334,7 @@ static bool start_next(struct run *r, struct slot *s)
         curl_easy_setopt(s->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size) != CURLE_OK ||
         curl_easy_setopt(s->easy, CURLOPT_POSTFIELDS, size > 0 ? body : "") != CURLE_OK ||
         curl_multi_add_handle(r->multi, s->easy) != CURLM_OK)
-        die(EXIT_ENVIRONMENT, "libcurl does not take the request", "");
+        tool_die(TOOL_ENVIRONMENT, "libcurl does not take the request", "");
     return true;
 }
 
@@ -366,7 +349,7 @@ static void open_slot(struct slot *s, const char *ca)
         curl_easy_setopt(s->easy, CURLOPT_PATH_AS_IS, 1L) != CURLE_OK ||
         (ca != NULL && curl_easy_setopt(s->easy, CURLOPT_CAINFO, ca) != CURLE_OK) ||
         curl_easy_setopt(s->easy, CURLOPT_WRITEFUNCTION, swallow) != CURLE_OK)
-        die(EXIT_ENVIRONMENT, "libcurl does not start", "");
+        tool_die(TOOL_ENVIRONMENT, "libcurl does not start", "");
 }
 
 static void collect(struct run *r)
@@ -383,7 +366,7 @@ static void collect(struct run *r)
         if (curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK)
             status = 0;
         if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &slot) != CURLE_OK || slot == NULL)
-            die(EXIT_ENVIRONMENT, "libcurl forgets whose handle it is", "");
+            tool_die(TOOL_ENVIRONMENT, "libcurl forgets whose handle it is", "");
         if (result != CURLE_OK || status != 200) {
             if (r->failed++ == 0) {
                 r->first_bad_status = status;
@@ -393,7 +376,7 @@ static void collect(struct run *r)
         r->done++;
         r->active--;
         if (curl_multi_remove_handle(r->multi, easy) != CURLM_OK)
-            die(EXIT_ENVIRONMENT, "libcurl does not let a handle go", "");
+            tool_die(TOOL_ENVIRONMENT, "libcurl does not let a handle go", "");
         (void)start_next(r, slot); /* none left: the loop ends with the last one under way */
     }
 }
@@ -430,17 +413,7 @@ static void open_loop(struct run *r, const struct bench_options *o)
         curl_multi_setopt(r->multi, CURLMOPT_TIMERFUNCTION, on_timer) != CURLM_OK ||
         curl_multi_setopt(r->multi, CURLMOPT_TIMERDATA, r) != CURLM_OK ||
         curl_multi_setopt(r->multi, CURLMOPT_MAXCONNECTS, (long)o->connections) != CURLM_OK)
-        die(EXIT_ENVIRONMENT, "libcurl does not start", "");
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage u;
-
-    if (getrusage(RUSAGE_SELF, &u) != 0)
-        return 0;
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+        tool_die(TOOL_ENVIRONMENT, "libcurl does not start", "");
 }
 
 static void clean_up(struct run *r, const struct bench_options *o)
@@ -477,7 +450,7 @@ int main(int argc, char **argv)
     struct run r = {.ctx = &ctx, .prefix = o.prefix, .body = body, .size = o.size};
 
     if (endpoint_resolve(&o.endpoint, &endpoint, &e) != RC_OK)
-        die(EXIT_USAGE, e.text, "");
+        tool_die(TOOL_USAGE, e.text, "");
     if (o.from == NULL)
         prepare_all(&r, &o, body);
     open_loop(&r, &o);
@@ -485,7 +458,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < o.connections; i++)
         open_slot(&r.slots[i], o.ca);
 
-    double cpu = cpu_seconds();
+    double cpu = tool_cpu_seconds();
     int64_t began = clock_mono_now_ns();
     if (o.from != NULL)
         open_walk(&r, o.from);
@@ -494,7 +467,7 @@ int main(int argc, char **argv)
     while (r.active > 0)
         turn(&r);
     double seconds = (double)(clock_mono_now_ns() - began) / 1e9;
-    cpu = cpu_seconds() - cpu;
+    cpu = tool_cpu_seconds() - cpu;
 
     printf("{\"files\": %zu, \"bytes\": %llu, \"connections\": %zu, \"failed\": %zu, "
            "\"seconds\": %.4f, \"files_per_s\": %.0f, \"cpu_ms_per_file\": %.4f}\n",
@@ -506,5 +479,5 @@ int main(int argc, char **argv)
     clean_up(&r, &o);
     credentials_free(credentials);
     free(body);
-    return r.failed > 0 ? EXIT_NO : fflush(stdout) != 0 ? EXIT_ENVIRONMENT : 0;
+    return r.failed > 0 ? TOOL_NO : fflush(stdout) != 0 ? TOOL_ENVIRONMENT : 0;
 }

@@ -19,7 +19,7 @@ import bench as framework
 import lib
 import peers
 import stores
-from bench import Failed, cpu_seconds, peak_mib, say, takes
+from bench import Failed, cpu_seconds, in_turn, peak_mib, say, takes
 
 SHAPES = {"hot": "into one directory", "new": "ten to a new directory",
           "own": "each into a new directory"}
@@ -258,9 +258,7 @@ def not_before(store, stored):
     shortly before the file is there: the later of the two is nearer."""
     if hasattr(store, "rows"):
         return stored
-    for line in stores.run_mc(store.store, "ls", "--recursive", "--json",
-                                 f"bench/{store.store.bucket}").splitlines():
-        row = json.loads(line)
+    for row in store.listed():
         at = datetime.datetime.fromisoformat(row["lastModified"])
         if row["key"] in stored:
             stored[row["key"]] = max(stored[row["key"]], round(at.timestamp() * 1e3) * 10**6)
@@ -275,8 +273,7 @@ def judged(store, dropped, warm_up):
         return {"missing": len(dropped.keys() - rows.keys()),
                 "differing": differing + stats["repeated_other"],
                 "extra": len(rows.keys() - dropped.keys() - warm_up.keys()),
-                # The one that asks for the statistics is none of the client's.
-                "requests": stats["requests"], "connections": stats["connections_total"] - 1}
+                **stores.traffic(stats)}
     got = store.store.objects()
     differing = sum(got[key] != row[1:] for key, row in dropped.items() if key in got)
     return {"missing": len(dropped.keys() - got.keys()), "differing": differing,
@@ -322,23 +319,21 @@ def one_run(bench, client, kind, stream):
 
 
 def side_by_side(bench, name, clients, kind, stream, rounds):
-    """As bench.side_by_side: every client in turn, another one first in each round."""
+    """As bench.side_by_side, of a stream of files in place of a backlog."""
     rows = {client.name: [] for client in clients}
-    for number in range(rounds):
-        turn = number % len(clients)
-        for client in clients[turn:] + clients[:turn]:
-            try:
-                figures = one_run(bench, client, kind, stream)
-            except (Failed, RuntimeError, OSError, subprocess.CalledProcessError) as error:
-                bench.wrong(name, f"{client.name}: {error}")
-                continue
-            rows[client.name].append({"round": number, **figures})
-            say("  {}: {:24} p50 {p50_ms:8.1f}  p99 {p99_ms:8.1f}  max {max_ms:8.1f} ms  "
-                "{cpu_ms_per_file:7.3f} ms CPU  missing {missing}, differing {differing}; "
-                "producer {producer_files_per_s:.0f}/s".format(number + 1, client.name, **figures))
-            for what in ("missing", "differing", "extra"):
-                if client.ours and figures[what]:
-                    bench.wrong(name, f"{client.name}: {figures[what]} objects {what}")
+    for number, client in in_turn(clients, rounds):
+        try:
+            figures = one_run(bench, client, kind, stream)
+        except (Failed, RuntimeError, OSError, subprocess.CalledProcessError) as error:
+            bench.wrong(name, f"{client.name}: {error}")
+            continue
+        rows[client.name].append({"round": number, **figures})
+        say("  {}: {:24} p50 {p50_ms:8.1f}  p99 {p99_ms:8.1f}  max {max_ms:8.1f} ms  "
+            "{cpu_ms_per_file:7.3f} ms CPU  missing {missing}, differing {differing}; "
+            "producer {producer_files_per_s:.0f}/s".format(number + 1, client.name, **figures))
+        for what in ("missing", "differing", "extra"):
+            if client.ours and figures[what]:
+                bench.wrong(name, f"{client.name}: {figures[what]} objects {what}")
     return [{"client": client.name, "note": client.note, "rounds": rows[client.name]}
             for client in clients]
 

@@ -7,7 +7,9 @@
  */
 #include "base/checksum.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/mem.h"
+#include "bench/tool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,12 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 100, EXIT_ENVIRONMENT = 111 };
 enum { FILES_MAX = 10000000, SIZE_MIN_BYTES = 128, SIZE_MAX_BYTES = 64 << 20 };
 enum { RATE_MAX = 1000000, FIRST_MAX = 900000000, KEY_MAX = 256 };
 
@@ -61,26 +61,13 @@ static const char usage[] =
     "\n"
     "Prints one JSON object.\n";
 
-static void die(int status, const char *what, const char *detail)
-{
-    (void)fprintf(stderr, "bench-producer: %s%s%s\n", what, detail[0] ? ": " : "", detail);
-    exit(status);
-}
-
 static void die_errno(const char *what, const char *path)
 {
-    (void)fprintf(stderr, "bench-producer: %s %s: %s\n", what, path, strerror(errno));
-    exit(EXIT_ENVIRONMENT);
-}
+    const char *why = strerror(errno);
+    char text[2 * KEY_MAX + 64];
 
-static size_t number(const char *text, size_t min, size_t max)
-{
-    char *end;
-    unsigned long long v = strtoull(text, &end, 10);
-
-    if (end == text || *end != '\0' || v < min || v > max)
-        die(EXIT_USAGE, "not a number in range", text);
-    return (size_t)v;
+    (void)snprintf(text, sizeof(text), "%s %s", what, path);
+    tool_die(TOOL_ENVIRONMENT, text, why);
 }
 
 static enum shape shape_named(const char *text)
@@ -88,8 +75,7 @@ static enum shape shape_named(const char *text)
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
         if (strcmp(shapes[i].name, text) == 0)
             return (enum shape)i;
-    die(EXIT_USAGE, "a shape is hot, new or own, not", text);
-    return SHAPE_HOT;
+    tool_die(TOOL_USAGE, "a shape is hot, new or own, not", text);
 }
 
 static struct producer_options read_options(int argc, char **argv)
@@ -115,16 +101,16 @@ static struct producer_options read_options(int argc, char **argv)
             o.shape = shape_named(optarg);
             break;
         case 'r':
-            o.rate = number(optarg, 1, RATE_MAX);
+            o.rate = tool_number(optarg, 1, RATE_MAX);
             break;
         case 'n':
-            o.files = number(optarg, 1, FILES_MAX);
+            o.files = tool_number(optarg, 1, FILES_MAX);
             break;
         case 'b':
-            o.size = number(optarg, SIZE_MIN_BYTES, SIZE_MAX_BYTES);
+            o.size = tool_number(optarg, SIZE_MIN_BYTES, SIZE_MAX_BYTES);
             break;
         case 'f':
-            o.first = number(optarg, 0, FIRST_MAX);
+            o.first = tool_number(optarg, 0, FIRST_MAX);
             break;
         case 'l':
             o.log = optarg;
@@ -133,11 +119,11 @@ static struct producer_options read_options(int argc, char **argv)
             (void)fputs(usage, stdout); /* nobody left to tell if stdout is gone */
             exit(0);
         default:
-            exit(EXIT_USAGE);
+            exit(TOOL_USAGE);
         }
     }
     if (o.root == NULL || o.log == NULL || optind != argc)
-        die(EXIT_USAGE, "--root and --log are needed, and no other argument", "see --help");
+        tool_die(TOOL_USAGE, "--root and --log are needed, and no other argument", "see --help");
     return o;
 }
 
@@ -259,14 +245,13 @@ static void write_log(const struct producer_options *o, const struct dropped *al
     for (size_t i = 0; i < o->files; i++) {
         char hex[2 * SHA256_SIZE + 1];
 
-        for (size_t k = 0; k < SHA256_SIZE; k++)
-            (void)snprintf(hex + 2 * k, 3, "%02x", all[i].sha256[k]);
+        hex_encode(hex, all[i].sha256, SHA256_SIZE);
         place_of(o, i, p);
         (void)fprintf(log, "%lld\t%s/%s\t%zu\t%s\n", (long long)all[i].moved_ns, p->directory,
                       p->name, o->size, hex); /* ferror is asked once, below */
     }
     if (ferror(log) != 0 || fclose(log) != 0)
-        die(EXIT_ENVIRONMENT, "the log could not be written", o->log);
+        tool_die(TOOL_ENVIRONMENT, "the log could not be written", o->log);
 }
 
 static int by_lateness(const void *a, const void *b)
@@ -274,16 +259,6 @@ static int by_lateness(const void *a, const void *b)
     int64_t x = ((const struct dropped *)a)->late_ns, y = ((const struct dropped *)b)->late_ns;
 
     return (x > y) - (x < y);
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage u;
-
-    if (getrusage(RUSAGE_SELF, &u) != 0)
-        return 0;
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 int main(int argc, char **argv)
@@ -307,9 +282,9 @@ int main(int argc, char **argv)
         sleep_until(clock_mono_now_ns() + CLOCK_NS_PER_S / 2); /* whoever watches has seen it */
     }
 
-    double cpu = cpu_seconds();
+    double cpu = tool_cpu_seconds();
     double seconds = (double)produce(&o, root_fd, body, all, &p) / 1e9;
-    cpu = cpu_seconds() - cpu;
+    cpu = tool_cpu_seconds() - cpu;
     write_log(&o, all, &p);
     qsort(all, o.files, sizeof(*all), by_lateness);
     printf("{\"files\": %zu, \"seconds\": %.4f, \"files_per_s\": %.1f, \"late_p99_ms\": %.3f, "
@@ -320,5 +295,5 @@ int main(int argc, char **argv)
     free(all);
     free(body);
     (void)close(root_fd); /* the process ends */
-    return fflush(stdout) != 0 ? EXIT_ENVIRONMENT : 0;
+    return fflush(stdout) != 0 ? TOOL_ENVIRONMENT : 0;
 }

@@ -62,9 +62,13 @@ class Counting:
             "missing": len(expected.keys() - rows.keys()),
             "differing": differing + stats["repeated_other"],
             "extra": len(rows.keys() - expected.keys()),
-            "without_acl": stats["puts_without_acl"],
-            # The one that asks for the statistics is none of the client's.
-            "requests": stats["requests"] - 1, "connections": stats["connections_total"] - 1}
+            "without_acl": stats["puts_without_acl"], **traffic(stats)}
+
+
+def traffic(stats):
+    """What devstore counted of a client. It does not count the question for its statistics, but the
+    connection on which that came."""
+    return {"requests": stats["requests"], "connections": stats["connections_total"] - 1}
 
 
 def parts_etags(path, etag, outer, inners):
@@ -154,11 +158,14 @@ class OnMinio:
     def __exit__(self, *what):
         self.store.__exit__(*what)
 
+    def listed(self):
+        """Its objects, as mc tells them: key, size, etag, lastModified, …"""
+        return map(json.loads, run_mc(self.store, "ls", "--recursive", "--json",
+                                      f"bench/{self.store.bucket}").splitlines())
+
     def verify(self, expected, path=None):
         """As Counting.verify. A plain ETag is the MD5 of the bytes."""
-        listed = (json.loads(line) for line in run_mc(
-            self.store, "ls", "--recursive", "--json", f"bench/{self.store.bucket}").splitlines())
-        rows = {row["key"]: (row["size"], row["etag"]) for row in listed}
+        rows = {row["key"]: (row["size"], row["etag"]) for row in self.listed()}
         differing = 0
         for key in expected.keys() & rows.keys():
             (size, _, md5), (got_size, etag) = expected[key], rows[key]
