@@ -81,6 +81,25 @@ static const char *where_of(const struct found *f, enum credentials_setting whic
     return f->where[f->profiles[0].settings[which] ? 0 : 1];
 }
 
+static void found_init(struct found *f, const char *profile)
+{
+    struct buf shown;
+    *f = (struct found){0};
+    buf_init(&shown, 256);
+    utf8_escape(&shown, profile, strlen(profile));
+    f->shown = buf_take(&shown);
+    buf_fini(&shown);
+}
+
+static void found_fini(struct found *f)
+{
+    for (int i = 0; i < 2; i++) {
+        credentials_text_fini(&f->texts[i]);
+        free(f->where[i]);
+    }
+    free(f->shown);
+}
+
 static enum rc get_profile(const struct sought *q, struct credentials **out, struct err *e);
 
 /* The keys with which a profile's role is assumed. */
@@ -197,11 +216,8 @@ static enum rc get_found(const struct sought *q, struct found *f, struct credent
 
 static enum rc get_profile(const struct sought *q, struct credentials **out, struct err *e)
 {
-    struct found f = {0};
-    struct buf shown;
-    buf_init(&shown, 256);
-    utf8_escape(&shown, q->profile, strlen(q->profile));
-    f.shown = shown.data;
+    struct found f;
+    found_init(&f, q->profile);
     enum rc rc = look_into(q, 0, &f, e);
     if (rc != RC_OK && rc != RC_ABSENT)
         goto out;
@@ -216,11 +232,7 @@ static enum rc get_profile(const struct sought *q, struct credentials **out, str
     if (rc == RC_ABSENT)
         err_set(e, rc, "%s%s%s", f.why[0].text, f.why[1].text[0] ? "; " : "", f.why[1].text);
 out:
-    for (int i = 0; i < 2; i++) {
-        credentials_text_fini(&f.texts[i]);
-        free(f.where[i]);
-    }
-    buf_fini(&shown);
+    found_fini(&f);
     return rc;
 }
 
@@ -253,11 +265,8 @@ static char *path_of(const struct credentials_source *s, const char *configured,
 /* What get_profile would reach for, whether or not there are keys. */
 static void profile_needs(const struct sought *q, const struct credentials_needs *n)
 {
-    struct found f = {0};
-    struct buf shown;
-    buf_init(&shown, 256);
-    utf8_escape(&shown, q->profile, strlen(q->profile));
-    f.shown = shown.data;
+    struct found f;
+    found_init(&f, q->profile);
     for (int i = 0; i < 2; i++) {
         if (look_into(q, i, &f, NULL) != RC_OK)
             f.profiles[i] = (struct credentials_profile){0};
@@ -275,11 +284,7 @@ static void profile_needs(const struct sought *q, const struct credentials_needs
         next.depth++;
         profile_needs(&next, n);
     }
-    for (int i = 0; i < 2; i++) {
-        credentials_text_fini(&f.texts[i]);
-        free(f.where[i]);
-    }
-    buf_fini(&shown);
+    found_fini(&f);
 }
 
 void credentials_file_needs(struct credentials_source *s, const char *path, const char *config,

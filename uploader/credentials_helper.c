@@ -59,10 +59,7 @@ static void watch(pid_t pid, int life)
             break;
         told = true;
     }
-    (void)kill(-pid, SIGKILL); /* what is left of the group; ESRCH is fine */
-    (void)kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    credentials_process_kill(pid);
 }
 
 static _Noreturn void serve(const struct helper *h, char *command, int out, int life)

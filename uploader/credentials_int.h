@@ -117,6 +117,9 @@ enum rc credentials_process_get(struct credentials_source *s, char *command, con
 int credentials_process_spawn(const struct credentials_source *s, char *const words[], int fd,
                               pid_t *pid);
 
+/* It and all of its group, and wait for its end. */
+void credentials_process_kill(pid_t pid);
+
 /* ---- the helper ---- */
 
 bool credentials_helper_is_there(void);

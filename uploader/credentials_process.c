@@ -164,6 +164,14 @@ out_env:
     return rc;
 }
 
+void credentials_process_kill(pid_t pid)
+{
+    (void)kill(-pid, SIGKILL); /* what is left of the group; ESRCH is fine */
+    (void)kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
 struct run {
     struct credentials_source *source;
     const char *where;
@@ -257,14 +265,10 @@ static int start(struct run *r, const char *command, char *const words[], int fd
 
 static void end(const struct run *r)
 {
-    if (r->life >= 0) {
-        (void)close(r->life); /* tells the helper to do the following */
-        return;
-    }
-    (void)kill(-r->pid, SIGKILL); /* what is left of the group; ESRCH is fine */
-    (void)kill(r->pid, SIGKILL);
-    while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    if (r->life >= 0)
+        (void)close(r->life); /* tells the helper to do the same */
+    else
+        credentials_process_kill(r->pid);
 }
 
 enum rc credentials_process_get(struct credentials_source *s, char *command, const char *where,

@@ -296,16 +296,22 @@ static void linger_over(void *arg)
     ((struct worker *)arg)->urgent = true;
 }
 
+/* What the thread has on its loop. */
+static void worker_leave(struct worker *w)
+{
+    transfer_env_fini(&w->env);
+    http_client_free(w->client);
+    loop_prepare_free(w->prepare);
+    loop_timer_free(w->linger);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
 
     loop_run(w->loop);
     cancel_all(w);
-    transfer_env_fini(&w->env);
-    http_client_free(w->client);
-    loop_prepare_free(w->prepare);
-    loop_timer_free(w->linger);
+    worker_leave(w);
     return NULL;
 }
 
@@ -535,10 +541,7 @@ enum rc pool_new(const struct pool_cfg *cfg, struct pool **out, struct err *e)
         failed = start_thread(w);
         if (failed == 0)
             continue;
-        transfer_env_fini(&w->env);
-        http_client_free(w->client);
-        loop_prepare_free(w->prepare);
-        loop_timer_free(w->linger);
+        worker_leave(w);
         worker_fini(w);
         pool_free(p);
         return err_sys(e, failed, "cannot start uploader thread %u", p->n + 1);

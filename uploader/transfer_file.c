@@ -187,7 +187,7 @@ static void read_slice(void *arg)
     struct pass *p = &r->pass;
     uint64_t slice_end = p->offset + SLICE_BYTES < p->end ? p->offset + SLICE_BYTES : p->end;
 
-    while (p->offset < slice_end && r->rc == RC_OK && !r->ended) {
+    while (p->offset < slice_end) {
         size_t got = 0;
         size_t n =
             slice_end - p->offset < READ_BYTES ? (size_t)(slice_end - p->offset) : READ_BYTES;
@@ -195,7 +195,7 @@ static void read_slice(void *arg)
         r->rc = fsio_read_full(&fsio_system, r->fd, r->data, n, p->offset, &got, &r->err);
         r->ended = got < n;
         if (r->rc != RC_OK || r->ended)
-            break;
+            return;
         if (p->into[1] != NULL)
             digest_update_both(p->into[0], p->into[1], r->data, n);
         else
