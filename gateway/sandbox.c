@@ -147,14 +147,6 @@ bool sandbox_locks(const char *directory)
            faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0;
 }
 
-static bool has_port(uint16_t port)
-{
-    size_t i = 0;
-    while (i < needs.n_ports && needs.ports[i] != port)
-        i++;
-    return i < needs.n_ports;
-}
-
 static bool has_program(const char *command)
 {
     size_t i = 0;
@@ -174,7 +166,7 @@ static enum rc admit(const struct sandbox_needs *more, struct err *e)
                            p->path);
     }
     for (size_t i = 0; i < more->n_ports && state.landlock >= 4; i++) {
-        if (!has_port(more->ports[i]))
+        if (!sandbox_needs_port(&needs, more->ports[i]))
             return err_set(e, RC_DENIED,
                            "the sandbox does not let port %u be connected to, which it was not "
                            "told of at the start: restart the gateway to use these settings; "

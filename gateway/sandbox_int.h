@@ -32,6 +32,7 @@ struct sandbox_needs {
 /* What this configuration, in this environment and with the AWS tools' files as they are, needs. */
 void sandbox_needs_of(const struct config *c, struct sandbox_needs *out);
 void sandbox_needs_fini(struct sandbox_needs *n);
+bool sandbox_needs_port(const struct sandbox_needs *n, uint16_t port);
 /* Of a URL, or of a proxy's address with `usual` where no port is said; 0: it has none. */
 uint16_t sandbox_port_of(const char *url, uint16_t usual);
 

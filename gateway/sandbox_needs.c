@@ -157,13 +157,18 @@ uint16_t sandbox_port_of(const char *url, uint16_t usual)
     return usual;
 }
 
-static void add_port(struct sandbox_needs *n, uint16_t port)
+bool sandbox_needs_port(const struct sandbox_needs *n, uint16_t port)
 {
     size_t i = 0;
     while (i < n->n_ports && n->ports[i] != port)
         i++;
+    return i < n->n_ports;
+}
+
+static void add_port(struct sandbox_needs *n, uint16_t port)
+{
     /* KNOWN: more endpoints than any configuration has roles; what is beyond is refused. */
-    if (port != 0 && i == n->n_ports && n->n_ports < SANDBOX_PORTS_MAX)
+    if (port != 0 && !sandbox_needs_port(n, port) && n->n_ports < SANDBOX_PORTS_MAX)
         n->ports[n->n_ports++] = port;
 }
 
