@@ -114,6 +114,13 @@ void loop_timer_set(struct loop_timer *t, uint64_t delay_ms)
     must(uv_timer_start(&t->uv, timer_fired, delay_ms, 0), "uv_timer_start");
 }
 
+void loop_timer_set_shared(struct loop_timer *t, uint64_t period_ms)
+{
+    uv_update_time(t->uv.loop);
+    uint64_t since = (uv_now(t->uv.loop) + period_ms / 2) % period_ms;
+    loop_timer_set(t, period_ms - since + period_ms / 2);
+}
+
 void loop_timer_clear(struct loop_timer *t)
 {
     must(uv_timer_stop(&t->uv), "uv_timer_stop");

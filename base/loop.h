@@ -28,6 +28,9 @@ struct loop_timer *loop_timer_new(struct loop *l, void (*cb)(void *arg), void *a
 void loop_timer_free(struct loop_timer *t); /* NULL allowed; the memory goes when the loop turns */
 /* Once; replaces an earlier setting. */
 void loop_timer_set(struct loop_timer *t, uint64_t delay_ms);
+/* At the next multiple of period_ms that is at least half of it away: those who look at something
+ * every so often wake the processor together. */
+void loop_timer_set_shared(struct loop_timer *t, uint64_t period_ms);
 void loop_timer_clear(struct loop_timer *t);
 bool loop_timer_is_set(const struct loop_timer *t);
 

@@ -18,7 +18,7 @@
 #include <sys/statvfs.h>
 
 #define HEAVY_MS      60000
-#define SPACE_MS      5000
+#define SPACE_MS      6000
 #define SPACE_FULL_MS 2000
 
 /* One round: what it needs, and what it found. */
@@ -121,7 +121,7 @@ static void round_done(void *arg)
         p->archive = r->archive;
     if (r->removed > 0)
         log_debug("directories_removed", F_U64("count", r->removed));
-    loop_timer_set(p->housekeeping_timer, p->full ? SPACE_FULL_MS : SPACE_MS);
+    loop_timer_set_shared(p->housekeeping_timer, p->full ? SPACE_FULL_MS : SPACE_MS);
     free(r);
     dispatch_want(p);
     dispatch_check_drained(p);

@@ -145,7 +145,7 @@ static void looked(void *arg)
         g->cfg.replaced(g->cfg.arg, &other);
         return;
     }
-    loop_timer_set(g->timer, g->cfg.period_ms);
+    loop_timer_set_shared(g->timer, g->cfg.period_ms);
     if (!g->same) {
         tell_trouble(g);
     } else if (g->troubled) {
@@ -176,7 +176,7 @@ struct root_guard *root_guard_new(const struct root_guard_cfg *cfg)
 void root_guard_watch(struct root_guard *g, const struct root *held)
 {
     g->held = *held;
-    loop_timer_set(g->timer, g->cfg.period_ms);
+    loop_timer_set_shared(g->timer, g->cfg.period_ms);
 }
 
 void root_guard_free(struct root_guard *g)

@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOWS = 16, WINDOW_BYTES = 16 * 1024, BACK_BYTES = 4 * 1024 };
+/* Each lane is walked at two places: where files are taken, and where those delivered are retired.
+ */
+enum { WINDOWS = 48, WINDOW_BYTES = 16 * 1024, BACK_BYTES = 4 * 1024 };
 _Static_assert(WINDOW_BYTES - BACK_BYTES >= RECORD_MAX, "a window holds the record asked for");
 
 struct journal_window {

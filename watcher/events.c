@@ -51,6 +51,9 @@ static void file_event(struct watcher *w, struct tree_node *dir, const struct in
         [INOTIFY_DELETE] = SETTLE_LEFT,
     };
     uint64_t ino = 0;
+    /* While a backlog drains, each file that is retired says so here. */
+    if (events[seen->kind] == SETTLE_LEFT && w->settle.n == 0)
+        return;
     if (seen->kind == INOTIFY_CLOSE_WRITE)
         ino = tmp_inode(seen->name, seen->name_len);
     if (ino && settle_tmp_closed(&w->settle, ino, watcher_now(w)))

@@ -51,6 +51,33 @@ Test(loop, a_timer_fires_once_and_not_early)
     loop_free(s.loop);
 }
 
+Test(loop, timers_that_share_their_period_fire_together)
+{
+    enum { PERIOD_MS = 200 };
+    struct seen s = {.loop = loop_new()};
+    uint64_t fired[2];
+    for (int i = 0; i < 2; i++) {
+        struct loop_timer *other = loop_timer_new(s.loop, count_and_stop, &s);
+        s.timer = loop_timer_new(s.loop, count_and_stop, &s);
+        uint64_t now = loop_now_ms(s.loop);
+        loop_timer_set_shared(s.timer, PERIOD_MS);
+        usleep(15000);
+        loop_timer_set_shared(other, PERIOD_MS);
+        s.count = 0;
+        while (s.count == 0)
+            loop_step(s.loop, true);
+        fired[i] = loop_now_ms(s.loop);
+        cr_assert_geq(fired[i], now + PERIOD_MS / 2);
+        /* Set on both sides of the half, they are a period apart; else they are one wake. */
+        cr_assert(s.count == 2 || loop_timer_is_set(other));
+        loop_timer_free(s.timer);
+        loop_timer_free(other);
+    }
+    cr_assert_geq(fired[1] - fired[0], PERIOD_MS - 20);
+    loop_step(s.loop, false);
+    loop_free(s.loop);
+}
+
 Test(loop, a_timer_of_no_delay_never_fires_inside_the_call)
 {
     struct seen s = {.loop = loop_new()};
