@@ -6,7 +6,6 @@ few seconds after the last file. What has not arrived then is missing.
 """
 
 import contextlib
-import datetime
 import functools
 import json
 import os
@@ -18,8 +17,8 @@ import time
 import bench as framework
 import lib
 import peers
-import stores
 from bench import Failed, cpu_seconds, in_turn, peak_mib, say, takes
+from stores import TICK_NS
 
 SHAPES = {"hot": "into one directory", "new": "ten to a new directory",
           "own": "each into a new directory"}
@@ -28,8 +27,6 @@ QUANTILES = 200
 PEER_ROUNDS = 3  # they take longer than ours, and lose the same share each time
 PATIENCE = 5  # seconds without a new object, after which no more is expected
 WARM_UP_FIRST = 500_000_000
-# The grain of a file's change time: CLOCK_REALTIME_COARSE, which Python does not name.
-TICK_NS = round(time.clock_getres(5) * 1e9)
 
 
 # --- the producer ---------------------------------------------------------------------------------
@@ -241,46 +238,6 @@ done"""
 # --- one run --------------------------------------------------------------------------------------
 
 
-def moments(store, keys):
-    """{key: ns since 1970} of those that have arrived. On MinIO the change time of the file that
-    makes it visible, rounded up to the next tick."""
-    if hasattr(store, "rows"):
-        return {key: row[0] for key, row in store.rows().items() if key in keys}
-    found = {}
-    for key in keys:
-        with contextlib.suppress(OSError):
-            path = os.path.join(store.root, key, "xl.meta")
-            found[key] = os.stat(path).st_ctime_ns + TICK_NS
-    return found
-
-
-def not_before(store, stored):
-    """On a busy machine a tick may come late. MinIO's own time of an object is exact, and from
-    shortly before the file is there: the later of the two is nearer."""
-    if hasattr(store, "rows"):
-        return stored
-    for row in store.listed():
-        at = datetime.datetime.fromisoformat(row["lastModified"])
-        if row["key"] in stored:
-            stored[row["key"]] = max(stored[row["key"]], round(at.timestamp() * 1e3) * 10**6)
-    return stored
-
-
-def judged(store, dropped, warm_up):
-    """Figures of what the store has."""
-    if hasattr(store, "rows"):
-        rows, stats = store.rows(), store.store.stats()
-        differing = sum(rows[key][1:] != row[1:] for key, row in dropped.items() if key in rows)
-        return {"missing": len(dropped.keys() - rows.keys()),
-                "differing": differing + stats["repeated_other"],
-                "extra": len(rows.keys() - dropped.keys() - warm_up.keys()),
-                **stores.traffic(stats)}
-    got = store.store.objects()
-    differing = sum(got[key] != row[1:] for key, row in dropped.items() if key in got)
-    return {"missing": len(dropped.keys() - got.keys()), "differing": differing,
-            "extra": len(got.keys() - dropped.keys() - warm_up.keys())}
-
-
 def quantiles(values):
     """Evenly from the least to the most, four digits of each."""
     last = len(values) - 1
@@ -299,15 +256,15 @@ def one_run(bench, client, kind, stream):
         warm_up = {}
         if client.warm:
             warm_up = stream.warm_up(root, directory)
-            client.rest(len(warm_up), lambda: len(moments(store, warm_up)))
+            client.rest(len(warm_up), lambda: len(store.arrived(warm_up)))
         before = used(client.pid)
         with PeakOf(client.pid) as peak:
             dropped, producer = stream.produce(root, directory)
             client.rest(len(dropped) + (len(warm_up) if client.ours else 0),
-                        lambda: len(moments(store, dropped)))
+                        lambda: len(store.arrived(dropped)))
         cpu = used(client.pid) - before
-        stored = not_before(store, moments(store, dropped))
-        seen = judged(store, dropped, warm_up)
+        stored = store.moments(dropped)
+        seen = store.judge(dropped, warm_up)
         if not stored:
             raise Failed("nothing was stored")
         took = sorted((stored[key] - dropped[key][0]) / 1e6 for key in stored)

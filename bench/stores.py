@@ -5,15 +5,21 @@ A store is made with a directory of its own and used in a with statement. store 
 it; verify() says what has become of what was expected: {path: (size, sha256, md5)}.
 """
 
+import contextlib
+import datetime
 import hashlib
 import json
 import os
 import ssl
 import subprocess
 import tempfile
+import time
 import urllib.request
 
 import lib
+
+# The grain of a file's change time: CLOCK_REALTIME_COARSE, which Python does not name.
+TICK_NS = round(time.clock_getres(5) * 1e9)
 
 
 class Counting:
@@ -46,6 +52,19 @@ class Counting:
             rows = (line.rstrip("\n").split("\t") for line in file)
             return {row[1]: (int(row[0]), int(row[2]), row[3]) for row in rows}
 
+    def arrived(self, keys):
+        """{key: ns since 1970} of those that are there."""
+        return {key: row[0] for key, row in self.rows().items() if key in keys}
+
+    moments = arrived
+
+    def judge(self, dropped, others):
+        """Figures. dropped: {key: (ns, size, sha256)}; others: keys that may be there besides."""
+        rows, stats = self.rows(), self.store.stats()
+        figures = compared({key: row[1:] for key, row in rows.items()}, dropped, others)
+        figures["differing"] += stats["repeated_other"]
+        return {**figures, **traffic(stats)}
+
     def verify(self, expected, path=None):
         """Moments of all that was stored, and figures: missing, differing, requests, … Of an
         object in parts the ETag is compared with that of the file below path."""
@@ -63,6 +82,13 @@ class Counting:
             "differing": differing + stats["repeated_other"],
             "extra": len(rows.keys() - expected.keys()),
             "without_acl": stats["puts_without_acl"], **traffic(stats)}
+
+
+def compared(got, dropped, others):
+    """got: {key: (size, sha256)}; the others are Counting.judge's."""
+    return {"missing": len(dropped.keys() - got.keys()),
+            "differing": sum(got[key] != row[1:] for key, row in dropped.items() if key in got),
+            "extra": len(got.keys() - dropped.keys() - others.keys())}
 
 
 def traffic(stats):
@@ -162,6 +188,28 @@ class OnMinio:
         """Its objects, as mc tells them: key, size, etag, lastModified, …"""
         return map(json.loads, run_mc(self.store, "ls", "--recursive", "--json",
                                       f"bench/{self.store.bucket}").splitlines())
+
+    def arrived(self, keys):
+        """As Counting.arrived; rounded up to the next tick, so that none comes before it was made."""
+        found = {}
+        for key in keys:
+            with contextlib.suppress(OSError):
+                path = os.path.join(self.root, key, "xl.meta")
+                found[key] = os.stat(path).st_ctime_ns + TICK_NS
+        return found
+
+    def moments(self, keys):
+        """On a busy machine a tick may come late. MinIO's own time of an object is exact, and from
+        shortly before the file is there: the later of the two is nearer."""
+        found = self.arrived(keys)
+        for row in self.listed():
+            if row["key"] in found:
+                at = datetime.datetime.fromisoformat(row["lastModified"])
+                found[row["key"]] = max(found[row["key"]], round(at.timestamp() * 1e3) * 10**6)
+        return found
+
+    def judge(self, dropped, others):
+        return compared(self.store.objects(), dropped, others)
 
     def verify(self, expected, path=None):
         """As Counting.verify. A plain ETag is the MD5 of the bytes."""
