@@ -35,7 +35,8 @@ struct destination {
     uint64_t rerouted_ms;  /* when a region was learned from an answer; 0: never */
     uint64_t suspected_ms; /* when a denial made us ask for other keys; 0: never */
     unsigned in_flight;
-    unsigned old_in_flight; /* of them: begun with keys that have been replaced since */
+    struct destination_tally before; /* by the pools that this one replaced */
+    unsigned old_in_flight;          /* of them: begun with keys that have been replaced since */
     struct err why;
 };
 
@@ -301,6 +302,9 @@ enum rc destination_reload(struct destination *d, const struct config *config, s
         pool_free(pool);
         return rc;
     }
+    struct destination_tally sum;
+    destination_tally(d, &sum);
+    d->before = sum;
     pool_free(d->pool);
     d->pool = pool;
     if (same_keys) {
@@ -364,6 +368,18 @@ void destination_kick(struct destination *d)
 void destination_recorded(struct destination *d, unsigned worker)
 {
     pool_recorded(d->pool, worker);
+}
+
+void destination_tally(struct destination *d, struct destination_tally *out)
+{
+    struct pool_stats now;
+    *out = d->before;
+    pool_stats(d->pool, &now);
+    pool_tally(d->pool, &out->requests);
+    out->http.calls += now.http.calls;
+    out->http.connections += now.http.connections;
+    out->http.bytes_sent += now.http.bytes_sent;
+    out->http.bytes_received += now.http.bytes_received;
 }
 
 void destination_status(struct destination *d, struct destination_status *out)

@@ -59,5 +59,11 @@ struct destination_status {
     struct keys_status keys;
 };
 void destination_status(struct destination *d, struct destination_status *out);
+/* Of all requests since the start, reloads included. */
+struct destination_tally {
+    struct tally requests;
+    struct http_stats http;
+};
+void destination_tally(struct destination *d, struct destination_tally *out);
 
 #endif

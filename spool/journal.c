@@ -381,6 +381,7 @@ static void note_durable(struct journal *j)
     j->stats.commits++;
     j->stats.bytes += b->len;
     j->stats.commit_us_last = us;
+    histogram_add(&j->stats.syncs, &histogram_quick, us);
     if (us > j->stats.commit_us_max)
         j->stats.commit_us_max = us;
     j->reopen_ms = REOPEN_FIRST_MS;

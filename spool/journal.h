@@ -9,6 +9,7 @@
 #define SPOOL_JOURNAL_H
 
 #include "base/fsio.h"
+#include "base/histogram.h"
 #include "base/loop.h"
 #include "spool/record.h"
 
@@ -71,7 +72,8 @@ enum rc journal_drop_oldest(struct journal *j, struct err *e) MUST_CHECK;
 
 struct journal_stats {
     uint64_t records, commits, bytes, commit_us_last, commit_us_max; /* since it was opened */
-    uint64_t waiting; /* records queued or under way: it is the caller who bounds them */
+    struct histogram syncs; /* how long commits took, the sync included: histogram_quick */
+    uint64_t waiting;       /* records queued or under way: it is the caller who bounds them */
     uint32_t segments, newest_segment;
     uint64_t disk_bytes;
     uint32_t quarantined;

@@ -244,6 +244,12 @@ static const struct rule *find_rule(const char *code)
     return NULL;
 }
 
+const char *answer_code_known(const char *code)
+{
+    const struct rule *rule = find_rule(code);
+    return rule ? rule->code : NULL;
+}
+
 /* What only some operations or answers may mean; else what the rule says. */
 static enum answer_class by_rule(const struct rule *rule, const struct answer_facts *f)
 {

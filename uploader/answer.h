@@ -42,6 +42,9 @@ struct answer_facts {
     bool no_acl;     /* writes are sent without an ACL: what a policy may refuse */
 };
 enum answer_class answer_classify(const struct answer_facts *f);
+/* The code as it stands in our table of those that stores are known to send; NULL: not among them.
+ */
+const char *answer_code_known(const char *code);
 /* The cause and the remedy as one sentence for people: by code where we know it, else by status. */
 const char *answer_remedy(const struct answer_facts *f);
 

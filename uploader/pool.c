@@ -69,6 +69,7 @@ struct worker {
     struct credentials *next_credentials;
     struct endpoint next_endpoint;
     struct http_stats stats;
+    struct tally tally;
 };
 
 struct pool {
@@ -287,6 +288,7 @@ static void worker_prepare(void *arg)
     lock(w);
     events_move(&w->outbox, &w->gathered);
     http_client_stats(w->client, &w->stats);
+    w->tally = w->env.tally;
     unlock(w);
     loop_wake_send(w->pool->wake);
 }
@@ -444,6 +446,17 @@ void pool_stats(const struct pool *p, struct pool_stats *out)
         out->http.connections += w->stats.connections;
         out->http.bytes_sent += w->stats.bytes_sent;
         out->http.bytes_received += w->stats.bytes_received;
+        unlock(w);
+    }
+}
+
+void pool_tally(const struct pool *p, struct tally *sum)
+{
+    for (unsigned i = 0; i < p->n; i++) {
+        struct worker *w = &p->workers[i];
+
+        lock(w);
+        tally_merge(sum, &w->tally);
         unlock(w);
     }
 }

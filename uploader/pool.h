@@ -48,5 +48,7 @@ void pool_set_endpoint(struct pool *p, const struct endpoint *ep);
 /* Ask for all that is under way to end as TRANSFER_CANCELLED (done is called). */
 void pool_cancel_all(struct pool *p);
 void pool_stats(const struct pool *p, struct pool_stats *out);
+/* Adds what its threads have counted since it was made. */
+void pool_tally(const struct pool *p, struct tally *sum);
 
 #endif

@@ -12,6 +12,7 @@
 #include "uploader/answer.h"
 #include "uploader/http.h"
 #include "uploader/request.h"
+#include "uploader/tally.h"
 
 #define TRANSFER_KEY_MAX 1024
 
@@ -119,6 +120,7 @@ struct transfer_env {
     uint64_t told, recorded;           /* parts; see transfer_recorded */
     struct transfer *active_, *spare_; /* transfer.c's: zero at first */
     unsigned readings;                 /* slices of files on the pool's threads */
+    struct tally tally;                /* of all its requests */
 };
 /* Cancel all that run, and free what they left for the next ones. */
 void transfer_env_fini(struct transfer_env *env);

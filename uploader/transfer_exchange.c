@@ -90,6 +90,7 @@ static void on_answer(void *arg, const struct http_answer *a)
         v.xml = &xml;
     f = facts_of(x, a, v.xml);
     v.class = answer_classify(&f);
+    tally_add(&t->env->tally, x->op, tally_code(&f, v.class), a->total_us);
     x->answered(x, a, &v);
 }
 
