@@ -3,6 +3,7 @@
 #ifndef BASE_SECRET_H
 #define BASE_SECRET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct secret;
@@ -14,5 +15,7 @@ const char *secret_text(const struct secret *s); /* NUL-terminated, valid while 
 size_t secret_len(const struct secret *s);
 /* memset that the compiler may not drop. */
 void secret_wipe(void *p, size_t n);
+/* memcmp whose duration says nothing of where they differ. */
+bool secret_equal(const void *a, const void *b, size_t n);
 
 #endif
