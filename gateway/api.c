@@ -1,39 +1,123 @@
-/* Routes and JSON of the control API: see api.h. No state of its own; everything in a request is
- * checked here before the pipeline sees it.
+/* The table of routes, problem details, work on the pool: see api.h. What the routes do is in the
+ * files that add them. A method that a path does not have is 405 and says those it has.
  */
 #include "gateway/api.h"
 
 #include "base/mem.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#define FILES_LIMIT_DEFAULT 1000
-#define FILES_LIMIT_MAX     10000
-#define ACT_LIMIT_MAX       1000
-#define PATH_BYTES_MAX      4096
+#define TABLES_MAX  8
+#define RUNNING_MAX 2
+#define WAITING_MAX 16
 
-static void answer_json(struct control_answer *a, json_t *v)
+struct table {
+    const struct api_route *routes;
+    size_t n;
+    void *arg;
+};
+
+/* One that is on the pool or waits for it. */
+struct work {
+    struct api *api;
+    struct control_pending *pending;
+    struct api_work w;
+    struct work *next;
+};
+
+struct api {
+    struct api_cfg cfg;
+    struct pipeline *pipeline;
+    int root_fd;
+    struct table tables[TABLES_MAX];
+    size_t n_tables;
+    struct work *first, **last; /* waiting */
+    size_t n_waiting, n_running;
+    bool freed; /* all but what is on the pool */
+};
+
+struct api *api_new(const struct api_cfg *cfg)
+{
+    struct api *api = mem_alloc(sizeof *api);
+    *api = (struct api){.cfg = *cfg, .root_fd = -1};
+    api->last = &api->first;
+    return api;
+}
+
+void api_set_pipeline(struct api *api, struct pipeline *p, int root_fd)
+{
+    api->pipeline = p;
+    api->root_fd = root_fd;
+}
+
+struct pipeline *api_pipeline(struct api *api)
+{
+    return api->pipeline;
+}
+
+int api_root_fd(struct api *api)
+{
+    return api->root_fd;
+}
+
+struct loop *api_loop(struct api *api)
+{
+    return api->cfg.loop;
+}
+
+const struct config *api_config(struct api *api)
+{
+    return api->cfg.config(api->cfg.arg);
+}
+
+void api_add(struct api *api, const struct api_route *routes, size_t n, void *arg)
+{
+    BUG_ON(api->n_tables == TABLES_MAX);
+    api->tables[api->n_tables++] = (struct table){routes, n, arg};
+}
+
+/* ---- answers ---- */
+
+void api_json(struct control_answer *a, json_t *v)
 {
     json_write(&a->body, v);
     json_decref(v);
 }
 
-static void answer_problem(struct control_answer *a, int status, const char *title)
+static void add_text(json_t *o, const char *name, const char *text)
 {
-    a->status = status;
-    a->content_type = "application/problem+json";
-    answer_json(a, json_pack("{s:s, s:i, s:o}", "type", "about:blank", "status", status, "title",
-                             json_text(title, strlen(title))));
+    if (text && *text)
+        json_object_set_new(o, name, json_text(text, strlen(text)));
 }
 
-static int status_of(enum rc rc)
+void api_problem_full(struct control_answer *a, const struct api_problem *p)
+{
+    json_t *o = json_pack("{s:s, s:i, s:o}", "type", "about:blank", "status", p->status, "title",
+                          json_text(p->title, strlen(p->title)));
+    add_text(o, "code", p->code);
+    add_text(o, "cause", p->cause);
+    add_text(o, "remedy", p->remedy);
+    if (p->errors)
+        json_object_set_new(o, "errors", p->errors);
+    a->status = p->status;
+    a->content_type = "application/problem+json";
+    buf_reset(&a->body);
+    api_json(a, o);
+}
+
+void api_problem(struct control_answer *a, int status, const char *title)
+{
+    api_problem_full(a, &(struct api_problem){.status = status, .title = title});
+}
+
+int api_status_of(enum rc rc)
 {
     switch (rc) {
     case RC_ABSENT:
         return 404;
     case RC_AGAIN:
     case RC_EXISTS:
+    case RC_CHANGED:
         return 409;
     case RC_INVALID:
     case RC_LIMIT:
@@ -45,179 +129,143 @@ static int status_of(enum rc rc)
     }
 }
 
-static void get_status(struct pipeline *p, const struct control_request *r,
-                       struct control_answer *a)
+void api_err(struct control_answer *a, enum rc rc, const struct err *e)
 {
-    (void)r;
-    answer_json(a, pipeline_status(p));
+    api_problem_full(
+        a, &(struct api_problem){.status = api_status_of(rc), .title = e->text, .code = e->code});
 }
 
-static void get_livez(struct pipeline *p, const struct control_request *r, struct control_answer *a)
+/* ---- the pool ---- */
+
+static void pump(struct api *api);
+
+static void work_run(void *arg)
 {
-    (void)p;
-    (void)r;
-    a->content_type = "text/plain";
-    buf_adds(&a->body, "ok\n");
+    struct work *k = arg;
+    k->w.run(k->w.job);
 }
 
-/* The pipeline has an answer, perhaps before the handler returned. */
-static void answer_late(void *arg, enum rc rc, struct buf *json, const struct err *e)
+static void work_done(void *arg)
 {
+    struct work *k = arg;
+    struct api *api = k->api;
     struct control_answer a;
     control_answer_init(&a);
-    if (rc != RC_OK) {
-        answer_problem(&a, status_of(rc), e->text);
-    } else {
-        buf_fini(&a.body);
-        a.body = *json;
-        buf_init(json, 1);
+    k->w.answer(k->w.job, &a);
+    control_answer_late(k->pending, &a);
+    k->w.free(k->w.job);
+    free(k);
+    api->n_running--;
+    if (!api->freed)
+        pump(api);
+    else if (api->n_running == 0)
+        free(api);
+}
+
+static struct work *take_first(struct api *api)
+{
+    struct work *k = api->first;
+    api->first = k->next;
+    if (!api->first)
+        api->last = &api->first;
+    api->n_waiting--;
+    return k;
+}
+
+static void pump(struct api *api)
+{
+    while (api->first && api->n_running < RUNNING_MAX) {
+        api->n_running++;
+        loop_work(api->cfg.loop, work_run, work_done, take_first(api));
     }
-    control_answer_late(arg, &a);
 }
 
-static bool read_limit(const char *text, size_t *limit)
+void api_work(struct api *api, const struct control_request *r, const struct api_work *w)
 {
-    char *end;
-    unsigned long n = text ? strtoul(text, &end, 10) : FILES_LIMIT_DEFAULT;
-    if (text && (*end != '\0' || n == 0 || n > FILES_LIMIT_MAX))
-        return false;
-    *limit = n;
-    return true;
-}
-
-static void get_files(struct pipeline *p, const struct control_request *r, struct control_answer *a)
-{
-    const char *cursor = control_argument(r, "cursor");
-    struct pipeline_query q = {
-        .state = control_argument(r, "state"),
-        .match = control_argument(r, "match"),
-        .cursor = cursor ? cursor : "",
-    };
-    if (!read_limit(control_argument(r, "limit"), &q.limit))
-        answer_problem(a, 400, "limit: expected a number from 1 to 10000");
-    else
-        pipeline_files(p, &q, answer_late, control_defer(r));
-}
-
-static void get_file(struct pipeline *p, const struct control_request *r, struct control_answer *a)
-{
-    const char *path = control_argument(r, "path");
-    json_t *out = NULL;
-    struct err e = {0};
-    if (!path || strlen(path) > PATH_BYTES_MAX) {
-        answer_problem(a, 400, "path: expected the file's path below the spool root");
+    struct work *k = mem_alloc(sizeof *k);
+    *k = (struct work){.api = api, .pending = control_defer(r), .w = *w};
+    if (api->n_waiting == WAITING_MAX) {
+        struct control_answer a;
+        control_answer_init(&a);
+        api_problem(&a, 503, "too much is being asked at once: try again");
+        control_answer_late(k->pending, &a);
+        w->free(w->job);
+        free(k);
         return;
     }
-    enum rc rc = pipeline_why(p, path, &out, &e);
-    if (rc != RC_OK)
-        answer_problem(a, status_of(rc), e.text);
-    else
-        answer_json(a, out);
+    *api->last = k;
+    api->last = &k->next;
+    api->n_waiting++;
+    pump(api);
 }
 
-/* The members of the body into `act`, whose texts stay the body's; act->paths: the caller frees. */
-static enum rc read_act(const json_t *body, struct pipeline_act *act, struct err *e)
+void api_free(struct api *api)
 {
-    const json_t *paths = json_object_get(body, "paths"), *limit = json_object_get(body, "limit");
-    const char *cursor = json_string_value(json_object_get(body, "cursor"));
-    act->state = json_string_value(json_object_get(body, "state"));
-    act->match = json_string_value(json_object_get(body, "match"));
-    act->cursor = cursor ? cursor : "";
-    act->dry_run = json_is_true(json_object_get(body, "dry_run"));
-    json_int_t n = limit ? json_integer_value(limit) : ACT_LIMIT_MAX;
-    if (n < 1 || n > ACT_LIMIT_MAX)
-        return err_set(e, RC_INVALID, "limit: expected a number from 1 to %d", ACT_LIMIT_MAX);
-    act->limit = (size_t)n;
-    if (!paths && (act->state || act->match || json_is_true(json_object_get(body, "all"))))
-        return RC_OK;
-    if (!json_is_array(paths))
-        return err_set(e, RC_INVALID,
-                       "expected {\"paths\": [\"…\"]}, {\"state\": \"…\"}, {\"match\": \"…\"} or "
-                       "{\"all\": true}");
-    act->n_paths = json_array_size(paths);
-    if (act->n_paths > ACT_LIMIT_MAX)
-        return err_set(e, RC_INVALID, "paths: at most %d at once", ACT_LIMIT_MAX);
-    const char **list = mem_alloc((act->n_paths + 1) * sizeof *list);
-    act->paths = list;
-    for (size_t i = 0; i < act->n_paths; i++) {
-        list[i] = json_string_value(json_array_get(paths, i));
-        if (!list[i] || list[i][0] == '\0' || strlen(list[i]) > PATH_BYTES_MAX)
-            return err_set(e, RC_INVALID, "paths: expected paths below the spool root");
+    if (!api)
+        return;
+    while (api->first) {
+        struct work *k = take_first(api);
+        struct control_answer a;
+        control_answer_init(&a);
+        api_problem(&a, 503, "the gateway stops");
+        control_answer_late(k->pending, &a);
+        k->w.free(k->w.job);
+        free(k);
     }
-    return RC_OK;
+    api->freed = true;
+    if (api->n_running == 0)
+        free(api);
 }
 
-static void post_verb(struct pipeline *p, enum pipeline_verb verb, const struct control_request *r,
-                      struct control_answer *a)
+/* ---- routes ---- */
+
+static bool has_method(const struct api_route *route, const char *method)
 {
-    struct err e = {0};
-    struct pipeline_act act = {.verb = verb};
-    json_t *body = json_parse(r->body, r->body_len, &e);
-    enum rc rc = body ? read_act(body, &act, &e) : RC_INVALID;
-    if (rc != RC_OK)
-        answer_problem(a, status_of(rc), e.text);
+    return strcmp(method, route->method) == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+}
+
+static void handle(struct api *api, const struct table *t, const struct api_route *route,
+                   const struct control_request *r, struct control_answer *a)
+{
+    if ((route->flags & API_UNIX_ONLY) && !r->over_unix)
+        api_problem(a, 403, "this is answered on the control socket only");
+    else if (!(route->flags & API_NO_PIPELINE) && !api->pipeline)
+        api_problem(a, 503, "the spool root is being opened anew: try again in a second");
     else
-        pipeline_act(p, &act, answer_late, control_defer(r));
-    free((void *)(uintptr_t)act.paths);
-    json_decref(body);
+        route->handle(t->arg, r, a);
 }
 
-static void post_retry(struct pipeline *p, const struct control_request *r,
-                       struct control_answer *a)
+static void refuse_method(struct control_answer *a, const char *allow)
 {
-    post_verb(p, PIPELINE_RETRY, r, a);
+    struct buf title;
+    buf_init(&title, 256);
+    buf_addf(&title, "this resource has other methods: %s", allow);
+    control_answer_header(a, "Allow", allow);
+    api_problem(a, 405, title.data);
+    buf_fini(&title);
 }
-
-static void post_hold(struct pipeline *p, const struct control_request *r, struct control_answer *a)
-{
-    post_verb(p, PIPELINE_HOLD, r, a);
-}
-
-static void post_release(struct pipeline *p, const struct control_request *r,
-                         struct control_answer *a)
-{
-    post_verb(p, PIPELINE_RELEASE, r, a);
-}
-
-static void post_forget(struct pipeline *p, const struct control_request *r,
-                        struct control_answer *a)
-{
-    post_verb(p, PIPELINE_FORGET, r, a);
-}
-
-static void post_rescan(struct pipeline *p, const struct control_request *r,
-                        struct control_answer *a)
-{
-    (void)r;
-    pipeline_rescan(p);
-    answer_json(a, json_pack("{s:b}", "started", 1));
-}
-
-static const struct route {
-    const char *method, *path;
-    void (*handle)(struct pipeline *p, const struct control_request *r, struct control_answer *a);
-} routes[] = {
-    {"GET", "/v1/status", get_status},     {"GET", "/v1/files", get_files},
-    {"GET", "/v1/file", get_file},         {"GET", "/livez", get_livez},
-    {"POST", "/v1/retry", post_retry},     {"POST", "/v1/hold", post_hold},
-    {"POST", "/v1/release", post_release}, {"POST", "/v1/forget", post_forget},
-    {"POST", "/v1/rescan", post_rescan},
-};
 
 void api_handle(void *arg, const struct control_request *r, struct control_answer *a)
 {
-    bool known_path = false;
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        if (strcmp(r->path, routes[i].path) != 0)
-            continue;
-        known_path = true;
-        if (strcmp(r->method, routes[i].method) == 0) {
-            routes[i].handle(arg, r, a);
-            return;
+    struct api *api = arg;
+    struct buf allow;
+    buf_init(&allow, 128);
+    for (const struct table *t = api->tables; t < api->tables + api->n_tables; t++) {
+        for (const struct api_route *route = t->routes; route < t->routes + t->n; route++) {
+            if (strcmp(r->path, route->path) != 0)
+                continue;
+            if (has_method(route, r->method)) {
+                buf_fini(&allow);
+                handle(api, t, route, r, a);
+                return;
+            }
+            buf_addf(&allow, "%s%s", allow.len ? ", " : "", route->method);
         }
     }
-    if (known_path)
-        answer_problem(a, 405, "this resource has another method");
+    if (allow.len > 0)
+        refuse_method(a, allow.data);
     else
-        answer_problem(a, 404, "there is no such resource");
+        api_problem(a, 404, "there is no such resource: docs/api.md lists them");
+    buf_fini(&allow);
 }

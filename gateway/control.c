@@ -1,77 +1,231 @@
 /* libmicrohttpd on our loop: its epoll descriptor is one of ours, its next time-out one of our
  * timers, so that handlers run on the loop's thread and nothing is shared. See control.h.
+ *
+ * libmicrohttpd closes a connection on which nothing moves. What moves too slowly is ours to end: a
+ * sweep each second shuts its socket down, and libmicrohttpd then sees the end of it.
  */
 #include "gateway/control.h"
 
 #include "base/mem.h"
+#include "gateway/control_int.h"
 
-#include <errno.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-/* One who keeps connections open and says nothing shuts the others out for this long at most. */
-#define CONNECTIONS_MAX   200
-#define CONNECTION_IDLE_S 10
-#define ANSWER_MAX        (64 << 20)
+#define CONNECTIONS_MAX 200
+#define CONNECTIONS_GAP 16 /* those that are being closed while new ones come */
+#define REQUEST_MS      10000
+#define ANSWER_MS       300000
+#define SWEEP_MS        1000
+#define ANSWER_MAX      (64 << 20)
+#define HEADERS_MAX     8192
+#define STREAM_MAX      (1 << 20)
+#define STREAM_BLOCK    16384
 
-struct control {
-    struct loop *loop;
-    struct MHD_Daemon *daemon;
-    struct loop_poll *poll;
-    struct loop_timer *timer;
-    control_handler *handler;
-    void *arg;
-    struct exchange *suspended;
-    char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-    int fd;
+/* A connection. */
+struct peer {
+    struct control *control;
+    struct MHD_Connection *connection;
+    enum { PEER_ASKS, PEER_WAITS, PEER_TAKES, PEER_STREAMS } phase;
+    uint64_t since_ms;
+    bool ended; /* its socket was shut down */
+    struct peer *prev, *next;
 };
 
-const char *control_argument(const struct control_request *r, const char *name)
-{
-    return MHD_lookup_connection_value(r->handle_, MHD_GET_ARGUMENT_KIND, name);
-}
+struct control {
+    struct control_cfg cfg;
+    struct MHD_Daemon *daemon;
+    struct loop_poll *poll;
+    struct loop_timer *timer, *sweep;
+    struct exchange *suspended;
+    struct peer *peers; /* the newest first */
+    unsigned n_peers;
+    bool freeing, made;
+    int fd;
+};
 
 /* One request on its way. */
 struct exchange {
     struct control *control;
     struct MHD_Connection *connection;
+    struct peer *peer;
     struct buf body;
     struct control_answer answer;
     bool answered, suspended;
     struct control_pending *pending; /* not NULL: deferred */
+    struct control_stream *stream;   /* not NULL: being sent */
     struct exchange *prev, *next;    /* of those that are suspended */
 };
 struct control_pending {
     struct exchange *exchange; /* NULL: nobody waits any more */
 };
+struct control_stream {
+    struct exchange *exchange; /* NULL: not sent yet */
+    struct buf out;
+    size_t at; /* of out, what was taken */
+    bool ended;
+    void (*gone)(void *arg);
+    void *arg;
+};
+
+/* ---- what was asked ---- */
+
+static const char *look_up(const struct control_request *r, enum MHD_ValueKind kind,
+                           const char *name)
+{
+    const char *value = NULL;
+    size_t n = 0;
+    if (MHD_lookup_connection_value_n(r->handle_, kind, name, strlen(name), &value, &n) != MHD_YES)
+        return NULL;
+    return value && strlen(value) == n ? value : NULL;
+}
+
+const char *control_argument(const struct control_request *r, const char *name)
+{
+    return look_up(r, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *control_header(const struct control_request *r, const char *name)
+{
+    return look_up(r, MHD_HEADER_KIND, name);
+}
+
+const char *control_cookie(const struct control_request *r, const char *name)
+{
+    return look_up(r, MHD_COOKIE_KIND, name);
+}
+
+struct header_count {
+    const char *name;
+    size_t n;
+};
+
+static enum MHD_Result count_header(void *arg, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    struct header_count *count = arg;
+    (void)kind;
+    (void)value;
+    if (strcasecmp(name, count->name) == 0)
+        count->n++;
+    return MHD_YES;
+}
+
+size_t control_header_count(const struct control_request *r, const char *name)
+{
+    struct header_count count = {.name = name};
+    (void)MHD_get_connection_values(r->handle_, MHD_HEADER_KIND, count_header, &count);
+    return count.n;
+}
+
+/* ---- what is answered ---- */
 
 void control_answer_init(struct control_answer *a)
 {
     *a = (struct control_answer){.status = 200, .content_type = "application/json"};
     buf_init(&a->body, ANSWER_MAX);
+    buf_init(&a->headers, HEADERS_MAX);
 }
 
-/* The body goes over to libmicrohttpd. */
-static enum MHD_Result send_answer(struct MHD_Connection *connection, struct control_answer *a)
+static void stream_drop(void *stream);
+
+void control_answer_fini(struct control_answer *a)
+{
+    buf_fini(&a->body);
+    buf_fini(&a->headers);
+    if (a->stream)
+        stream_drop(a->stream);
+    a->stream = NULL;
+}
+
+/* Each as two texts with their NULs. */
+void control_answer_header(struct control_answer *a, const char *name, const char *value)
+{
+    buf_add(&a->headers, name, strlen(name) + 1);
+    for (const char *p = value; *p; p++)
+        buf_addc(&a->headers, (unsigned char)*p < ' ' || *p == 0x7f ? '?' : *p);
+    buf_addc(&a->headers, '\0');
+}
+
+static void answer_plainly(struct control_answer *a, int status, const char *title)
+{
+    a->status = status;
+    a->content_type = "application/problem+json";
+    buf_reset(&a->body);
+    buf_addf(&a->body, "{\"type\":\"about:blank\",\"status\":%d,\"title\":\"%s\"}", status, title);
+}
+
+/* libmicrohttpd takes no empty value. */
+static bool add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    return *value == '\0' || MHD_add_response_header(response, name, value) == MHD_YES;
+}
+
+static bool add_headers(const struct control *c, struct MHD_Response *response,
+                        const struct control_answer *a)
+{
+    bool ok = !a->content_type || add_header(response, "Content-Type", a->content_type);
+    bool cached = false;
+    for (size_t i = 0; ok && i < c->cfg.n_headers; i++)
+        ok = add_header(response, c->cfg.headers[i].name, c->cfg.headers[i].value);
+    const char *p = a->headers.data, *end = p + a->headers.len;
+    while (ok && p < end && !a->headers.overflow) {
+        const char *value = p + strlen(p) + 1;
+        ok = add_header(response, p, value);
+        cached = cached || strcasecmp(p, "Cache-Control") == 0;
+        p = value + strlen(value) + 1;
+    }
+    return ok && (cached || add_header(response, "Cache-Control", "no-store"));
+}
+
+static ssize_t stream_read(void *stream, uint64_t pos, char *to, size_t max);
+
+/* What a holds goes over to libmicrohttpd. */
+static struct MHD_Response *make_response(struct exchange *x, struct control_answer *a)
+{
+    struct MHD_Response *response;
+    if (a->stream) {
+        x->stream = a->stream;
+        a->stream->exchange = x;
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read,
+                                                     a->stream, stream_drop);
+        if (response)
+            a->stream = NULL;
+    } else if (a->constant) {
+        response = MHD_create_response_from_buffer(a->constant_len, (void *)(uintptr_t)a->constant,
+                                                   MHD_RESPMEM_PERSISTENT);
+    } else {
+        size_t n = a->body.len;
+        char *body = buf_take(&a->body);
+        response = MHD_create_response_from_buffer(n, body, MHD_RESPMEM_MUST_FREE);
+        if (!response)
+            free(body);
+    }
+    return response;
+}
+
+static void enter(struct peer *peer, int phase)
+{
+    peer->phase = phase;
+    peer->since_ms = loop_now_ms(peer->control->cfg.loop);
+}
+
+static enum MHD_Result send_answer(struct exchange *x, struct control_answer *a)
 {
     if (a->body.overflow)
-        a->status = 500;
-    size_t n = a->body.len;
-    char *body = buf_take(&a->body);
-    struct MHD_Response *response = MHD_create_response_from_buffer(n, body, MHD_RESPMEM_MUST_FREE);
-    if (!response) {
-        free(body);
-        return MHD_NO;
-    }
-    enum MHD_Result ok = MHD_add_response_header(response, "Content-Type", a->content_type);
-    if (ok == MHD_YES)
-        ok = MHD_queue_response(connection, (unsigned)a->status, response);
-    MHD_destroy_response(response);
+        answer_plainly(a, 500, "the answer would be too long: ask for less at once");
+    enter(x->peer, a->stream ? PEER_STREAMS : PEER_TAKES);
+    struct MHD_Response *response = make_response(x, a);
+    enum MHD_Result ok = MHD_NO;
+    if (response && add_headers(x->control, response, a))
+        ok = MHD_queue_response(x->connection, (unsigned)a->status, response);
+    if (response)
+        MHD_destroy_response(response);
+    control_answer_fini(a);
     return ok;
 }
 
@@ -80,6 +234,7 @@ static void suspend(struct exchange *x)
     struct control *c = x->control;
     MHD_suspend_connection(x->connection);
     x->suspended = true;
+    x->prev = NULL;
     x->next = c->suspended;
     if (x->next)
         x->next->prev = x;
@@ -110,7 +265,7 @@ void control_answer_late(struct control_pending *w, struct control_answer *a)
     struct exchange *x = w->exchange;
     free(w);
     if (!x) {
-        buf_fini(&a->body);
+        control_answer_fini(a);
         return;
     }
     x->answer = *a;
@@ -119,6 +274,80 @@ void control_answer_late(struct control_pending *w, struct control_answer *a)
         resume(x);
 }
 
+/* ---- streams ---- */
+
+struct control_stream *control_stream_new(struct control_answer *a, void (*gone)(void *arg),
+                                          void *arg)
+{
+    struct control_stream *s = mem_alloc(sizeof *s);
+    *s = (struct control_stream){.gone = gone, .arg = arg};
+    buf_init(&s->out, STREAM_MAX);
+    a->stream = s;
+    return s;
+}
+
+size_t control_stream_waiting(const struct control_stream *s)
+{
+    return s->out.len - s->at;
+}
+
+static void stream_wake(struct control_stream *s)
+{
+    if (s->exchange && s->exchange->suspended)
+        resume(s->exchange);
+}
+
+enum rc control_stream_send(struct control_stream *s, const void *data, size_t n)
+{
+    if (n > STREAM_MAX - control_stream_waiting(s))
+        return RC_LIMIT;
+    if (s->at > 0) {
+        memmove(s->out.data, s->out.data + s->at, s->out.len - s->at);
+        buf_cut(&s->out, s->out.len - s->at);
+        s->at = 0;
+    }
+    buf_add(&s->out, data, n);
+    stream_wake(s);
+    return RC_OK;
+}
+
+void control_stream_end(struct control_stream *s)
+{
+    s->ended = true;
+    stream_wake(s);
+}
+
+/* What waits; nothing and asleep until there is more. */
+static ssize_t stream_read(void *stream, uint64_t pos, char *to, size_t max)
+{
+    struct control_stream *s = stream;
+    (void)pos;
+    size_t n = control_stream_waiting(s);
+    if (n == 0 && (s->ended || s->exchange->control->freeing))
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    if (n == 0) {
+        suspend(s->exchange);
+        return 0;
+    }
+    if (n > max)
+        n = max;
+    memcpy(to, s->out.data + s->at, n);
+    s->at += n;
+    return (ssize_t)n;
+}
+
+static void stream_drop(void *stream)
+{
+    struct control_stream *s = stream;
+    if (s->exchange)
+        s->exchange->stream = NULL;
+    s->gone(s->arg);
+    buf_fini(&s->out);
+    free(s);
+}
+
+/* ---- requests ---- */
+
 static enum MHD_Result answer_request(struct exchange *x, const char *method, const char *url)
 {
     struct control *c = x->control;
@@ -126,37 +355,49 @@ static enum MHD_Result answer_request(struct exchange *x, const char *method, co
                                 .path = url,
                                 .body = x->body.data,
                                 .body_len = x->body.len,
+                                .over_unix = c->cfg.socket_path != NULL,
                                 .handle_ = x->connection,
                                 .exchange_ = x};
     struct control_answer a;
     control_answer_init(&a);
     if (x->body.overflow) {
-        a.status = 413;
-        a.content_type = "application/problem+json";
-        buf_adds(&a.body, "{\"title\":\"the request is longer than 1 MiB\",\"status\":413}");
-        return send_answer(x->connection, &a);
+        answer_plainly(&a, 413, "the request is longer than what is taken at once: send less");
+        return send_answer(x, &a);
     }
-    c->handler(c->arg, &r, &a);
+    if (c->freeing) {
+        answer_plainly(&a, 503, "the gateway stops");
+        return send_answer(x, &a);
+    }
+    enter(x->peer, PEER_WAITS);
+    c->cfg.handler(c->cfg.arg, &r, &a);
     if (!x->pending)
-        return send_answer(x->connection, &a);
-    buf_fini(&a.body);
+        return send_answer(x, &a);
+    control_answer_fini(&a);
     if (x->answered)
-        return send_answer(x->connection, &x->answer);
+        return send_answer(x, &x->answer);
     suspend(x);
     return MHD_YES;
+}
+
+static struct peer *peer_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    BUG_ON(!info || !info->socket_context);
+    return info->socket_context;
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *data_len, void **state)
 {
+    struct control *c = arg;
     (void)version;
     struct exchange *x = *state;
     if (!x) {
         x = mem_alloc(sizeof *x);
-        x->control = arg;
-        x->connection = connection;
-        buf_init(&x->body, CONTROL_BODY_MAX);
+        *x = (struct exchange){.control = c, .connection = connection, .peer = peer_of(connection)};
+        buf_init(&x->body, c->cfg.body_max);
         *state = x;
         return MHD_YES;
     }
@@ -166,7 +407,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
         return MHD_YES;
     }
     if (x->answered)
-        return send_answer(connection, &x->answer);
+        return send_answer(x, &x->answer);
     return answer_request(x, method, url);
 }
 
@@ -179,13 +420,83 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
     struct exchange *x = *state;
     if (!x)
         return;
+    enter(x->peer, PEER_ASKS);
     if (x->pending && !x->answered)
         x->pending->exchange = NULL;
     if (x->answered)
-        buf_fini(&x->answer.body);
+        control_answer_fini(&x->answer);
+    if (x->stream)
+        x->stream->exchange = NULL;
     buf_fini(&x->body);
     free(x);
     *state = NULL;
+}
+
+/* ---- connections ---- */
+
+static void peer_end(struct peer *peer)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(peer->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    peer->ended = true;
+    if (info)
+        (void)shutdown(info->connect_fd, SHUT_RDWR); /* it may have gone by itself */
+}
+
+/* Who has said nothing whole for the longest time makes room. */
+static void make_room(struct control *c)
+{
+    struct peer *oldest = NULL;
+    for (struct peer *p = c->peers; p; p = p->next) {
+        if (p->phase == PEER_ASKS && !p->ended && (!oldest || p->since_ms <= oldest->since_ms))
+            oldest = p;
+    }
+    if (oldest)
+        peer_end(oldest);
+}
+
+static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct control *c = arg;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        if (c->n_peers >= c->cfg.connections_max)
+            make_room(c);
+        struct peer *peer = mem_alloc(sizeof *peer);
+        *peer = (struct peer){.control = c, .connection = connection, .next = c->peers};
+        enter(peer, PEER_ASKS);
+        if (peer->next)
+            peer->next->prev = peer;
+        c->peers = peer;
+        c->n_peers++;
+        *context = peer;
+        if (!loop_timer_is_set(c->sweep))
+            loop_timer_set_shared(c->sweep, SWEEP_MS);
+        return;
+    }
+    struct peer *peer = *context;
+    if (!peer)
+        return;
+    *(peer->prev ? &peer->prev->next : &c->peers) = peer->next;
+    if (peer->next)
+        peer->next->prev = peer->prev;
+    c->n_peers--;
+    free(peer);
+    *context = NULL;
+}
+
+static void on_sweep(void *arg)
+{
+    struct control *c = arg;
+    uint64_t now = loop_now_ms(c->cfg.loop);
+    for (struct peer *p = c->peers; p; p = p->next) {
+        uint64_t age = now - p->since_ms;
+        if (!p->ended && ((p->phase == PEER_ASKS && age > c->cfg.request_ms) ||
+                          (p->phase == PEER_TAKES && age > c->cfg.answer_ms)))
+            peer_end(p);
+    }
+    if (c->peers)
+        loop_timer_set_shared(c->sweep, SWEEP_MS);
 }
 
 static void turn(struct control *c)
@@ -209,81 +520,44 @@ static void on_events(void *arg, int events)
     turn(arg);
 }
 
-/* A socket file on which nobody answers is what a crash left. */
-static enum rc clear_stale(const struct sockaddr_un *address, struct err *e)
+/* ---- listeners ---- */
+
+static void fill_defaults(struct control_cfg *cfg)
 {
-    struct stat st;
-    if (lstat(address->sun_path, &st) != 0)
-        return errno == ENOENT ? RC_OK : err_sys(e, errno, "cannot look at %s", address->sun_path);
-    if (!S_ISSOCK(st.st_mode))
-        return err_set(e, RC_EXISTS, "%s is there and is no socket: set `control` to another path",
-                       address->sun_path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return err_sys(e, errno, "cannot make a socket");
-    int rc = connect(fd, (const struct sockaddr *)address, sizeof *address);
-    (void)close(fd); /* nothing was written */
-    if (rc == 0)
-        return err_set(
-            e, RC_AGAIN,
-            "another gateway answers on %s: stop it first, or set `control` to another path",
-            address->sun_path);
-    if (unlink(address->sun_path) != 0 && errno != ENOENT)
-        return err_sys(e, errno, "cannot remove the stale socket %s", address->sun_path);
-    return RC_OK;
+    cfg->connections_max = cfg->connections_max ? cfg->connections_max : CONNECTIONS_MAX;
+    cfg->request_ms = cfg->request_ms ? cfg->request_ms : REQUEST_MS;
+    cfg->answer_ms = cfg->answer_ms ? cfg->answer_ms : ANSWER_MS;
+    cfg->body_max = cfg->body_max ? cfg->body_max : CONTROL_BODY_MAX;
 }
 
-static enum rc listen_on(struct control *c, const char *path, struct err *e)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
-        return err_set(
-            e, RC_LIMIT,
-            "the control socket's path has more than %zu bytes: set `control` to a shorter one",
-            sizeof address.sun_path - 1);
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    enum rc rc = clear_stale(&address, e);
-    if (rc != RC_OK)
-        return rc;
-    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (c->fd < 0)
-        return err_sys(e, errno, "cannot make a socket");
-    mode_t before = umask(0117); /* 0660 from the first moment on */
-    int bound = bind(c->fd, (const struct sockaddr *)&address, sizeof address);
-    int bind_errno = errno;
-    umask(before);
-    if (bound != 0)
-        return err_sys(e, bind_errno,
-                       "cannot make the control socket %s (does its directory exist, and may this "
-                       "user write there?)",
-                       path);
-    memcpy(c->path, address.sun_path, sizeof c->path);
-    if (listen(c->fd, 64) != 0)
-        return err_sys(e, errno, "cannot listen on %s", path);
-    return RC_OK;
-}
-
-enum rc control_new(struct loop *l, const char *socket_path, control_handler *handler, void *arg,
-                    struct control **out, struct err *e)
+enum rc control_new(const struct control_cfg *cfg, struct control **out, struct err *e)
 {
     struct control *c = mem_alloc(sizeof *c);
-    *c = (struct control){.loop = l, .handler = handler, .arg = arg, .fd = -1};
-    enum rc rc = listen_on(c, socket_path, e);
+    *c = (struct control){.cfg = *cfg, .fd = cfg->socket_path ? -1 : cfg->listen_fd};
+    fill_defaults(&c->cfg);
+    enum rc rc = RC_OK;
+    if (cfg->socket_path) {
+        c->cfg.socket_path = mem_strdup(cfg->socket_path);
+        rc = control_listen(cfg->socket_path, &c->fd, &c->made, e);
+    }
     if (rc != RC_OK)
         goto out;
-    c->daemon =
-        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, c,
-                         MHD_OPTION_LISTEN_SOCKET, c->fd, MHD_OPTION_CONNECTION_LIMIT,
-                         CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_IDLE_S,
-                         MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+    c->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, c,
+        MHD_OPTION_LISTEN_SOCKET, c->fd, MHD_OPTION_CONNECTION_LIMIT,
+        c->cfg.connections_max + CONNECTIONS_GAP, MHD_OPTION_CONNECTION_TIMEOUT,
+        (c->cfg.request_ms + 999) / 1000, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, c, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         c->daemon ? MHD_get_daemon_info(c->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) {
-        rc = err_set(e, RC_IO, "libmicrohttpd does not start on %s", socket_path);
+        rc = err_set(e, RC_IO, "libmicrohttpd does not start on %s",
+                     cfg->socket_path ? cfg->socket_path : "the socket that it was given");
         goto out;
     }
-    c->timer = loop_timer_new(l, on_timer, c);
-    c->poll = loop_poll_new(l, info->epoll_fd, on_events, c);
+    c->timer = loop_timer_new(cfg->loop, on_timer, c);
+    c->sweep = loop_timer_new(cfg->loop, on_sweep, c);
+    c->poll = loop_poll_new(cfg->loop, info->epoll_fd, on_events, c);
     loop_poll_set(c->poll, LOOP_READ);
     *out = c;
     return RC_OK;
@@ -297,12 +571,12 @@ static void answer_all(struct control *c)
 {
     while (c->suspended) {
         struct exchange *x = c->suspended;
-        x->pending->exchange = NULL;
-        control_answer_init(&x->answer);
-        x->answer.status = 503;
-        x->answer.content_type = "application/problem+json";
-        buf_adds(&x->answer.body, "{\"title\":\"the gateway stops\",\"status\":503}");
-        x->answered = true;
+        if (!x->stream) {
+            x->pending->exchange = NULL;
+            control_answer_init(&x->answer);
+            answer_plainly(&x->answer, 503, "the gateway stops");
+            x->answered = true;
+        }
         resume(x);
     }
     if (c->daemon)
@@ -313,15 +587,18 @@ void control_free(struct control *c)
 {
     if (!c)
         return;
+    c->freeing = true;
     answer_all(c);
     if (c->poll)
         loop_poll_free(c->poll);
-    loop_timer_free(c->timer);
     if (c->daemon)
         MHD_stop_daemon(c->daemon); /* closes the socket too */
     else if (c->fd >= 0)
         (void)close(c->fd);
-    if (c->path[0] != '\0')
-        (void)unlink(c->path); /* a stale one is replaced at the next start */
+    loop_timer_free(c->timer);
+    loop_timer_free(c->sweep);
+    if (c->made)
+        (void)unlink(c->cfg.socket_path); /* a stale one is replaced at the next start */
+    free((char *)(uintptr_t)c->cfg.socket_path);
     free(c);
 }

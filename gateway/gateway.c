@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/slice.h"
-#include "gateway/api.h"
+#include "gateway/api_files.h"
 #include "gateway/notify.h"
 #include "gateway/root.h"
 #include "gateway/sandbox.h"
@@ -36,6 +36,7 @@ struct gateway {
     struct config *config;
     struct loop *loop;
     struct pipeline *pipeline; /* NULL while it is made anew on another root */
+    struct api *api;
     struct control *control;
     struct root_guard *guard;
     struct loop_signal *term, *interrupt, *hup;
@@ -273,6 +274,18 @@ static enum rc open_state(struct gateway *g, struct err *e)
     return rc;
 }
 
+static const struct config *current_config(void *arg)
+{
+    struct gateway *g = arg;
+    return g->config;
+}
+
+static void start_api(struct gateway *g)
+{
+    g->api = api_new(&(struct api_cfg){.loop = g->loop, .config = current_config, .arg = g});
+    api_files_add(g->api);
+}
+
 static enum rc start_pipeline(struct gateway *g, struct err *e)
 {
     struct pipeline_cfg pc = {
@@ -284,8 +297,12 @@ static enum rc start_pipeline(struct gateway *g, struct err *e)
         .arg = g,
     };
     enum rc rc = pipeline_new(&pc, &g->pipeline, e);
-    if (rc == RC_OK)
-        rc = control_new(g->loop, g->config->control, api_handle, g->pipeline, &g->control, e);
+    if (rc != RC_OK)
+        return rc;
+    api_set_pipeline(g->api, g->pipeline, g->root.fd);
+    struct control_cfg cc = {
+        .loop = g->loop, .socket_path = g->config->control, .handler = api_handle, .arg = g->api};
+    rc = control_new(&cc, &g->control, e);
     if (rc == RC_OK)
         root_guard_watch(g->guard, &g->root);
     return rc;
@@ -325,6 +342,7 @@ static enum rc start(struct gateway *g, struct err *e)
                                                        .trouble = on_root_trouble,
                                                        .replaced = on_root_replaced,
                                                        .arg = g});
+    start_api(g);
     rc = start_pipeline(g, e);
     if (rc != RC_OK)
         return rc;
@@ -347,6 +365,8 @@ static void stop_pipeline(struct gateway *g)
     struct pipeline *old = g->pipeline;
     control_free(g->control);
     g->control = NULL;
+    if (g->api)
+        api_set_pipeline(g->api, NULL, -1);
     g->pipeline = NULL; /* signals may come while it winds down */
     pipeline_free(old);
 }
@@ -374,6 +394,7 @@ static enum rc move(struct gateway *g, struct err *e)
 static void finish(struct gateway *g)
 {
     stop_pipeline(g);
+    api_free(g->api);
     root_guard_free(g->guard);
     loop_signal_free(g->term);
     loop_signal_free(g->interrupt);
