@@ -19,6 +19,7 @@ static struct {
     enum log_level level;
     enum log_format format;
     bool prefix_priority;
+    bool (*take)(const struct log_record *r);
 } config = {.fd = STDERR_FILENO, .level = LOG_LEVEL_INFO};
 
 static const struct {
@@ -37,6 +38,12 @@ void log_setup(int fd, enum log_level level, enum log_format format, bool prefix
     config.level = level;
     config.format = format;
     config.prefix_priority = prefix_priority;
+    config.take = NULL;
+}
+
+void log_divert(bool (*take)(const struct log_record *r))
+{
+    config.take = take;
 }
 
 bool log_enabled(enum log_level level)
@@ -133,6 +140,64 @@ static void write_line(const char *data, size_t n)
     }
 }
 
+void log_add_value(struct buf *b, const struct log_field *f)
+{
+    if (f->kind == LOG_KIND_STR)
+        utf8_escape(b, f->str ? f->str : "-", strlen(f->str ? f->str : "-"));
+    else
+        add_value(b, f, 0, false);
+}
+
+/* The event and its fields, as far as they fit; "}" and a newline always do. */
+static void add_event(struct buf *b, const char *event, const struct log_field *fields, bool json)
+{
+    add_field(b, &F_STR("event", event), json);
+    for (; fields->kind != LOG_KIND_END; fields++)
+        add_field(b, fields, json);
+    b->max = LINE_MAX_BYTES;
+    if (json)
+        buf_addc(b, '}');
+}
+
+/* add_field begins with what separates it from the field before. */
+static bool divert(enum log_level level, const char *event, const struct log_field *fields,
+                   bool json)
+{
+    struct buf b;
+    buf_init(&b, LINE_MAX_BYTES - 2);
+    add_event(&b, event, fields, json);
+    if (json)
+        b.data[0] = '{';
+    struct log_record r = {
+        .level = level,
+        .priority = levels[level].priority,
+        .event = event,
+        .text = b.data + !json,
+        .text_len = b.len - !json,
+        .fields = fields,
+    };
+    bool taken = config.take(&r);
+    buf_fini(&b);
+    return taken;
+}
+
+static void emit_line(enum log_level level, const char *event, const struct log_field *fields,
+                      bool json)
+{
+    char when[CLOCK_RFC3339_SIZE];
+    clock_rfc3339(when, clock_wall_now_ns());
+    struct buf b;
+    buf_init(&b, LINE_MAX_BYTES - 2);
+    if (config.prefix_priority)
+        buf_addf(&b, "<%d>", levels[level].priority);
+    buf_addf(&b, json ? "{\"time\":\"%s\",\"level\":\"%s\"" : "time=%s level=%s", when,
+             levels[level].name);
+    add_event(&b, event, fields, json);
+    buf_addc(&b, '\n');
+    write_line(b.data, b.len);
+    buf_fini(&b);
+}
+
 void log_emit(enum log_level level, const char *event, const struct log_field *fields)
 {
     BUG_ON((unsigned)level > LOG_LEVEL_DEBUG);
@@ -140,20 +205,7 @@ void log_emit(enum log_level level, const char *event, const struct log_field *f
         return;
     int saved_errno = errno;
     bool json = config.format == LOG_FORMAT_JSON;
-    char when[CLOCK_RFC3339_SIZE];
-    clock_rfc3339(when, clock_wall_now_ns());
-    struct buf b;
-    buf_init(&b, LINE_MAX_BYTES - 2); /* '}' and the newline always fit */
-    if (config.prefix_priority)
-        buf_addf(&b, "<%d>", levels[level].priority);
-    buf_addf(&b, json ? "{\"time\":\"%s\",\"level\":\"%s\"" : "time=%s level=%s", when,
-             levels[level].name);
-    add_field(&b, &F_STR("event", event), json);
-    for (; fields->kind != LOG_KIND_END; fields++)
-        add_field(&b, fields, json);
-    b.max = LINE_MAX_BYTES;
-    buf_adds(&b, json ? "}\n" : "\n");
-    write_line(b.data, b.len);
-    buf_fini(&b);
+    if (!config.take || !divert(level, event, fields, json))
+        emit_line(level, event, fields, json);
     errno = saved_errno;
 }

@@ -7,6 +7,8 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include "base/buf.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +32,22 @@ struct log_field {
 /* Before threads start. fd: where lines go (2 by default; -1: nowhere). systemd's <3>-style prefix
  * is written when `prefix_priority`. */
 void log_setup(int fd, enum log_level level, enum log_format format, bool prefix_priority);
+/* An event on its way to what takes more than lines. Lives as long as the call. */
+struct log_record {
+    enum log_level level;
+    int priority; /* syslog(3)'s */
+    const char *event;
+    const char *text; /* the line, without time, level and newline */
+    size_t text_len;
+    const struct log_field *fields; /* ends with LOG_KIND_END */
+};
+/* Before threads start. take gets the events that would be lines; it is called by any thread. An
+ * event that it does not take (false) becomes a line after all. NULL, and log_setup: all are. */
+void log_divert(bool (*take)(const struct log_record *r));
+/* Append the field's value: a number, true, false, or the string with hostile bytes escaped, "-"
+ * for NULL. */
+void log_add_value(struct buf *b, const struct log_field *f);
+
 bool log_enabled(enum log_level level);
 /* fields end with LOG_KIND_END. A NULL str is shown as "-". */
 void log_emit(enum log_level level, const char *event, const struct log_field *fields);

@@ -2,8 +2,8 @@
 #include "cli/cli.h"
 
 #include "gateway/gateway.h"
+#include "gateway/journald.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 static enum cli_status run(int argc, char **argv)
@@ -19,8 +19,8 @@ static enum cli_status run(int argc, char **argv)
                         argv[1]);
     if ((status = cli_load_config(&o, &config)) != CLI_YES)
         return status;
-    log_setup(STDERR_FILENO, config->log.level, config->log.format,
-              getenv("JOURNAL_STREAM") != NULL);
+    log_setup(STDERR_FILENO, config->log.level, config->log.format, journald_is_stderr());
+    journald_divert_log();
     enum rc rc = gateway_run(config, &e);
     return rc == RC_OK ? CLI_YES : cli_fail_err(rc, &e);
 }

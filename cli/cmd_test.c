@@ -3,6 +3,8 @@
  */
 #include "cli/verdict.h"
 
+#include "gateway/journald.h"
+
 static enum cli_status run(int argc, char **argv)
 {
     struct cli_common o;
@@ -16,7 +18,8 @@ static enum cli_status run(int argc, char **argv)
         return cli_fail(CLI_USAGE, "test takes no arguments, found \"%s\"", argv[1]);
     if ((status = cli_load_config(&o, &c)) != CLI_YES)
         return status;
-    log_setup(-1, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, false); /* all is told below, once */
+    log_setup(-1, LOG_LEVEL_INFO, LOG_FORMAT_TEXT, false); /* all is told below, once */
+    journald_divert_log();                                 /* where a timer runs it */
     if (http_global_init(&e) != RC_OK) {
         config_free(c);
         return cli_fail_err(e.rc, &e);

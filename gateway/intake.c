@@ -9,7 +9,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "spool/reject.h"
 
 #include <stdio.h>
@@ -36,6 +35,8 @@ struct recording {
     char *path;
     size_t n;
     struct err why; /* of a rejection */
+    unsigned type;  /* of metrics */
+    uint64_t bytes;
     bool candidate; /* the watcher awaits an answer */
     bool torn;      /* to be held */
 };
@@ -44,6 +45,8 @@ struct recording {
 struct rejection {
     struct pipeline *p;
     char *path;
+    unsigned type;
+    uint64_t bytes;
     struct err why, failure;
     enum rc rc;
     bool candidate;
@@ -138,16 +141,19 @@ static void recording_free(struct recording *r)
 
 /* Nothing can have taken it yet: it was queued a moment ago, and files are sent from the loop.
  * KNOWN: should the power fail again between the two records, it is sent. */
-static void hold_torn(struct pipeline *p, const char *path, size_t n)
+static void hold_torn(struct pipeline *p, const struct recording *r)
 {
+    const char *path = r->path;
     struct err why;
     (void)err_set(&why, RC_CORRUPT,
                   "It was delivered whole; this is what a power loss left of the file, which its "
                   "producer had not synced: remove it, or spoolgate forget it.");
     (void)snprintf(why.code, sizeof why.code, "shrunk");
     log_warning("held", F_STR("path", path), F_STR("code", why.code), F_STR("why", why.text));
-    if (ledger_hold_path(p->ledger, path, n, &why, NULL, NULL) != RC_OK)
+    if (ledger_hold_path(p->ledger, path, r->n, &why, NULL, NULL) != RC_OK)
         log_error("hold_failed", F_STR("path", path)); /* then it is sent, under a name beside it */
+    else
+        metrics_held(&p->metrics, r->type, why.code, r->bytes);
 }
 
 static void accepted(void *arg, enum rc rc)
@@ -156,9 +162,10 @@ static void accepted(void *arg, enum rc rc)
     struct pipeline *p = r->p;
     if (rc == RC_OK) {
         p->counts.accepted++;
+        metrics_accepted(&p->metrics, r->type, r->bytes);
         p->journal_failed_ms = 0;
         if (r->torn)
-            hold_torn(p, r->path, r->n);
+            hold_torn(p, r);
         if (r->candidate)
             watcher_answer(p->watcher, r->path, r->n, WATCHER_DONE, 0);
         dispatch_want(p);
@@ -180,6 +187,8 @@ static void record_accepted(struct recording *r, const struct identity *id, stru
     char event_type[LEDGER_EVENT_TYPE_MAX + 1] = "";
     memcpy(event_type, r->path + type.at,
            type.n < sizeof event_type ? type.n : sizeof event_type - 1);
+    r->type = metrics_type(&r->p->metrics, event_type, strlen(event_type));
+    r->bytes = id->size;
     ledger_accept(r->p->ledger, r->path, r->n, id, event_type, accepted, r);
 }
 
@@ -240,16 +249,14 @@ static void rejections_done(void *arg, void *items, size_t n)
     struct pipeline *p = arg;
     struct rejection *r = items;
     for (size_t i = 0; i < n; i++) {
-        struct buf shown;
-        buf_init(&shown, 8192);
-        utf8_escape(&shown, r[i].path, strlen(r[i].path));
         if (r[i].rc == RC_OK) {
             p->counts.rejected++;
             p->rejected_files++;
-            log_warning("rejected", F_STR("path", shown.data), F_STR("code", r[i].why.code),
+            metrics_rejected(&p->metrics, r[i].type, r[i].why.code, r[i].bytes);
+            log_warning("rejected", F_STR("path", r[i].path), F_STR("code", r[i].why.code),
                         F_STR("why", r[i].why.text));
         } else if (r[i].rc != RC_ABSENT && r[i].rc != RC_CANCELLED) {
-            log_error("reject_failed", F_STR("path", shown.data), F_STR("why", r[i].failure.text));
+            log_error("reject_failed", F_STR("path", r[i].path), F_STR("why", r[i].failure.text));
         }
         enum watcher_verdict v =
             r[i].rc == RC_OK || r[i].rc == RC_ABSENT ? WATCHER_DONE : WATCHER_AGAIN;
@@ -257,7 +264,6 @@ static void rejections_done(void *arg, void *items, size_t n)
             watcher_answer(p->watcher, r[i].path, strlen(r[i].path), v, DENIED_AGAIN_MS);
         else if (v == WATCHER_AGAIN)
             watcher_look(p->watcher, r[i].path, strlen(r[i].path), DENIED_AGAIN_MS);
-        buf_fini(&shown);
         free(r[i].path);
     }
     dispatch_want(p);
@@ -272,6 +278,8 @@ static void rejection_recorded(void *arg, enum rc rc)
         struct rejection *move = batch_add(p->rejections);
         move->p = p;
         move->path = mem_strndup(r->path, r->n);
+        move->type = r->type;
+        move->bytes = r->bytes;
         move->why = r->why;
         move->candidate = r->candidate;
     } else if (r->candidate) {
@@ -288,6 +296,11 @@ static void reject(struct pipeline *p, const char *path, const struct identity *
 {
     size_t n = strlen(path);
     struct recording *r = recording_new(p, path, n);
+    struct layout_match m = {0};
+    if (layout_match(p->layout, path, n, &m, NULL) != RC_OK)
+        m.event_type = (struct layout_span){0};
+    r->type = metrics_type(&p->metrics, path + m.event_type.at, m.event_type.n);
+    r->bytes = id->size;
     r->why = *why;
     r->candidate = candidate;
     /* A path may be too long to be a key, which is why it is here; its record has the beginning. */

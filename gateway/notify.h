@@ -1,5 +1,5 @@
 /* Word to systemd: ready, reloading, stopping, watchdog. Nothing happens without it. The
- * only file that includes libsystemd. */
+ * only file that includes libsystemd's sd-daemon.h. */
 #ifndef GATEWAY_NOTIFY_H
 #define GATEWAY_NOTIFY_H
 

@@ -235,6 +235,16 @@ static void ask(struct sending *s)
     ask_store(&a, REQUEST_LIST_MULTIPARTS, "", &t->uploads);
 }
 
+static void log_it(const struct trial *t)
+{
+    const struct err *why = t->stage == TRIAL_SENT ? &t->outcome.err : &t->err;
+    if (t->arrived)
+        log_info("test_delivered", F_STR("key", t->key), F_STR("endpoint", t->endpoint));
+    else
+        log_warning("test_failed", F_STR("key", t->key), F_STR("endpoint", t->endpoint),
+                    F_STR("code", why->code), F_STR("why", why->text));
+}
+
 void trial_run(const struct config *c, struct trial *out)
 {
     struct endpoint_cfg ec = settings_endpoint(c);
@@ -254,6 +264,7 @@ void trial_run(const struct config *c, struct trial *out)
     send_message(&s);
     ask(&s);
 out:
+    log_it(out);
     credentials_source_free(s.source);
     credentials_free(s.credentials);
     remove_message(&s);

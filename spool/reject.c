@@ -98,7 +98,7 @@ static enum rc write_reason(const struct fsio *fs, int dirfd, const char *name,
     enum rc rc = fsio_replace(fs, dirfd, reason, text->data, text->len, REASON_MODE, &why);
     if (rc == RC_OK)
         return RC_OK; /* which has synced the directory, and with it the move */
-    log_warning("reason-not-written", F_STR("file", name), F_STR("error", why.text));
+    log_warning("reason_not_written", F_STR("file", name), F_STR("error", why.text));
     int result = fs->ops->sync(fs->ctx, dirfd);
     return result < 0 ? err_sys(e, result, "cannot fsync the directory of rejected files") : RC_OK;
 }
@@ -284,7 +284,7 @@ static enum rc move_back(const struct fsio *fs, int root_fd, int dirfd, const ch
         reason_name(reason, name);
         result = fs->ops->unlink(fs->ctx, dirfd, reason);
         if (result < 0 && result != -ENOENT)
-            log_warning("reason-not-removed", F_STR("file", to),
+            log_warning("reason_not_removed", F_STR("file", to),
                         F_STR("error", strerrordesc_np(-result)));
     }
     (void)fs->ops->close(fs->ctx, to_dir); /* a directory: nothing can be lost */

@@ -85,6 +85,10 @@ SYSTEMCTL = """#!/bin/sh -e
 [ "$*" = 'reload spoolgate' ] || { echo "systemctl: unexpected: $*" >&2; exit 2; }
 kill -HUP "$EXAMPLES_GATEWAY"
 """
+JOURNALCTL = """#!/bin/sh -e
+# Of an empty journal: what remains is whether it understands its arguments.
+[ ! -x /usr/bin/journalctl ] || exec /usr/bin/journalctl --directory="$HOME" "$@"
+"""
 
 
 class Sts(http.server.BaseHTTPRequestHandler):
@@ -120,7 +124,7 @@ class Place:
         os.mkdir(self.programs)
         os.symlink(SPOOLGATE, os.path.join(self.programs, "spoolgate"))
         os.symlink("/usr/bin/python3", os.path.join(self.programs, "python3"))
-        for name, text in (("aws", AWS), ("systemctl", SYSTEMCTL)):
+        for name, text in (("aws", AWS), ("systemctl", SYSTEMCTL), ("journalctl", JOURNALCTL)):
             with open(os.path.join(self.programs, name), "w") as file:
                 file.write(text)
             os.chmod(file.name, 0o755)

@@ -264,6 +264,19 @@ def test_set_up_and_delivers(root, producer):
     row("a user outside the group", "refused")
 
 
+def test_journal_has_fields(root):
+    """systemd's own journal, and its catalog after the package's installation."""
+    entry = json.loads(root.in_it("journalctl -u spoolgate -o json SPOOLGATE_EVENT=started").splitlines()[-1])
+    wanted = {"PRIORITY": "6", "SYSLOG_IDENTIFIER": "spoolgate", "SPOOLGATE_SPOOL": SPOOL,
+              "SPOOLGATE_BUCKET": "customer-siem", "_TRANSPORT": "journal"}
+    check_equal({k: entry.get(k) for k in wanted}, wanted, "fields of the event started")
+    said = root.in_it(f"journalctl -u spoolgate -x --no-pager MESSAGE_ID={entry['MESSAGE_ID']}")
+    check("Subject: The gateway has started" in said, f"journalctl -x explains it: {said[-600:]}")
+    lines = root.in_it("journalctl -u spoolgate -o cat --no-pager _TRANSPORT=stdout").strip()
+    check("event=" not in lines, f"no event is a bare line: {lines}")
+    row("systemd's journal", f"MESSAGE_ID={entry['MESSAGE_ID']} SPOOLGATE_EVENT=started; journalctl -x explains it")
+
+
 def _outer_pid(root):
     """The service's main process as this namespace numbers it."""
     pid = str(main_pid(root))
@@ -384,7 +397,9 @@ def main():
         test_install(root)
         root.boot()
         test_waits_for_its_configuration(root)
-        for test in (test_set_up_and_delivers, test_upgrade_and_downgrade, test_reload_and_wrong_configuration,
+        test_set_up_and_delivers(root, producer)
+        test_journal_has_fields(root)
+        for test in (test_upgrade_and_downgrade, test_reload_and_wrong_configuration,
                      test_second_instance, test_remove_and_purge):
             test(root, producer)
     except Exception as error:

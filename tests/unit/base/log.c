@@ -126,6 +126,53 @@ Test(log, a_long_value_is_shortened_and_the_line_can_still_be_parsed)
     }
 }
 
+static bool takes;
+static char taken[500];
+
+static bool take(const struct log_record *r)
+{
+    struct buf b;
+    buf_init(&b, sizeof taken - 1);
+    buf_addf(&b, "%s %d [%.*s]", r->event, r->priority, (int)r->text_len, r->text);
+    for (const struct log_field *f = r->fields; f->kind != LOG_KIND_END; f++) {
+        buf_addf(&b, " %s:", f->name);
+        log_add_value(&b, f);
+    }
+    memcpy(taken, b.data, b.len + 1);
+    buf_fini(&b);
+    errno = ENOSYS;
+    return takes;
+}
+
+Test(log, an_event_can_go_elsewhere_with_its_fields_and_is_a_line_where_it_is_not_taken)
+{
+    takes = true;
+    open_log(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, true);
+    log_divert(take);
+    errno = EXDEV;
+    log_warning("odd", F_STR("path", "a\nb\"c"), F_I64("n", -1), F_BOOL("is", true),
+                F_STR("nothing", NULL));
+    cr_assert_eq(errno, EXDEV);
+    cr_assert_str_eq(taken, "odd 4 [event=odd path=\"a\\nb\\\"c\" n=-1 is=true nothing=-] "
+                            "path:a\\nb\"c n:-1 is:true nothing:-");
+    log_debug("no");
+    takes = false;
+    log_info("bare");
+    cr_assert_str_eq(taken, "bare 6 [event=bare]");
+    cr_assert_str_eq(after_time(logged(), "<6>time="), " level=info event=bare\n");
+
+    takes = true;
+    open_log(LOG_LEVEL_INFO, LOG_FORMAT_JSON, false);
+    taken[0] = '\0';
+    log_error("lines again");
+    cr_assert_str_eq(taken, "");
+    cr_assert_str_eq(after_time(logged(), "{\"time\":\""),
+                     "\",\"level\":\"error\",\"event\":\"lines again\"}\n");
+    log_divert(take);
+    log_error("bare", F_U64("n", 1));
+    cr_assert_str_eq(taken, "bare 3 [{\"event\":\"bare\",\"n\":1}] n:1");
+}
+
 Test(log, errno_survives_and_a_log_that_is_gone_does_no_harm)
 {
     log_setup(-1, LOG_LEVEL_INFO, LOG_FORMAT_TEXT, false);
