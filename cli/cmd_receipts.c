@@ -2,8 +2,8 @@
 #include "cli/cli.h"
 
 #include "base/clock.h"
-#include "base/units.h"
 #include "cli/receipt.h"
+#include "gateway/receipts.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -22,22 +22,6 @@ static void print_damage(void *arg, const char *text)
 {
     (void)arg;
     (void)cli_fail(CLI_NO, "%s", text);
-}
-
-/* A time of RFC 3339, a date (its beginning, UTC), or how long ago. */
-static bool parse_time(const char *text, int64_t *ns)
-{
-    char whole[64];
-    uint64_t ms;
-    if (clock_parse_rfc3339(text, ns) == RC_OK)
-        return true;
-    (void)snprintf(whole, sizeof whole, "%sT00:00:00Z", text);
-    if (strlen(text) == strlen("2026-11-23") && clock_parse_rfc3339(whole, ns) == RC_OK)
-        return true;
-    if (units_parse_duration(text, &ms) != RC_OK || ms > INT64_MAX / CLOCK_NS_PER_MS)
-        return false;
-    *ns = clock_wall_now_ns() - (int64_t)ms * CLOCK_NS_PER_MS;
-    return true;
 }
 
 static enum cli_status print_all(const struct config *c, const struct receipt_query *q)
@@ -96,7 +80,8 @@ static enum cli_status run(int argc, char **argv)
         if (opt != 's' && opt != 'u')
             return cli_fail(CLI_USAGE,
                             "usage: spoolgate receipts [--since T] [--until T] [FILE|PATTERN]…");
-        if (!parse_time(optarg, opt == 's' ? &q.since_ns : &q.until_ns))
+        if (!receipts_parse_time(optarg, clock_wall_now_ns(),
+                                 opt == 's' ? &q.since_ns : &q.until_ns))
             return cli_fail(CLI_USAGE,
                             "\"%s\" is no time: expected 2026-11-23T08:00:00Z, 2026-11-23, or how "
                             "long ago, as 2h",

@@ -3,9 +3,8 @@
  */
 #include "cli/receipt.h"
 
-#include "base/clock.h"
-#include "base/hex.h"
 #include "gateway/gateway.h"
+#include "gateway/receipts.h"
 #include "spool/journal.h"
 
 #include <fnmatch.h>
@@ -22,36 +21,6 @@ struct search {
     record_place found_at;
 };
 
-static json_t *text_of(struct record_text t)
-{
-    return t.n > 0 ? json_text(t.p, t.n) : json_null();
-}
-
-static json_t *time_of(int64_t ns)
-{
-    char text[CLOCK_RFC3339_SIZE];
-    clock_rfc3339(text, ns);
-    return json_string(text);
-}
-
-static json_t *receipt_of(const struct config *c, const struct record *r)
-{
-    char sha[2 * SHA256_SIZE + 1];
-    hex_encode(sha, r->sha256, SHA256_SIZE);
-    json_t *o =
-        json_pack("{s:o, s:o, s:s, s:I, s:s, s:o, s:o, s:o}", "path", text_of(r->path), "key",
-                  text_of(r->key.n > 0 ? r->key : r->path), "bucket", c->bucket.name, "size",
-                  (json_int_t)r->id.size, "sha256", sha, "etag", text_of(r->etag), "version_id",
-                  text_of(r->version_id), "request_id", text_of(r->request_id));
-    json_object_set_new(o, "attempts", json_integer(r->attempts));
-    json_object_set_new(o, "verified", json_boolean(r->flags & RECORD_VERIFIED));
-    json_object_set_new(o, "accepted_at", time_of(r->accepted_ns));
-    json_object_set_new(o, "delivered_at", time_of(r->at_ns));
-    json_object_set_new(o, "delivered_after_ms",
-                        json_integer((r->at_ns - r->accepted_ns) / CLOCK_NS_PER_MS));
-    return o;
-}
-
 static bool in_segment_of(record_place a, record_place b)
 {
     return a >> RECORD_OFFSET_BITS == b >> RECORD_OFFSET_BITS;
@@ -66,7 +35,7 @@ static enum rc look(void *arg, record_place at, const struct record *r)
     if (r->type == RECORD_DELIVERED && r->at_ns >= s->since_ns && r->path.n == s->n &&
         memcmp(r->path.p, s->path, s->n) == 0) {
         json_decref(s->found);
-        s->found = receipt_of(s->config, r);
+        s->found = receipts_to_json(s->config->bucket.name, r);
         s->found_at = at;
     }
     return RC_OK;
@@ -131,7 +100,7 @@ static enum rc walk_record(void *arg, record_place at, const struct record *r)
     struct walk *w = arg;
     (void)at;
     if (is_wanted(w->q, r)) {
-        json_t *receipt = receipt_of(w->config, r);
+        json_t *receipt = receipts_to_json(w->config->bucket.name, r);
         w->each(w->arg, receipt);
         json_decref(receipt);
     }

@@ -28,7 +28,7 @@ struct work {
 struct api {
     struct api_cfg cfg;
     struct pipeline *pipeline;
-    int root_fd;
+    int root_fd, journal_fd;
     struct table tables[TABLES_MAX];
     size_t n_tables;
     struct work *first, **last; /* waiting */
@@ -39,15 +39,16 @@ struct api {
 struct api *api_new(const struct api_cfg *cfg)
 {
     struct api *api = mem_alloc(sizeof *api);
-    *api = (struct api){.cfg = *cfg, .root_fd = -1};
+    *api = (struct api){.cfg = *cfg, .root_fd = -1, .journal_fd = -1};
     api->last = &api->first;
     return api;
 }
 
-void api_set_pipeline(struct api *api, struct pipeline *p, int root_fd)
+void api_set_pipeline(struct api *api, struct pipeline *p, int root_fd, int journal_fd)
 {
     api->pipeline = p;
     api->root_fd = root_fd;
+    api->journal_fd = journal_fd;
 }
 
 struct pipeline *api_pipeline(struct api *api)
@@ -58,6 +59,11 @@ struct pipeline *api_pipeline(struct api *api)
 int api_root_fd(struct api *api)
 {
     return api->root_fd;
+}
+
+int api_journal_fd(struct api *api)
+{
+    return api->journal_fd;
 }
 
 struct loop *api_loop(struct api *api)

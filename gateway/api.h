@@ -40,11 +40,12 @@ struct api_cfg {
     void *arg;
 };
 struct api *api_new(const struct api_cfg *cfg);
-/* NULL: there is none now. root_fd: the spool root, borrowed. */
-void api_set_pipeline(struct api *api, struct pipeline *p, int root_fd);
+/* NULL: there is none now. The spool root and the journal's directory: borrowed. */
+void api_set_pipeline(struct api *api, struct pipeline *p, int root_fd, int journal_fd);
 /* Not to be kept across a return to the loop. NULL: it is being made anew. */
 struct pipeline *api_pipeline(struct api *api);
-int api_root_fd(struct api *api);
+int api_root_fd(struct api *api); /* for the pool: dup first */
+int api_journal_fd(struct api *api);
 /* The table is borrowed and must be static; at most 8 tables. arg: the handlers' first. */
 void api_add(struct api *api, const struct api_route *routes, size_t n, void *arg);
 struct loop *api_loop(struct api *api);

@@ -13,6 +13,8 @@
 #include "base/mem.h"
 #include "base/slice.h"
 #include "gateway/api_files.h"
+#include "gateway/api_read.h"
+#include "gateway/api_watch.h"
 #include "gateway/notify.h"
 #include "gateway/root.h"
 #include "gateway/sandbox.h"
@@ -37,6 +39,7 @@ struct gateway {
     struct loop *loop;
     struct pipeline *pipeline; /* NULL while it is made anew on another root */
     struct api *api;
+    struct api_watch *watch;
     struct control *control;
     struct root_guard *guard;
     struct loop_signal *term, *interrupt, *hup;
@@ -284,6 +287,8 @@ static void start_api(struct gateway *g)
 {
     g->api = api_new(&(struct api_cfg){.loop = g->loop, .config = current_config, .arg = g});
     api_files_add(g->api);
+    api_read_add(g->api);
+    g->watch = api_watch_new(g->api);
 }
 
 static enum rc start_pipeline(struct gateway *g, struct err *e)
@@ -299,7 +304,7 @@ static enum rc start_pipeline(struct gateway *g, struct err *e)
     enum rc rc = pipeline_new(&pc, &g->pipeline, e);
     if (rc != RC_OK)
         return rc;
-    api_set_pipeline(g->api, g->pipeline, g->root.fd);
+    api_set_pipeline(g->api, g->pipeline, g->root.fd, g->journal_fd);
     struct control_cfg cc = {
         .loop = g->loop, .socket_path = g->config->control, .handler = api_handle, .arg = g->api};
     rc = control_new(&cc, &g->control, e);
@@ -366,7 +371,7 @@ static void stop_pipeline(struct gateway *g)
     control_free(g->control);
     g->control = NULL;
     if (g->api)
-        api_set_pipeline(g->api, NULL, -1);
+        api_set_pipeline(g->api, NULL, -1, -1);
     g->pipeline = NULL; /* signals may come while it winds down */
     pipeline_free(old);
 }
@@ -394,6 +399,7 @@ static enum rc move(struct gateway *g, struct err *e)
 static void finish(struct gateway *g)
 {
     stop_pipeline(g);
+    api_watch_free(g->watch);
     api_free(g->api);
     root_guard_free(g->guard);
     loop_signal_free(g->term);

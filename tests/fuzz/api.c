@@ -111,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     buf_init(&a.body, 1 << 24);
     late = (struct control_answer){0};
     struct api *api = api_new(&(struct api_cfg){0});
-    api_set_pipeline(api, (struct pipeline *)&late, -1); /* the stubs do not look at it */
+    api_set_pipeline(api, (struct pipeline *)&late, -1, -1); /* the stubs do not look at it */
     api_files_add(api);
     api_handle(api, &r, &a);
     api_free(api);
