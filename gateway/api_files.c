@@ -19,14 +19,6 @@ static void get_status(void *arg, const struct control_request *r, struct contro
     api_json(a, pipeline_status(api_pipeline(arg)));
 }
 
-static void get_livez(void *arg, const struct control_request *r, struct control_answer *a)
-{
-    (void)arg;
-    (void)r;
-    a->content_type = "text/plain";
-    buf_adds(&a->body, "ok\n");
-}
-
 /* The pipeline has an answer, perhaps before the handler returned. */
 static void answer_late(void *arg, enum rc rc, struct buf *json, const struct err *e)
 {
@@ -157,11 +149,10 @@ static void post_rescan(void *arg, const struct control_request *r, struct contr
 }
 
 static const struct api_route routes[] = {
-    {"GET", "/v1/status", get_status, 0},     {"GET", "/v1/files", get_files, 0},
-    {"GET", "/v1/file", get_file, 0},         {"GET", "/livez", get_livez, API_NO_PIPELINE},
-    {"POST", "/v1/retry", post_retry, 0},     {"POST", "/v1/hold", post_hold, 0},
-    {"POST", "/v1/release", post_release, 0}, {"POST", "/v1/forget", post_forget, 0},
-    {"POST", "/v1/rescan", post_rescan, 0},
+    {"GET", "/v1/status", get_status, 0},   {"GET", "/v1/files", get_files, 0},
+    {"GET", "/v1/file", get_file, 0},       {"POST", "/v1/retry", post_retry, 0},
+    {"POST", "/v1/hold", post_hold, 0},     {"POST", "/v1/release", post_release, 0},
+    {"POST", "/v1/forget", post_forget, 0}, {"POST", "/v1/rescan", post_rescan, 0},
 };
 
 void api_files_add(struct api *api)

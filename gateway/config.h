@@ -91,11 +91,15 @@ struct config {
     enum config_conflict conflict; /* "keep-both" */
     char **ignore;                 /* "*.tmp", "*.part", "*.swp" by default */
     size_t n_ignore;
-    uint64_t settle_ms;          /* 1s; 0s..1h */
-    uint64_t rescan_ms;          /* 5min; 10s.. */
-    unsigned uploads;            /* 32; 1..1024 */
-    unsigned threads;            /* null or absent: 0, the number of cores, at most 4; 1..16 */
-    char *control;               /* absolute path of the unix socket */
+    uint64_t settle_ms; /* 1s; 0s..1h */
+    uint64_t rescan_ms; /* 5min; 10s.. */
+    unsigned uploads;   /* 32; 1..1024 */
+    unsigned threads;   /* null or absent: 0, the number of cores, at most 4; 1..16 */
+    char *control;      /* absolute path of the unix socket */
+    struct {
+        char *listen;      /* "127.0.0.1:9469"; NULL: on the control socket only */
+        bool allow_remote; /* false: listen is on this machine only */
+    } metrics;
     enum config_sandbox sandbox; /* auto */
     uint64_t receipts_keep_ms;   /* receipts.keep_days 30; 1..3650 */
     struct {

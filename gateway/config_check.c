@@ -3,6 +3,7 @@
 #include "gateway/config_int.h"
 
 #include "base/utf8.h"
+#include "gateway/metrics_listen.h"
 #include "policy/arn.h"
 #include "spool/layout.h"
 #include "uploader/endpoint.h"
@@ -150,7 +151,27 @@ enum rc config_check_socket(const char *value, struct err *e)
     return RC_OK;
 }
 
+enum rc config_check_listen(const char *value, struct err *e)
+{
+    struct metrics_address a;
+    if (metrics_address(value, &a) != RC_OK)
+        return refuse("an address and a port such as \"127.0.0.1:9469\"", value, e);
+    return RC_OK;
+}
+
 /* ---- keys against one another ---- */
+
+static void check_metrics(const struct config *c, struct config_faults *f)
+{
+    struct metrics_address a;
+    if (c->metrics.listen && !c->metrics.allow_remote &&
+        metrics_address(c->metrics.listen, &a) == RC_OK && !a.loopback)
+        config_fault(f,
+                     "$.metrics.listen: expected an address of this machine alone, such as "
+                     "\"127.0.0.1:9469\", found \"%s\": others could read the metrics from "
+                     "there; set \"allow_remote\": true beside it if they should",
+                     c->metrics.listen);
+}
 
 static bool is_inside(const char *path, const char *directory)
 {
@@ -348,4 +369,5 @@ void config_check_whole(const struct config *c, const json_t *root, struct confi
     check_layout(c, f);
     check_archive(c, root, f);
     check_options(c, root, f);
+    check_metrics(c, f);
 }

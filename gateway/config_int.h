@@ -100,6 +100,7 @@ enum rc config_check_component(const char *value, struct err *e);
 enum rc config_check_directory(const char *value, struct err *e);
 enum rc config_check_plain(const char *value, struct err *e);
 enum rc config_check_socket(const char *value, struct err *e);
+enum rc config_check_listen(const char *value, struct err *e) MUST_CHECK;
 enum rc config_check_word(const char *value, struct err *e);
 
 void config_pairs_fini(struct config_pairs *p);

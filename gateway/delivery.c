@@ -48,6 +48,11 @@ static void count(struct pipeline *p, const struct delivery *d)
     p->counts.last_delivered_ns = f->delivered_ns;
     if (us > p->counts.slowest_us)
         p->counts.slowest_us = us;
+    metrics_delivered(&p->metrics, &(struct metrics_delivery){.type = p->lanes[f->lane].type,
+                                                              .bytes = d->bytes,
+                                                              .closed_ns = f->id.ctime_ns,
+                                                              .accepted_ns = f->accepted_ns,
+                                                              .delivered_ns = f->delivered_ns});
     p->lanes[f->lane].delivered_files++;
     p->lanes[f->lane].delivered_bytes += d->bytes;
 }

@@ -43,6 +43,7 @@ void dispatch_lanes(struct pipeline *p)
         const char *name = queue_lane_name(q, i);
         p->lanes[i] = (struct pipeline_lane){
             .selected = config_selects(p->config, name, strlen(name)),
+            .type = metrics_type(&p->metrics, name, strlen(name)),
         };
         queue_pause(q, i, p->lanes[i].selected ? NULL : "not selected");
     }
@@ -300,6 +301,7 @@ static void hold_file(struct pipeline *p, struct ledger_file *f, const struct tr
                        : o->result == TRANSFER_SHRUNK ? "shrunk"
                                                       : "digest";
     log_warning("held", F_STR("path", f->path), F_STR("code", code), F_STR("why", o->err.text));
+    metrics_held(&p->metrics, p->lanes[f->lane].type, code, f->id.size);
     dispatch_drop_taken(f);
     p->n_delivering++;
     ledger_hold(p->ledger, f, code, o->err.text, held, p);
@@ -332,6 +334,7 @@ static void note_attempt(struct pipeline *p, struct ledger_file *f,
 {
     f->attempts++;
     p->counts.failed_attempts++;
+    metrics_attempt_failed(&p->metrics, &o->err);
     int class = o->result == TRANSFER_ANSWERED ? (int)o->class : ANSWER_CLASS_COUNT_;
     ledger_attempt(p->ledger, f, class, &o->err);
 }

@@ -13,8 +13,8 @@
 #include "base/mem.h"
 #include "base/slice.h"
 #include "gateway/api_files.h"
-#include "gateway/api_read.h"
-#include "gateway/api_watch.h"
+#include "gateway/metrics_listen.h"
+#include "gateway/metrics_serve.h"
 #include "gateway/notify.h"
 #include "gateway/root.h"
 #include "gateway/sandbox.h"
@@ -39,8 +39,8 @@ struct gateway {
     struct loop *loop;
     struct pipeline *pipeline; /* NULL while it is made anew on another root */
     struct api *api;
-    struct api_watch *watch;
     struct control *control;
+    struct metrics_serve *metrics; /* NULL: on the control socket only */
     struct root_guard *guard;
     struct loop_signal *term, *interrupt, *hup;
     struct loop_timer *grace, *reload_grace, *watchdog, *sandbox_look;
@@ -127,6 +127,12 @@ static bool same_text(const char *a, const char *b)
     return strcmp(a, b) == 0;
 }
 
+static bool same_listener(const struct config *a, const struct config *b)
+{
+    const char *x = a->metrics.listen, *y = b->metrics.listen;
+    return !x || !y ? x == y : same_text(x, y);
+}
+
 /* The keys that a running gateway cannot change, or NULL. */
 static const char *needs_restart(const struct config *a, const struct config *b)
 {
@@ -142,6 +148,8 @@ static const char *needs_restart(const struct config *a, const struct config *b)
         return "settle or rescan";
     if (a->threads != b->threads)
         return "threads";
+    if (!same_listener(a, b))
+        return "metrics.listen";
     if (a->receipts_keep_ms != b->receipts_keep_ms)
         return "receipts.keep_days";
     if (a->sandbox != b->sandbox)
@@ -287,8 +295,24 @@ static void start_api(struct gateway *g)
 {
     g->api = api_new(&(struct api_cfg){.loop = g->loop, .config = current_config, .arg = g});
     api_files_add(g->api);
-    api_read_add(g->api);
-    g->watch = api_watch_new(g->api);
+    metrics_serve_add(g->api);
+}
+
+/* Files flow without it, so that a port which somebody else has is told and no more. */
+static int open_metrics(const struct config *c)
+{
+    struct err why;
+    int fd = -1;
+    if (c->metrics.listen && metrics_listen(c->metrics.listen, &fd, &why) != RC_OK)
+        log_error("metrics_not_served", F_STR("why", why.text));
+    return fd;
+}
+
+static void start_metrics(struct gateway *g, int fd)
+{
+    struct err why;
+    if (fd >= 0 && metrics_serve_new(g->api, fd, &g->metrics, &why) != RC_OK)
+        log_error("metrics_not_served", F_STR("why", why.text));
 }
 
 static enum rc start_pipeline(struct gateway *g, struct err *e)
@@ -304,7 +328,7 @@ static enum rc start_pipeline(struct gateway *g, struct err *e)
     enum rc rc = pipeline_new(&pc, &g->pipeline, e);
     if (rc != RC_OK)
         return rc;
-    api_set_pipeline(g->api, g->pipeline, g->root.fd, g->journal_fd);
+    api_set_pipeline(g->api, g->pipeline, g->root.fd);
     struct control_cfg cc = {
         .loop = g->loop, .socket_path = g->config->control, .handler = api_handle, .arg = g->api};
     rc = control_new(&cc, &g->control, e);
@@ -335,9 +359,13 @@ static enum rc start(struct gateway *g, struct err *e)
     if (rc != RC_OK)
         return rc;
     warn_of_machine(g->config);
+    int metrics_fd = open_metrics(g->config);
     rc = sandbox_enter(g->config, e); /* before any thread is made */
-    if (rc != RC_OK)
+    if (rc != RC_OK) {
+        if (metrics_fd >= 0)
+            (void)close(metrics_fd); /* nobody was answered */
         return rc;
+    }
     /* Only now: libuv from 1.45 on makes an io_uring with the loop, without which it does, and
      * aborts when the sandbox refuses one that was made before. */
     g->loop = loop_new();
@@ -348,6 +376,7 @@ static enum rc start(struct gateway *g, struct err *e)
                                                        .replaced = on_root_replaced,
                                                        .arg = g});
     start_api(g);
+    start_metrics(g, metrics_fd);
     rc = start_pipeline(g, e);
     if (rc != RC_OK)
         return rc;
@@ -371,7 +400,7 @@ static void stop_pipeline(struct gateway *g)
     control_free(g->control);
     g->control = NULL;
     if (g->api)
-        api_set_pipeline(g->api, NULL, -1, -1);
+        api_set_pipeline(g->api, NULL, -1);
     g->pipeline = NULL; /* signals may come while it winds down */
     pipeline_free(old);
 }
@@ -399,7 +428,7 @@ static enum rc move(struct gateway *g, struct err *e)
 static void finish(struct gateway *g)
 {
     stop_pipeline(g);
-    api_watch_free(g->watch);
+    metrics_serve_free(g->metrics);
     api_free(g->api);
     root_guard_free(g->guard);
     loop_signal_free(g->term);

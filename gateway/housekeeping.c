@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #define HEAVY_MS      60000
 #define SPACE_MS      6000
@@ -27,7 +26,7 @@ struct round {
     bool heavy; /* dates and archive too; else space only */
     struct archive_limits limits;
     bool archives;
-    struct statvfs spool;
+    struct statvfs spool, state;
     int stat_errno;
     unsigned removed;
     struct archive_usage archive;
@@ -40,6 +39,8 @@ static void round_run(void *arg)
     struct pipeline *p = r->p;
     int64_t now = clock_wall_now_ns();
     r->stat_errno = fstatvfs(p->cfg.root_fd, &r->spool) == 0 ? 0 : errno;
+    if (fstatvfs(p->cfg.journal_fd, &r->state) != 0)
+        r->state = (struct statvfs){0}; /* only told to those who watch */
     if (!r->heavy)
         return;
     int64_t today = now / CLOCK_NS_PER_S / 86400;
@@ -83,6 +84,7 @@ static void judge_space(struct pipeline *p, const struct round *r)
     uint64_t unit = r->spool.f_frsize;
     p->spool_free = (uint64_t)r->spool.f_bavail * unit;
     p->spool_total = (uint64_t)r->spool.f_blocks * unit;
+    p->spool_space = r->spool;
     char have[UNITS_TEXT_SIZE];
     enum space space = space_judge(p->config, &r->spool);
     if (space == SPACE_FEW_BYTES)
@@ -115,6 +117,7 @@ static void round_done(void *arg)
     p->housekeeping = false;
     if (r->stat_errno == 0)
         judge_space(p, r);
+    p->state_space = r->state;
     if (r->heavy && r->err.rc != RC_OK)
         log_warning("housekeeping_failed", F_STR("why", r->err.text));
     if (r->heavy && r->archives)

@@ -7,6 +7,7 @@
 #define GATEWAY_PIPELINE_INT_H
 
 #include "gateway/batch.h"
+#include "gateway/metrics.h"
 #include "gateway/pipeline.h"
 #include "spool/admit.h"
 #include "spool/archive.h"
@@ -14,6 +15,7 @@
 #include "spool/retire.h"
 
 #include <stdatomic.h>
+#include <sys/statvfs.h>
 
 /* Taken files that wait for their own next try; past it they go back to the queue. */
 #define PIPELINE_DEFERRED_MAX 1024
@@ -32,6 +34,7 @@ struct pipeline_lane {
     uint64_t probe_at_ms;
     struct err why;
     uint64_t delivered_files, delivered_bytes;
+    unsigned type; /* its row in metrics */
 };
 
 struct pipeline_deferred {
@@ -92,6 +95,7 @@ struct pipeline {
     void (*reload_done)(void *arg, enum rc rc, const struct err *e);
     void *reload_arg;
     struct pipeline_counts counts;
+    struct metrics metrics;
     uint64_t rejected_files; /* in rejected/ now */
     struct pipeline_worker {
         struct pipeline *pipeline;
@@ -99,6 +103,7 @@ struct pipeline {
     } workers[POOL_THREADS_MAX]; /* what a part's record is to be told to */
     struct archive_usage archive;
     uint64_t spool_free, spool_total;
+    struct statvfs spool_space, state_space; /* f_frsize 0: not looked at yet */
     int64_t started_ns;
     struct {
         char code[32];

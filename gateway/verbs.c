@@ -27,6 +27,8 @@ struct row {
     struct acting *acting;
     char *path;
     enum phase phase;
+    unsigned type; /* of metrics */
+    uint64_t bytes;
     const char *result; /* of ENDED: one word */
     char *text;         /* a sentence, or NULL */
 };
@@ -159,6 +161,8 @@ static void recorded(void *arg, enum rc rc)
                 "it stays at %s/%s, and is sent only if it changes, or by spoolgate retry",
                 p->config->spool, r->path);
     } else if (rc == RC_OK) {
+        if (a->verb == PIPELINE_HOLD)
+            metrics_held(&p->metrics, r->type, LEDGER_BY_HAND, r->bytes);
         end_row(r, verbs[a->verb].done, "%s", "");
     } else {
         journal_stats(ledger_journal(p->ledger), &j);
@@ -210,6 +214,8 @@ static enum rc ask_ledger(struct row *r)
 static void change(struct row *r, const struct ledger_view *v)
 {
     struct acting *a = r->acting;
+    r->type = metrics_type(&a->p->metrics, v->event_type, strlen(v->event_type));
+    r->bytes = v->id.size;
     if (v->file && v->state == LEDGER_DEFERRED)
         dispatch_withdraw(a->p, v->file);
     switch (ask_ledger(r)) {

@@ -191,6 +191,7 @@ Test(config, the_least_file_has_every_default)
     cr_expect_eq(c->uploads, 32);
     cr_expect_eq(c->threads, 0);
     cr_expect_str_eq(c->control, "/run/spoolgate/control.sock");
+    cr_expect(!c->metrics.listen && !c->metrics.allow_remote);
     cr_expect_eq(c->sandbox, CONFIG_SANDBOX_AUTO);
     cr_expect_eq(c->receipts_keep_ms, UINT64_C(30) * 86400 * 1000);
     cr_expect_eq(c->multipart.threshold, UINT64_C(64) << 20);
@@ -262,6 +263,8 @@ Test(config, a_full_file_is_read_as_it_says)
     cr_expect_eq(c->uploads, 1024);
     cr_expect_eq(c->threads, 16);
     cr_expect_str_eq(c->control, "/srv/run/control.sock");
+    cr_expect_str_eq(c->metrics.listen, "[2001:db8::1]:9469");
+    cr_expect(c->metrics.allow_remote);
     cr_expect_eq(c->sandbox, CONFIG_SANDBOX_REQUIRE);
     cr_expect_eq(c->receipts_keep_ms, UINT64_C(400) * 86400 * 1000);
     cr_expect_eq(c->multipart.threshold, UINT64_C(5) << 20);
@@ -378,6 +381,20 @@ Test(config, limits_hold_at_both_ends)
         {"\"prefix\": \"\"", true},
         {"\"prefix\": \"a/../b/\"", false},
         {"\"control\": \"/\"", false},
+        {"\"metrics\": {\"listen\": null}", true},
+        {"\"metrics\": {\"listen\": \"127.0.0.1:9469\"}", true},
+        {"\"metrics\": {\"listen\": \"localhost:1\"}", true},
+        {"\"metrics\": {\"listen\": \"[::1]:65535\"}", true},
+        {"\"metrics\": {\"listen\": \"127.0.0.1\"}", false},
+        {"\"metrics\": {\"listen\": \"127.0.0.1:0\"}", false},
+        {"\"metrics\": {\"listen\": \"127.0.0.1:65536\"}", false},
+        {"\"metrics\": {\"listen\": \":9469\"}", false},
+        {"\"metrics\": {\"listen\": \"::1:9469\"}", false},
+        {"\"metrics\": {\"listen\": \"0.0.0.0:9469\"}", false},
+        {"\"metrics\": {\"listen\": \"[::]:9469\"}", false},
+        {"\"metrics\": {\"listen\": \"192.0.2.1:9469\"}", false},
+        {"\"metrics\": {\"listen\": \"0.0.0.0:9469\", \"allow_remote\": true}", true},
+        {"\"metrics\": {\"listen\": \"gateway.example:9469\", \"allow_remote\": true}", false},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct config *c = minimal_with(cases[i].keys, NULL);
