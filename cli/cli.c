@@ -150,20 +150,36 @@ static enum cli_status read_answer(const struct http_answer *a, const char *text
     return cli_fail(a->status / 100 == 4 ? CLI_USAGE : CLI_ENVIRONMENT, "%s", e->text);
 }
 
-/* What the system says of the socket, where libcurl names a host and a port that nobody gave it. */
-static const char *socket_trouble(const char *path, const char *otherwise)
+/* What the system says of the socket, where libcurl names a host and a port that nobody gave it. 0:
+ * it takes connections. */
+static int socket_error(const char *path)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof a.sun_path)
+        return ENAMETOOLONG;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || strlen(path) >= sizeof a.sun_path) {
-        if (fd >= 0)
-            (void)close(fd); /* nothing was written */
-        return otherwise;
-    }
+    if (fd < 0)
+        return errno;
     memcpy(a.sun_path, path, strlen(path));
     int error = connect(fd, (const struct sockaddr *)&a, sizeof a) == 0 ? 0 : errno;
     (void)close(fd); /* nothing was written */
-    return error ? strerror(error) : otherwise;
+    return error;
+}
+
+void cli_no_gateway(const struct config *c, const char *trouble, struct buf *out)
+{
+    int error = socket_error(c->control);
+    const char *remedy = "is it running (spoolgate run, or systemctl status spoolgate), and may "
+                         "this user open the socket?";
+    if (error == ENOENT)
+        remedy = "it does not run, or with another configuration: systemctl start spoolgate, or "
+                 "spoolgate run";
+    else if (error == ECONNREFUSED)
+        remedy = "it has ended and left its socket: systemctl start spoolgate, or spoolgate run";
+    else if (error == EACCES || error == EPERM)
+        remedy = "this user may not open the socket: ask as root, or as a member of its group";
+    buf_addf(out, "no gateway answers on %s (%s): %s", c->control,
+             error ? strerror(error) : trouble, remedy);
 }
 
 enum cli_status cli_ask(const struct config *c, const char *method, const char *path_and_query,
@@ -192,14 +208,15 @@ enum cli_status cli_ask(const struct config *c, const char *method, const char *
     struct http_answer a = {0};
     enum cli_status status;
     enum rc rc = http_once(&http, &call, &a, &answer);
-    if (rc != RC_OK)
-        status =
-            cli_fail(CLI_ENVIRONMENT,
-                     "no gateway answers on %s (%s): is it running (spoolgate run, or systemctl "
-                     "status spoolgate), and may this user open the socket?",
-                     c->control, socket_trouble(c->control, a.text));
-    else
+    if (rc != RC_OK) {
+        struct buf why;
+        buf_init(&why, 4096);
+        cli_no_gateway(c, a.text, &why);
+        status = cli_fail(CLI_ENVIRONMENT, "%s", why.data);
+        buf_fini(&why);
+    } else {
         status = read_answer(&a, answer, out, e);
+    }
     free(answer);
     buf_fini(&url);
     buf_fini(&text);

@@ -49,6 +49,9 @@ enum cli_status cli_load_config(const struct cli_common *o, struct config **out)
  * 404, the problem's title is in e->text; others were told already. */
 enum cli_status cli_ask(const struct config *c, const char *method, const char *path_and_query,
                         const json_t *body, json_t **out, struct err *e);
+/* Append the sentence that none answers, by the cause with its remedy; trouble: what the request
+ * says of it, for want of a better reason. */
+void cli_no_gateway(const struct config *c, const char *trouble, struct buf *out);
 /* Append `s` percent-encoded for a query. */
 void cli_query_encode(struct buf *out, const char *s);
 

@@ -2,13 +2,13 @@
 #include "cli/cli.h"
 
 #include "base/units.h"
+#include "base/utf8.h"
+#include "cli/watch.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 static json_int_t number(const json_t *v, const char *group, const char *key)
 {
@@ -90,21 +90,17 @@ static enum cli_status judge(const json_t *v, uint64_t max_age_ms)
                     units_format_duration(age, (uint64_t)json_integer_value(oldest)));
 }
 
-static enum cli_status show(const struct cli_common *o, const struct config *c, bool clear,
-                            uint64_t max_age_ms)
+static enum cli_status show(const struct cli_common *o, const struct config *c, uint64_t max_age_ms)
 {
     struct err e = {0};
     json_t *v = NULL;
     enum cli_status status = cli_ask(c, "GET", "/v1/status", NULL, &v, &e);
     if (status != CLI_YES)
         return status == CLI_NO ? cli_fail(CLI_ENVIRONMENT, "%s", e.text) : status;
-    if (clear)
-        fputs("\033[H\033[2J", stdout);
     if (o->json)
         cli_print_json(v);
     else
         print_status(v);
-    (void)fflush(stdout); /* a closed pipe is noticed at the next write */
     if (max_age_ms != UINT64_MAX)
         status = judge(v, max_age_ms);
     json_decref(v);
@@ -132,11 +128,12 @@ static enum cli_status run(int argc, char **argv)
     }
     if (optind < argc)
         return cli_fail(CLI_USAGE, "status takes no arguments, found \"%s\"", argv[optind]);
+    if (watch && max_age_ms != UINT64_MAX)
+        return cli_fail(CLI_USAGE,
+                        "--max-age judges one answer, --watch has no end: leave one out");
     if ((status = cli_load_config(&o, &c)) != CLI_YES)
         return status;
-    do {
-        status = show(&o, c, watch && cli_is_terminal(STDOUT_FILENO), max_age_ms);
-    } while (watch && status != CLI_ENVIRONMENT && sleep(1) == 0);
+    status = watch ? watch_run(c, o.json) : show(&o, c, max_age_ms);
     config_free(c);
     return status;
 }

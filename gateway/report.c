@@ -19,6 +19,7 @@
 #define DENIED_RECENT_MS  75000
 #define RETIRE_RECENT_MS  15000
 #define JOURNAL_RECENT_MS 10000
+#define TRANSFERS_MAX     10 /* of the files being sent, in a status */
 
 static json_t *text_or_null(const char *s)
 {
@@ -170,6 +171,11 @@ static const char *shut_out(const struct pipeline *p, const struct watcher_stats
                                                   : "the log names the directories";
 }
 
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 /* What else must be known, after the verdict. */
 static void add_notes(const struct pipeline *p, uint64_t held, const char *shut,
                       const struct watcher_stats *w, struct buf *out)
@@ -189,13 +195,35 @@ static void add_notes(const struct pipeline *p, uint64_t held, const char *shut,
                  p->config->after_delivery.action == CONFIG_ARCHIVE ? "archived" : "removed",
                  p->retire_why.text);
     if (p->full)
-        buf_addf(out, " The spool is full: %s.", p->full_why.text);
+        buf_addf(out, " The spool is full and put refuses new files: %s.", p->full_why.text);
     if (held > 0)
-        buf_addf(out, " %llu held files want a decision: spoolgate ls --state held.",
-                 (unsigned long long)held);
+        buf_addf(out, " Held for a decision: %llu file%s (spoolgate ls --state held says why).",
+                 (unsigned long long)held, plural(held));
     if (p->rejected_files > 0)
-        buf_addf(out, " %llu rejected files want a decision: spoolgate ls --state rejected.",
-                 (unsigned long long)p->rejected_files);
+        buf_addf(out, " Rejected: %llu file%s (spoolgate ls --state rejected says why).",
+                 (unsigned long long)p->rejected_files, plural(p->rejected_files));
+}
+
+/* Past the objective though nothing refuses: what holds the files up, and what helps. */
+static void add_delay(const struct pipeline *p, const struct totals *t,
+                      const struct destination_status *d, struct buf *out)
+{
+    uint64_t deferred = ledger_count(p->ledger, LEDGER_DEFERRED);
+    bool all_busy = d->in_flight >= d->concurrency;
+    if (deferred >= t->files)
+        buf_adds(out, "each failed and is tried again by itself: spoolgate ls --state deferred "
+                      "says why.");
+    else if (all_busy && d->concurrency < p->config->uploads)
+        buf_addf(out, "the bucket asked for fewer at once, %u instead of %u go now.",
+                 d->concurrency, p->config->uploads);
+    else if (all_busy && p->config->bandwidth > 0)
+        buf_adds(out, "\"bandwidth\" in the configuration is all used: raise it if the line has "
+                      "more.");
+    else if (all_busy)
+        buf_addf(out, "all %u uploads are busy: raise \"uploads\" if the line has room.",
+                 d->concurrency);
+    else
+        buf_adds(out, "they are going out.");
 }
 
 /* The first line of `status`: one sentence that says whether all is well, and if not, why. */
@@ -231,30 +259,65 @@ static const char *sentence(const struct pipeline *p, const struct totals *t,
                  p->poisoned ? p->journal_why.text : j.why.text);
     } else if (waiting && t->files > 0) {
         state = "stuck";
-        buf_addf(out, "%llu files (%s) wait for the bucket: %s", (unsigned long long)t->files,
-                 units_format_size(size, t->bytes), d->why.text);
+        buf_addf(out, "%llu file%s (%s, the oldest %s old) wait%s for the bucket: %s.",
+                 (unsigned long long)t->files, plural(t->files), units_format_size(size, t->bytes),
+                 units_format_duration(age, (uint64_t)oldest), t->files == 1 ? "s" : "",
+                 d->why.text);
     } else if (waiting && (d->why.text[0] != '\0')) {
         state = "stuck";
-        buf_addf(out, "Nothing waits, but the bucket cannot be reached: %s", d->why.text);
+        buf_addf(out, "Nothing waits, but nothing could be sent: %s.", d->why.text);
     } else if (refused) {
         state = "stuck";
-        buf_addf(out, "%llu of %llu files wait, since the bucket refuses their event types: %s",
+        buf_addf(out,
+                 "%llu of %llu files wait, the oldest is %s old, since the bucket refuses their "
+                 "event types: %s.",
                  (unsigned long long)refused_files, (unsigned long long)t->files,
-                 refused->why.text);
+                 units_format_duration(age, (uint64_t)oldest), refused->why.text);
     } else if (oldest > BEHIND_MS) {
         state = "behind";
-        buf_addf(out, "%llu files (%s) wait, the oldest for %s.", (unsigned long long)t->files,
-                 units_format_size(size, t->bytes), units_format_duration(age, (uint64_t)oldest));
+        buf_addf(out,
+                 "Behind: %llu file%s (%s) wait%s, the oldest is %s old and not within the "
+                 "minute; ",
+                 (unsigned long long)t->files, plural(t->files), units_format_size(size, t->bytes),
+                 t->files == 1 ? "s" : "", units_format_duration(age, (uint64_t)oldest));
+        add_delay(p, t, d, out);
     } else if (t->files + settling > 0) {
-        buf_addf(out, "Delivering: %llu files (%s) on their way.",
-                 (unsigned long long)(t->files + settling), units_format_size(size, t->bytes));
+        buf_addf(out, "Delivering: %llu file%s (%s) on the way%s%s.",
+                 (unsigned long long)(t->files + settling), plural(t->files + settling),
+                 units_format_size(size, t->bytes), t->files ? ", none older than " : "",
+                 t->files ? units_format_duration(age, (uint64_t)oldest) : "");
     } else {
-        buf_addf(out, "Everything%s is delivered.", shut ? " that can be read" : "");
+        buf_addf(out, "Everything%s is delivered.",
+                 shut                           ? " that can be read"
+                 : held + p->rejected_files > 0 ? " else"
+                                                : "");
     }
     if (shut && strcmp(state, "ok") == 0)
         state = "behind";
     add_notes(p, held, shut, w, out);
     return state;
+}
+
+/* The largest files that are being sent.
+ * KNOWN: sent counts the parts that the store has acknowledged; within a part, and of what goes in
+ * one request, nothing is known until it is through. */
+static json_t *report_transfers(struct pipeline *p)
+{
+    const struct ledger_file *largest[TRANSFERS_MAX];
+    size_t n = ledger_sending(p->ledger, largest, TRANSFERS_MAX);
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        const struct ledger_file *f = largest[i];
+        const char *type = queue_lane_name(ledger_queue(p->ledger), f->lane);
+        uint64_t sent = f->n_parts * f->part_bytes;
+        json_array_append_new(list, json_pack("{s:o, s:o, s:I, s:I, s:o}", "path",
+                                              json_text(f->path, f->path_len), "event_type",
+                                              json_text(type, strlen(type)), "size",
+                                              (json_int_t)f->id.size, "sent",
+                                              (json_int_t)(sent < f->id.size ? sent : f->id.size),
+                                              "since", time_or_null(f->accepted_ns)));
+    }
+    return list;
 }
 
 json_t *pipeline_status(struct pipeline *p)
@@ -290,6 +353,7 @@ json_t *pipeline_status(struct pipeline *p)
     json_object_set_new(o, "since_start", report_counts(p));
     json_object_set_new(o, "event_types", lanes);
     json_object_set_new(o, "destination", destination);
+    json_object_set_new(o, "transfers", report_transfers(p));
     json_object_set_new(o, "watcher", report_watcher(p, &w));
     json_object_set_new(o, "journal", report_journal(p));
     json_object_set_new(o, "sandbox", report_sandbox());

@@ -177,6 +177,9 @@ struct ledger_row {
 };
 size_t ledger_page(struct ledger *l, enum ledger_state state, char cursor[64],
                    struct ledger_row *rows, size_t n);
+/* The largest of the files that are being sent, largest first, n at most; of the same size the ones
+ * taken first. Valid until the loop turns. */
+size_t ledger_sending(const struct ledger *l, const struct ledger_file **out, size_t n);
 /* The records about a path in our care, newest first (at most n), back into those of the files that
  * this one replaced: for `why`. The texts are copied into the rows' own memory. */
 struct ledger_history {

@@ -252,6 +252,24 @@ size_t ledger_history(struct ledger *l, record_place last, struct ledger_history
     return got;
 }
 
+size_t ledger_sending(const struct ledger *l, const struct ledger_file **out, size_t n)
+{
+    size_t got = 0;
+    for (const struct taken *t = l->window; t; t = t->next) {
+        size_t at = got;
+        if (t->pub.state != LEDGER_SENDING || n == 0)
+            continue;
+        while (at > 0 && out[at - 1]->id.size < t->pub.id.size)
+            at--;
+        if (at == n)
+            continue;
+        got += got < n;
+        memmove(&out[at + 1], &out[at], (got - 1 - at) * sizeof(*out));
+        out[at] = &t->pub;
+    }
+    return got;
+}
+
 /* ---- counts ---- */
 
 static int64_t oldest_queued(struct ledger *l, unsigned lane)

@@ -1,0 +1,146 @@
+/* What `status --watch` remembers: the rate, deliveries of the last minutes, the last errors. See
+ * watch_int.h. It lives as long as the watching; the gateway's own figures are the truth.
+ */
+#include "cli/watch_int.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- rate ---- */
+
+/* Large files count as they go, not when they are through. */
+static int64_t bytes_so_far(const json_t *status)
+{
+    int64_t sum = watch_number(status, "since_start", "delivered_bytes");
+    size_t i;
+    const json_t *t;
+    json_array_foreach(json_object_get(status, "transfers"), i, t) sum +=
+        json_integer_value(json_object_get(t, "sent"));
+    return sum;
+}
+
+static double per_second(int64_t from, int64_t to, uint64_t ms)
+{
+    return to > from && ms > 0 ? (double)(to - from) * 1000.0 / (double)ms : 0;
+}
+
+static void take_sample(struct watch *w)
+{
+    struct watch_sample now = {.at_ms = loop_now_ms(w->loop),
+                               .files = watch_number(w->status, "since_start", "delivered_files"),
+                               .bytes = bytes_so_far(w->status)};
+    const size_t max = sizeof w->samples / sizeof w->samples[0];
+    if (w->n_samples > 0 && now.files < w->samples[w->n_samples - 1].files) {
+        w->n_samples = 0; /* another gateway, which counts from its start */
+        w->second_files = -1;
+    }
+    if (w->n_samples == max)
+        memmove(&w->samples[0], &w->samples[1], (--w->n_samples) * sizeof w->samples[0]);
+    w->samples[w->n_samples++] = now;
+    const struct watch_sample *first = &w->samples[0];
+    w->files_per_s = per_second(first->files, now.files, now.at_ms - first->at_ms);
+    w->bytes_per_s = per_second(first->bytes, now.bytes, now.at_ms - first->at_ms);
+}
+
+void watch_past_tick(struct watch *w)
+{
+    int64_t files = watch_number(w->status, "since_start", "delivered_files");
+    bool known = w->status && w->gone[0] == '\0';
+    float *second = &w->seconds[w->ticks++ % WATCH_SECONDS];
+    *second = known && w->second_files >= 0 ? (float)(files - w->second_files) : -1;
+    w->second_files = known ? files : -1;
+}
+
+/* Columns begin at multiples of their seconds, so that they stay as they are while they move. */
+void watch_past_columns(const struct watch *w, unsigned step, float *out, unsigned n)
+{
+    uint64_t last = w->ticks / step; /* the column that is being filled */
+    for (unsigned i = 0; i < n; i++) {
+        float sum = 0;
+        unsigned known = 0;
+        out[i] = -1;
+        if (last + i + 1 < n)
+            continue;
+        uint64_t from = (last + i + 1 - n) * step;
+        for (uint64_t at = from; at < from + step && at < w->ticks; at++) {
+            if (at + WATCH_SECONDS < w->ticks || w->seconds[at % WATCH_SECONDS] < 0)
+                continue;
+            sum += w->seconds[at % WATCH_SECONDS];
+            known++;
+        }
+        if (known > 0)
+            out[i] = sum / (float)known;
+    }
+}
+
+/* ---- errors ---- */
+
+static void note(struct watch *w, const char *what, const char *text)
+{
+    char whole[2048], now[CLOCK_RFC3339_SIZE];
+    struct watch_error e = {0};
+    unsigned at = 0;
+    if (!text || !text[0])
+        return;
+    (void)snprintf(whole, sizeof whole, "%s%s%s", what, what[0] ? ": " : "", text);
+    while (at < w->n_errors && strcmp(w->errors[at].text, whole) != 0)
+        at++;
+    if (at < w->n_errors) {
+        e = w->errors[at];
+        memmove(&w->errors[at], &w->errors[at + 1], (--w->n_errors - at) * sizeof w->errors[0]);
+    } else {
+        if (w->n_errors == WATCH_ERRORS_MAX)
+            free(w->errors[--w->n_errors].text);
+        e.text = mem_strdup(whole);
+        at = 0;
+    }
+    clock_rfc3339(now, clock_wall_now_ns());
+    (void)snprintf(e.at, sizeof e.at, "%.8s", now + 11);
+    e.now = true;
+    memmove(&w->errors[at + 1], &w->errors[at], (w->n_errors++ - at) * sizeof w->errors[0]);
+    w->errors[at] = e; /* where it was, or in front */
+}
+
+void watch_past_answer(struct watch *w)
+{
+    static const char *const places[][2] = {{"destination", "why"}, {"watcher", "trouble"},
+                                            {"journal", "why"},     {"spool", "why"},
+                                            {"spool", "denied"},    {"sandbox", "why"}};
+    size_t i;
+    const json_t *t;
+    take_sample(w);
+    for (unsigned k = 0; k < w->n_errors; k++)
+        w->errors[k].now = false;
+    json_array_foreach(json_object_get(w->status, "event_types"), i, t)
+    {
+        const char *name = json_string_value(json_object_get(t, "event_type"));
+        if (json_integer_value(json_object_get(t, "files")) > 0)
+            note(w, name ? name : "", json_string_value(json_object_get(t, "held")));
+    }
+    for (size_t k = 0; k < sizeof places / sizeof places[0]; k++)
+        note(w, "", watch_text(w->status, places[k][0], places[k][1]));
+    watch_past_files(w);
+}
+
+void watch_past_files(struct watch *w)
+{
+    size_t i;
+    const json_t *f;
+    json_array_foreach(w->files, i, f)
+    {
+        const char *state = json_string_value(json_object_get(f, "state"));
+        const char *path = json_string_value(json_object_get(f, "path"));
+        if (path && state && (strcmp(state, "deferred") == 0 || strcmp(state, "rejected") == 0))
+            note(w, path, json_string_value(json_object_get(f, "why")));
+    }
+}
+
+void watch_past_fini(struct watch *w)
+{
+    for (unsigned i = 0; i < w->n_errors; i++)
+        free(w->errors[i].text);
+}
