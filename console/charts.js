@@ -41,7 +41,7 @@ function alone(u, at) {
 
 export class Chart {
     // kind: bars (stacked) or lines; format: of a value; mark: { at, text }, a line to compare with.
-    constructor({ id, title, kind, format, mark, note }) {
+    constructor({ id, title, kind, format, mark }) {
         Object.assign(this, { kind, format, mark });
         this.id = id;
         this.plot = null;
@@ -56,11 +56,10 @@ export class Chart {
             h("summary", {}, "Figures"), this.tablePlace);
         this.element = h("figure", { class: "card chart", "aria-labelledby": `${id}-title` },
             h("figcaption", {}, h("h2", { id: `${id}-title` }, title), this.at),
-            note ? h("p", { class: "hint" }, note) : null,
             this.legend, this.place, this.summary, this.fold);
         this.resize = new ResizeObserver(() => {
             if (this.plot && this.place.clientWidth > 0) {
-                this.plot.setSize({ width: this.place.clientWidth, height: 170 });
+                this.plot.setSize({ width: this.place.clientWidth, height: 190 });
             }
         });
         this.resize.observe(this.place);
@@ -100,16 +99,16 @@ export class Chart {
         const line = colour(this.element, "line");
         const muted = colour(this.element, "muted");
         const font = "11px system-ui, sans-serif";
-        const axis = { stroke: muted, font, grid: { stroke: line, width: 1 }, ticks: { show: false } };
+        const axis = { stroke: muted, font, gap: 4, grid: { stroke: line, width: 1 }, ticks: { show: false } };
         this.plot = new uPlot({
-            width: Math.max(200, this.place.clientWidth), height: 170,
+            width: Math.max(200, this.place.clientWidth), height: 190,
             legend: { show: false },
             padding: [10, 8, 0, 0],
             cursor: { y: false, drag: { x: false, y: false }, points: { show: !bars, size: 7 } },
             scales: { x: { time: true, range: (_u, min, max) => [min - step / 2, max + step / 2] },
                 y: { range: (_u, _min, max) => [0, this.top(max)] } },
             axes: [
-                { ...axis, grid: { show: false }, space: 70, values: (_u, at) => at.map(clock) },
+                { ...axis, grid: { show: false }, space: 70, size: 26, values: (_u, at) => at.map(clock) },
                 { ...axis, size: 62, space: 34, incrs: this.steps(),
                     values: (_u, at) => at.map((v) => this.format(v)) },
             ],
@@ -160,8 +159,8 @@ export class Chart {
         c.lineTo(u.bbox.left + u.bbox.width, y);
         c.stroke();
         c.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
-        c.textAlign = "right";
-        c.fillText(this.mark.text, u.bbox.left + u.bbox.width - 4, y - 4 * devicePixelRatio);
+        c.textAlign = "left";
+        c.fillText(this.mark.text, u.bbox.left + 4 * devicePixelRatio, y - 6 * devicePixelRatio);
         c.restore();
     }
 

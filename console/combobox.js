@@ -16,7 +16,7 @@ function marked(text, typed) {
 }
 
 // options: [{ value, hint }]. onpick is called with the option chosen from the list.
-export function combobox({ id, label, hint, placeholder, onpick, oninput }) {
+export function combobox({ id, label, hint, example, onpick, oninput }) {
     let options = [];
     let shown = [];
     let active = -1;
@@ -24,7 +24,7 @@ export function combobox({ id, label, hint, placeholder, onpick, oninput }) {
 
     const list = h("ul", { id: `${id}-list`, role: "listbox", "aria-label": label, hidden: true });
     const input = h("input", { id, type: "text", role: "combobox", autocomplete: "off",
-        spellcheck: "false", autocapitalize: "off", placeholder, "aria-autocomplete": "list",
+        spellcheck: "false", autocapitalize: "off", placeholder: example, "aria-autocomplete": "list",
         "aria-expanded": "false", "aria-controls": `${id}-list`,
         "aria-describedby": `${id}-hint ${id}-fault` });
     const toggle = h("button", { type: "button", class: "combo-toggle", tabindex: "-1",

@@ -92,15 +92,27 @@ export function copyButton(text, label = "Copy") {
     return button;
 }
 
+// Letters that cannot be seen, or that change how others are read (the bidirectional controls: they
+// make exe.json of nosj.exe).
+const UNPRINTABLE = /([\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff])/;
+
+function spelt(text) {
+    return String(text).split(UNPRINTABLE).map((part, i) => (i % 2 === 0 ? part
+        : h("span", { class: "unprintable" },
+            `U+${part.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`)));
+}
+
+// A text that somebody else wrote, in one line.
+export function foreign(text) {
+    return h("bdi", {}, ...spelt(text));
+}
+
 // Directory quiet, name clear. A name can be of any length and of any letters.
 export function pathText(path) {
     const cut = path.lastIndexOf("/") + 1;
-    const text = h("bdi", { class: "path" });
-    if (cut > 0) {
-        text.append(h("span", { class: "dir" }, path.slice(0, cut)));
-    }
-    text.append(path.slice(cut));
-    return text;
+    return h("bdi", { class: "path" },
+        cut > 0 ? h("span", { class: "dir" }, ...spelt(path.slice(0, cut))) : null,
+        ...spelt(path.slice(cut)));
 }
 
 // Only to https, and without telling where from.

@@ -2,7 +2,7 @@
 // one with the fault marked.
 import { get } from "/api.js";
 import { confirm, sheet } from "/confirm.js";
-import { copyButton, h, pathText } from "/dom.js";
+import { copyButton, foreign, h, pathText } from "/dom.js";
 import { size, time } from "/format.js";
 import { VERBS, act, verbsFor } from "/verbs.js";
 
@@ -18,7 +18,7 @@ function historyTable(history) {
         h("th", { scope: "col" }, "What"), h("th", { scope: "col" }, "Why"))),
     h("tbody", {}, ...history.map((row) => h("tr", {}, h("td", { class: "num start" }, time(row.at)),
         h("td", {}, row.what, row.http_status ? ` (${row.http_status})` : ""),
-        h("td", {}, h("bdi", {}, row.why ?? row.code ?? ""))))))));
+        h("td", {}, foreign(row.why ?? row.code ?? ""))))))));
 }
 
 // A line with the column of the fault marked in it.
@@ -74,8 +74,8 @@ export function showFile(path, { changed }) {
             h("p", { class: "sheet-path" }, pathText(path)),
             h("p", { class: "row" }, h("span", { class: `badge file-${why.state}` }, why.state),
                 copyButton(() => path, "Copy the path")),
-            h("p", { class: "sentence small" }, h("bdi", {}, why.why)),
-            why.remedy ? h("p", { class: "note" }, h("bdi", {}, why.remedy)) : null,
+            h("p", { class: "sentence small" }, foreign(why.why)),
+            why.remedy ? h("p", { class: "note" }, foreign(why.remedy)) : null,
             facts([["Size", why.size === undefined ? null : size(why.size)],
                 ["Accepted", why.accepted_at ? `${time(why.accepted_at)} UTC` : null],
                 ["Rejected", why.rejected_at ? `${time(why.rejected_at)} UTC` : null],

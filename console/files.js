@@ -2,7 +2,7 @@
 // on, so a million files cost the browser no more than a hundred.
 import { get } from "/api.js";
 import { confirm } from "/confirm.js";
-import { h, icon, pathText, say, setText, toast } from "/dom.js";
+import { foreign, h, icon, pathText, say, setText, toast } from "/dom.js";
 import { showFile } from "/file.js";
 import { files, number, since, size, time } from "/format.js";
 import { onStatus } from "/live.js";
@@ -85,7 +85,7 @@ class Files {
                 h("td", { class: "file", role: "cell" },
                     h("button", { type: "button", class: "link", onclick: () => this.open(row.path) },
                         pathText(row.path)),
-                    row.why ? h("p", { class: "hint" }, h("bdi", {}, row.why)) : null),
+                    row.why ? h("p", { class: "hint" }, foreign(row.why)) : null),
                 h("td", { role: "cell", class: "state-cell" },
                     h("span", { class: `badge file-${row.state}` }, row.state)),
                 h("td", { class: "num", role: "cell" }, size(row.size)),

@@ -2,7 +2,7 @@
 // gateway's history.
 import { get, post } from "/api.js";
 import { Chart } from "/charts.js";
-import { h, setText, toast } from "/dom.js";
+import { foreign, h, setText, toast } from "/dom.js";
 import { duration, files, number, rate, since, size, time } from "/format.js";
 import { onStatus } from "/live.js";
 
@@ -49,8 +49,7 @@ class Overview {
         this.destination = h("dl", { class: "facts" });
         this.charts = {
             delivered: new Chart({ id: "delivered", title: "Delivered files", kind: "bars", format: number }),
-            backlog: new Chart({ id: "backlog", title: "Backlog", kind: "lines", format: number,
-                note: "Files that wait, at the end of each step." }),
+            backlog: new Chart({ id: "backlog", title: "Backlog of files", kind: "lines", format: number }),
             latency: new Chart({ id: "latency", title: "From close to delivered", kind: "lines",
                 format: (ms) => duration(ms), mark: { at: OBJECTIVE_MS, text: "objective: 1 min" } }),
         };
@@ -72,7 +71,7 @@ class Overview {
                     h("h2", { id: "types-title" }, "By event type"),
                     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "types-title" },
                         h("table", {}, h("thead", {}, h("tr", {}, ...["Event type", "Waiting", "Size", "Oldest",
-                            "Delivered"].map((t, i) => h("th", { scope: "col", class: i > 0 ? "num" : null }, t)))),
+                            "Delivered"].map((t, i) => h("th", { scope: "col", class: i > 0 ? `num${i === 2 ? " type-size" : ""}` : null }, t)))),
                         this.types))),
                 h("section", { class: "card", "aria-labelledby": "destination-title" },
                     h("div", { class: "row between" }, h("h2", { id: "destination-title" }, "Bucket and spool"),
@@ -142,9 +141,9 @@ class Overview {
         this.types.replaceChildren(...(rows.length === 0
             ? [h("tr", {}, h("td", { colspan: "5", class: "empty" }, "No event has come yet."))]
             : rows.map((t) => h("tr", {},
-                h("th", { scope: "row" }, h("bdi", {}, t.event_type),
-                    t.held ? h("p", { class: "hint" }, t.held) : null),
-                h("td", { class: "num" }, number(t.files)), h("td", { class: "num" }, size(t.bytes)),
+                h("th", { scope: "row" }, foreign(t.event_type),
+                    t.held ? h("p", { class: "hint" }, foreign(t.held)) : null),
+                h("td", { class: "num" }, number(t.files)), h("td", { class: "num type-size" }, size(t.bytes)),
                 h("td", { class: "num" }, t.oldest_age_ms === null ? "–" : duration(t.oldest_age_ms)),
                 h("td", { class: "num" }, number(t.delivered_files))))));
     }
@@ -163,7 +162,7 @@ class Overview {
         ];
         const states = ["held", "rejected", "deferred"].filter((name) => f[name] > 0);
         this.destination.replaceChildren(...facts.filter(([, text]) => text).flatMap(([name, text]) =>
-            [h("dt", {}, name), h("dd", {}, h("bdi", {}, text))]),
+            [h("dt", {}, name), h("dd", {}, foreign(text))]),
         ...states.flatMap((name) => [h("dt", {}, name[0].toUpperCase() + name.slice(1)),
             h("dd", {}, h("a", { href: `#/files?state=${name}` }, files(f[name])))]));
     }
@@ -237,7 +236,7 @@ class Overview {
             summary: sum === 0 ? `Nothing was delivered in the last ${span}.`
                 : `${files(sum)} in the last ${span}, at most ${number(Math.max(...all))} in ${duration(stepMs)}.` });
         const waiting = points.map((p) => p.backlog_files);
-        this.charts.backlog.show({ times, step, series: [{ name: "files", colour: "1", values: waiting }],
+        this.charts.backlog.show({ times, step, series: [{ name: "files that wait", colour: "1", values: waiting }],
             summary: `At most ${files(Math.max(0, ...waiting))} and ` +
                 `${size(Math.max(0, ...points.map((p) => p.backlog_bytes)))} waited.` });
         const worst = Math.max(0, ...points.map((p) => p.p99_ms ?? 0));

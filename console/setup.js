@@ -18,9 +18,9 @@ const FIELD_OF = {
     path_style: "path_style", "bucket.path_style": "path_style",
 };
 
-function textField(id, label, hint, placeholder) {
+function textField(id, label, hint, example) {
     const input = h("input", { id, type: "text", autocomplete: "off", spellcheck: "false",
-        autocapitalize: "off", placeholder, "aria-describedby": `${id}-hint ${id}-fault` });
+        autocapitalize: "off", placeholder: example, "aria-describedby": `${id}-hint ${id}-fault` });
     const fault = h("p", { id: `${id}-fault`, class: "fault", hidden: true });
     const setFault = (text) => {
         fault.textContent = text;
@@ -56,9 +56,9 @@ function makeFields() {
     return {
         account_name: combobox({ id: "account_name", label: "AWS account name",
             hint: "As it stands in the keys of objects. Type a new one, or choose one that is known.",
-            placeholder: "prod" }),
+            example: "prod" }),
         bucket_arn: combobox({ id: "bucket_arn", label: "S3 bucket ARN",
-            hint: "The customer's bucket: arn:aws:s3:::NAME.", placeholder: "arn:aws:s3:::customer-siem",
+            hint: "The customer's bucket: arn:aws:s3:::NAME.", example: "arn:aws:s3:::customer-siem",
             onpick: (option) => {
                 if (option.region && region.value() === "") {
                     region.setValue(option.region);
