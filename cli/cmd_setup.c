@@ -1,60 +1,65 @@
 /* spoolgate setup: from an account and a bucket to a tested, saved configuration. Every question
  * has a flag; a pipe is asked nothing. What is saved has been tested first.
  */
-#include "cli/setup.h"
-
-#include "base/fsio.h"
 #include "base/mem.h"
+#include "cli/choose.h"
 #include "cli/clipboard.h"
 #include "cli/policy.h"
 #include "cli/verdict.h"
+#include "gateway/setup.h"
 #include "policy/document.h"
 
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define CONFIG_MAX (1 << 20)
+/* Texts of flags are borrowed from argv, asked answers are owned. */
+struct asking {
+    struct setup of;
+    struct cli_common common;
+    bool may_ask, copy, yes, save_anyway;
+    char *owned[8];
+    size_t n_owned;
+};
 
-/* ---- options and what is there ---- */
+/* ---- options ---- */
 
 struct flag {
     struct option option;
-    size_t offset; /* in struct setup: of a text or, without an argument, of a bool */
+    size_t offset; /* in struct asking: of a text or, without an argument, of a bool */
 };
 #define TEXT(n, f)                                                                                 \
     {                                                                                              \
-        {n, required_argument, NULL, 't'}, offsetof(struct setup, f)                               \
+        {n, required_argument, NULL, 't'}, offsetof(struct asking, f)                              \
     }
 #define BOOL(n, f)                                                                                 \
     {                                                                                              \
-        {n, no_argument, NULL, 'b'}, offsetof(struct setup, f)                                     \
+        {n, no_argument, NULL, 'b'}, offsetof(struct asking, f)                                    \
     }
 static const struct flag flags[] = {
-    TEXT("account", account),
-    TEXT("bucket-arn", bucket_arn),
-    TEXT("region", region),
-    TEXT("role", role),
-    TEXT("external-id", external_id),
-    TEXT("endpoint", endpoint),
-    TEXT("ca-file", ca_file),
-    TEXT("profile", profile),
-    TEXT("spool", spool),
-    TEXT("state", state),
-    TEXT("control", control),
-    BOOL("path-style", path_style),
-    BOOL("allow-http", allow_http),
-    BOOL("keys-as-they-are", keys_as_they_are),
+    TEXT("account", of.account),
+    TEXT("bucket-arn", of.bucket_arn),
+    TEXT("region", of.region),
+    TEXT("role", of.role),
+    TEXT("external-id", of.external_id),
+    TEXT("endpoint", of.endpoint),
+    TEXT("ca-file", of.ca_file),
+    TEXT("profile", of.profile),
+    TEXT("spool", of.spool),
+    TEXT("state", of.state),
+    TEXT("control", of.control),
+    BOOL("path-style", of.path_style),
+    BOOL("allow-http", of.allow_http),
+    BOOL("keys-as-they-are", of.keys_as_they_are),
     BOOL("copy", copy),
     BOOL("yes", yes),
     BOOL("save-anyway", save_anyway),
 };
 #define FLAGS (sizeof flags / sizeof flags[0])
 
-static enum cli_status parse(int argc, char **argv, struct setup *s)
+static enum cli_status parse(int argc, char **argv, struct asking *s)
 {
     struct option options[FLAGS + 1] = {0};
     int opt, at = 0;
@@ -74,33 +79,11 @@ static enum cli_status parse(int argc, char **argv, struct setup *s)
     return CLI_YES;
 }
 
-static enum cli_status load_existing(struct setup *s)
-{
-    char *text = NULL;
-    size_t n = 0;
-    struct err e = {0};
-    s->path = config_choose_path(s->common.config_path);
-    enum rc rc = fsio_read_file(&fsio_system, AT_FDCWD, s->path, CONFIG_MAX, &text, &n, &e);
-    if (rc == RC_ABSENT) {
-        s->existing = json_object();
-        return CLI_YES;
-    }
-    if (rc != RC_OK)
-        return cli_fail_err(rc, &e);
-    s->existing = json_parse(text, n, &e);
-    free(text);
-    if (!json_is_object(s->existing))
-        return cli_fail(CLI_USAGE,
-                        "%s is no configuration%s%s: correct it, or name another file with -c",
-                        s->path, e.text[0] ? ": " : "", e.text);
-    return CLI_YES;
-}
-
 /* ---- questions ---- */
 
 /* The flag, else the answer, else what is configured; a question that nobody answers names its
  * flag. */
-static enum cli_status settle(struct setup *s, const char **answer, const char *question,
+static enum cli_status settle(struct asking *s, const char **answer, const char *question,
                               const char *flag, const struct choose_list *list, const char *preset)
 {
     struct buf b;
@@ -120,85 +103,88 @@ static enum cli_status settle(struct setup *s, const char **answer, const char *
     return rc == RC_OK ? CLI_YES : cli_fail(CLI_NO, "nothing was changed");
 }
 
-static enum cli_status ask_account(struct setup *s)
+static void offer(void *arg, const char *value, const char *note)
+{
+    choose_list_add(arg, value, note);
+}
+
+static enum cli_status ask_account(struct asking *s)
 {
     struct choose_list list = {0};
-    setup_accounts(s, &list);
-    enum cli_status status = settle(s, &s->account, "AWS account name", "account", &list,
-                                    setup_existing(s, "account_name"));
+    setup_accounts(&s->of, offer, &list);
+    enum cli_status status = settle(s, &s->of.account, "AWS account name", "account", &list,
+                                    setup_existing(&s->of, "account_name"));
     choose_list_fini(&list);
     return status;
 }
 
-static enum cli_status ask_role(struct setup *s)
+static enum cli_status ask_role(struct asking *s)
 {
-    const char *now = setup_existing(s, "credentials.assume_role.arn");
+    const char *now = setup_existing(&s->of, "credentials.assume_role.arn");
     const json_t *configured =
-        json_object_get(json_object_get(s->existing, "credentials"), "assume_role");
+        json_object_get(json_object_get(s->of.existing, "credentials"), "assume_role");
     struct choose_list list = {0};
-    if (s->keys_as_they_are || (!s->may_ask && !s->role && !now))
+    if (s->of.keys_as_they_are || (!s->may_ask && !s->of.role && !now))
         return CLI_YES;
-    if (json_is_array(configured) && !s->role)
+    if (json_is_array(configured) && !s->of.role)
         return CLI_YES; /* roles one after the other are no one answer: they stay */
-    setup_roles(s, &list);
+    setup_roles(&s->of, offer, &list);
     enum cli_status status =
-        settle(s, &s->role, "ARN of the role to assume (or \"none\": use the keys as they are)",
+        settle(s, &s->of.role, "ARN of the role to assume (or \"none\": use the keys as they are)",
                "role", &list, now ? now : "none");
     choose_list_fini(&list);
-    if (status == CLI_YES && strcmp(s->role, "none") == 0) {
-        s->role = NULL;
-        s->keys_as_they_are = true;
+    if (status == CLI_YES && strcmp(s->of.role, "none") == 0) {
+        s->of.role = NULL;
+        s->of.keys_as_they_are = true;
     }
     return status;
 }
 
-static enum cli_status ask_bucket(struct setup *s)
+static enum cli_status ask_bucket(struct asking *s)
 {
-    const char *now = setup_existing(s, "bucket.arn");
+    const char *now = setup_existing(&s->of, "bucket.arn");
     struct choose_list list = {0};
-    if (!s->bucket_arn && s->may_ask)
-        setup_buckets(s, &list);
-    enum cli_status status = settle(s, &s->bucket_arn, "S3 bucket ARN", "bucket-arn", &list, now);
+    struct err e = {0};
+    enum rc rc;
+    if (!s->of.bucket_arn && s->may_ask)
+        setup_buckets(&s->of, offer, &list);
+    enum cli_status status =
+        settle(s, &s->of.bucket_arn, "S3 bucket ARN", "bucket-arn", &list, now);
     choose_list_fini(&list);
-    if (status != CLI_YES || !now || strcmp(now, s->bucket_arn) == 0)
-        return status;
-    return cli_fail(
-        CLI_USAGE,
-        "this installation serves %s, and one installation serves one bucket: for %s run "
-        "a second instance with a configuration of its own (spoolgate setup -c "
-        "/etc/spoolgate/NAME.json --spool DIR --state DIR --control PATH), or change "
-        "bucket.arn in %s if the bucket has moved",
-        now, s->bucket_arn, s->path);
+    rc = status == CLI_YES ? setup_same_bucket(&s->of, &e) : RC_OK;
+    return rc == RC_OK ? status : cli_fail_err(rc, &e);
 }
 
-static enum cli_status ask_region(struct setup *s)
+static enum cli_status ask_region(struct asking *s)
 {
-    const char *preset = setup_existing(s, "bucket.region");
+    const char *preset = setup_existing(&s->of, "bucket.region");
     char found[64] = "";
-    if (!s->region && setup_find_region(s, found))
+    if (!s->of.region && setup_find_region(&s->of, found))
         preset = found;
     if (!preset)
         preset = getenv("AWS_REGION");
     if (!preset)
         preset = getenv("AWS_DEFAULT_REGION");
-    if (s->region || (found[0] && preset == found)) {
-        if (!s->region)
-            s->region = s->owned[s->n_owned++] = mem_strdup(found);
+    if (s->of.region || (found[0] && preset == found)) {
+        if (!s->of.region)
+            s->of.region = s->owned[s->n_owned++] = mem_strdup(found);
         return CLI_YES;
     }
-    return settle(s, &s->region, "Region of the bucket", "region", NULL, preset);
+    return settle(s, &s->of.region, "Region of the bucket", "region", NULL, preset);
 }
 
 /* ---- the policy ---- */
 
-static enum cli_status show_policy(const struct setup *s)
+static enum cli_status show_policy(const struct asking *s)
 {
-    const char *role = s->role ? s->role : setup_existing(s, "credentials.assume_role.arn");
-    struct document_cfg cfg = {.bucket_arn = s->bucket_arn, .role_arns = &role, .n_role_arns = 1};
+    const char *role =
+        s->of.role ? s->of.role : setup_existing(&s->of, "credentials.assume_role.arn");
+    struct document_cfg cfg = {
+        .bucket_arn = s->of.bucket_arn, .role_arns = &role, .n_role_arns = 1};
     struct buf b;
     struct err e = {0};
     const char *how;
-    if (!role || s->keys_as_they_are) {
+    if (!role || s->of.keys_as_they_are) {
         fputs(
             "The bucket's policy has to name whoever the keys belong to: spoolgate policy generate "
             "--role ARN prints it.\n",
@@ -211,7 +197,7 @@ static enum cli_status show_policy(const struct setup *s)
         if (!s->common.json)
             fputs(b.data, stdout);
         (void)fflush(stdout); /* in order with what follows; its failure is found at the end */
-        policy_tell_where(s->bucket_arn);
+        policy_tell_where(s->of.bucket_arn);
         if (s->copy) {
             rc = clipboard_copy(b.data, b.len, &how, &e);
             if (rc == RC_OK)
@@ -224,9 +210,9 @@ static enum cli_status show_policy(const struct setup *s)
 
 /* ---- the end ---- */
 
-static void tell_next(const struct setup *s, const struct config *c)
+static void tell_next(const struct asking *s, const struct config *c)
 {
-    fprintf(stderr, "Saved in %s. ", s->path);
+    fprintf(stderr, "Saved in %s. ", s->of.path);
     if (access(c->control, F_OK) == 0)
         fputs("The gateway that runs takes it over with: systemctl reload spoolgate (or kill "
               "-HUP).\n",
@@ -237,19 +223,19 @@ static void tell_next(const struct setup *s, const struct config *c)
               stderr);
 }
 
-static void print_facts(const struct setup *s, const struct config *c, const struct trial *t,
+static void print_facts(const struct asking *s, const struct config *c, const struct trial *t,
                         bool saved)
 {
     json_t *all = config_to_json(c);
-    json_t *v =
-        json_pack("{s:b, s:o, s:o, s:o}", "saved", saved, "path",
-                  json_text(s->path, strlen(s->path)), "test", verdict_json(c, t), "config", all);
+    json_t *v = json_pack("{s:b, s:o, s:o, s:o}", "saved", saved, "path",
+                          json_text(s->of.path, strlen(s->of.path)), "test", verdict_json(c, t),
+                          "config", all);
     cli_print_json(v);
     json_decref(v);
 }
 
 /* Test, and again as often as the person wants; then save. */
-static enum cli_status test_and_save(const struct setup *s, const struct config *c)
+static enum cli_status test_and_save(const struct asking *s, const struct config *c)
 {
     struct err e = {0};
     for (;;) {
@@ -262,7 +248,7 @@ static enum cli_status test_and_save(const struct setup *s, const struct config 
         else if (s->may_ask)
             answer =
                 choose_key("[R]etry the test, [s]ave nevertheless, [q]uit without saving?", "rsq");
-        enum rc rc = answer == 's' ? setup_save(s, &e) : RC_OK;
+        enum rc rc = answer == 's' ? setup_save(&s->of, &e) : RC_OK;
         if (s->common.json && answer != 'r')
             print_facts(s, c, &t, answer == 's' && rc == RC_OK);
         trial_fini(&t);
@@ -278,14 +264,19 @@ static enum cli_status test_and_save(const struct setup *s, const struct config 
     }
 }
 
-static enum cli_status go(struct setup *s)
+static enum cli_status go(struct asking *s)
 {
     enum cli_status status;
     if ((status = ask_account(s)) != CLI_YES || (status = ask_role(s)) != CLI_YES ||
         (status = ask_bucket(s)) != CLI_YES || (status = ask_region(s)) != CLI_YES)
         return status;
-    struct config *c = setup_config(s, "", "", true);
-    if (!c)
+    struct config *c = NULL;
+    struct config_faults faults = {0};
+    enum rc rc = setup_config(&s->of, "", "", &c, &faults);
+    for (size_t i = 0; i < faults.n; i++)
+        (void)cli_fail(CLI_USAGE, "%s", faults.lines[i]); /* returned below */
+    config_faults_fini(&faults);
+    if (rc != RC_OK)
         return CLI_USAGE;
     status = show_policy(s);
     if (status == CLI_YES && s->may_ask && !s->yes &&
@@ -299,20 +290,23 @@ static enum cli_status go(struct setup *s)
 
 static enum cli_status run(int argc, char **argv)
 {
-    struct setup s = {0};
+    struct asking s = {0};
     struct err e = {0};
     enum cli_status status = cli_common_options(&cmd_setup, &argc, argv, &s.common);
     if (status != CLI_YES || s.common.done)
         return status;
     s.may_ask = choose_may_ask();
     log_setup(-1, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, false); /* all is told here */
-    if ((status = parse(argc, argv, &s)) == CLI_YES && (status = load_existing(&s)) == CLI_YES) {
-        enum rc rc = http_global_init(&e);
+    s.of.path = config_choose_path(s.common.config_path);
+    if ((status = parse(argc, argv, &s)) == CLI_YES) {
+        enum rc rc = setup_read(&s.of, &e);
+        if (rc == RC_OK)
+            rc = http_global_init(&e);
         status = rc == RC_OK ? go(&s) : cli_fail_err(rc, &e);
         if (rc == RC_OK)
             http_global_fini();
     }
-    json_decref(s.existing);
+    json_decref(s.of.existing);
     for (size_t i = 0; i < s.n_owned; i++)
         free(s.owned[i]);
     return status;

@@ -4,6 +4,7 @@
 
 #include "base/utf8.h"
 #include "cli/clipboard.h"
+#include "gateway/setup.h"
 #include "policy/arn.h"
 #include "policy/document.h"
 #include "policy/merge.h"
@@ -91,26 +92,13 @@ enum cli_status policy_subject(struct policy_options *o, bool needs_role)
     return CLI_YES;
 }
 
-/* What the layout puts before the first field. */
-static void literal_begin(const char *layout, struct buf *out)
-{
-    size_t n = strcspn(layout, "{");
-    if (strcmp(layout, "any") == 0)
-        return;
-    while (n > 0 && layout[n - 1] != '/')
-        n--;
-    buf_add(out, layout, n);
-}
-
 void policy_needs(const struct policy_options *o, struct buf *prefix, struct document_needs *out)
 {
     const char *acl = o->config ? o->config->bucket.acl : "bucket-owner-full-control";
     if (o->acl)
         acl = strcmp(o->acl, "none") == 0 ? NULL : o->acl;
-    if (o->config) {
-        buf_adds(prefix, o->config->prefix);
-        literal_begin(o->config->layout, prefix);
-    }
+    if (o->config)
+        setup_prefix(o->config, prefix);
     *out =
         (struct document_needs){.acl = acl != NULL, .tags = o->n_tags > 0, .prefix = prefix->data};
 }
@@ -170,20 +158,15 @@ static void tell_where(const char *bucket_arn, const char *third_step)
     struct err e = {0};
     buf_init(&url, 256);
     bool known = document_console(bucket_arn, &url, &e) == RC_OK;
-    fprintf(stderr,
-            "\nPaste it in the AWS console%s%s\n"
-            "  1. Open the bucket's Permissions tab.\n"
-            "  2. In the section Bucket policy choose Edit.\n"
-            "  3. %s\n"
-            "  4. Choose Save changes.\n",
-            known ? ": " : ".", known ? url.data : "", third_step);
+    fprintf(stderr, "\nPaste it in the AWS console%s%s\n  1. %s\n  2. %s\n  3. %s\n  4. %s\n",
+            known ? ": " : ".", known ? url.data : "", setup_steps[0], setup_steps[1], third_step,
+            setup_steps[3]);
     buf_fini(&url);
 }
 
 void policy_tell_where(const char *bucket_arn)
 {
-    tell_where(bucket_arn, "Paste it. If a policy stands there already, paste what \"spoolgate "
-                           "policy merge\" makes of it instead.");
+    tell_where(bucket_arn, setup_steps[2]);
 }
 
 /* ---- generate and merge ---- */

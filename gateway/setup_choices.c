@@ -1,7 +1,7 @@
-/* What `setup` offers to choose from: see setup.h. Nothing here is decisive: an account, a role or
+/* What a set-up offers to choose from: see setup.h. Nothing here is decisive: an account, a role or
  * a bucket that is not found can be typed.
  */
-#include "cli/setup.h"
+#include "gateway/setup.h"
 
 #include "base/clock.h"
 #include "base/fsio.h"
@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "gateway/ask.h"
 #include "gateway/settings.h"
+#include "policy/arn.h"
 #include "uploader/xml.h"
 
 #include <fcntl.h>
@@ -21,6 +22,11 @@
 #define NO_BUCKET "spoolgate-setup"
 
 /* ---- the files of the AWS tools ---- */
+
+struct told { /* NULL: not wanted */
+    setup_found *account, *role;
+    void *arg;
+};
 
 static char *aws_file(const char *variable, const char *below_home)
 {
@@ -69,51 +75,57 @@ static char *value_of(char *line, const char *name)
     return *line ? line : NULL;
 }
 
-static void take_file(char *text, struct choose_list *accounts, struct choose_list *roles)
+static void take_file(char *text, const struct told *told)
 {
     char *save = NULL, *section = NULL, *found;
     for (char *line = text ? strtok_r(text, "\n", &save) : NULL; line;
          line = strtok_r(NULL, "\n", &save)) {
         if (line[0] == '[') {
             section = section_name(line);
-            if (section && accounts)
-                choose_list_add(accounts, section, "profile of the AWS tools");
-        } else if (section && roles && (found = value_of(line, "role_arn"))) {
-            choose_list_add(roles, found, section);
-        } else if (section && accounts && (found = value_of(line, "sso_account_id"))) {
-            choose_list_add(accounts, found, section);
+            if (section && told->account)
+                told->account(told->arg, section, "profile of the AWS tools");
+        } else if (section && told->role && (found = value_of(line, "role_arn"))) {
+            told->role(told->arg, found, section);
+        } else if (section && told->account && (found = value_of(line, "sso_account_id"))) {
+            told->account(told->arg, found, section);
         }
     }
     free(text);
 }
 
-static void take_aws_files(struct choose_list *accounts, struct choose_list *roles)
+static void take_aws_files(const struct told *told)
 {
-    take_file(aws_file("AWS_CONFIG_FILE", ".aws/config"), accounts, roles);
-    take_file(aws_file("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"), accounts, NULL);
+    take_file(aws_file("AWS_CONFIG_FILE", ".aws/config"), told);
+    take_file(aws_file("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"),
+              &(struct told){.account = told->account, .arg = told->arg});
 }
 
-void setup_accounts(const struct setup *s, struct choose_list *out)
+void setup_accounts(const struct setup *s, setup_found *found, void *arg)
 {
     const char *ours = setup_existing(s, "account_name");
     if (ours)
-        choose_list_add(out, ours, "configured now");
-    take_aws_files(out, NULL);
+        found(arg, ours, "configured now");
+    take_aws_files(&(struct told){.account = found, .arg = arg});
 }
 
-void setup_roles(const struct setup *s, struct choose_list *out)
+void setup_roles(const struct setup *s, setup_found *found, void *arg)
 {
     const char *ours = setup_existing(s, "credentials.assume_role.arn");
     if (ours)
-        choose_list_add(out, ours, "configured now");
-    take_aws_files(NULL, out);
+        found(arg, ours, "configured now");
+    take_aws_files(&(struct told){.role = found, .arg = arg});
 }
 
 /* ---- the store ---- */
 
 static const char *partition_of(const struct setup *s)
 {
+    struct arn_bucket bucket;
     const char *region = s->region ? s->region : getenv("AWS_REGION");
+    if (s->bucket_arn && arn_parse_bucket(s->bucket_arn, &bucket, NULL) == RC_OK)
+        return strcmp(bucket.partition, "aws-cn") == 0       ? "aws-cn"
+               : strcmp(bucket.partition, "aws-us-gov") == 0 ? "aws-us-gov"
+                                                             : "aws";
     if (region && strncmp(region, "cn-", 3) == 0)
         return "aws-cn";
     return region && strncmp(region, "us-gov-", 7) == 0 ? "aws-us-gov" : "aws";
@@ -130,18 +142,21 @@ static void ask_in_region(const struct setup *s, enum request_op op, const char 
 {
     char arn[128];
     arn_of(s, NO_BUCKET, arn);
-    struct config *c = setup_config(s, arn, region, false);
+    struct config *c = NULL;
+    struct config_faults faults = {0};
     struct credentials_source *source = NULL;
     struct credentials *keys = NULL;
     struct endpoint ep;
     struct err e;
     *out = (struct question_answer){.rc = RC_ABSENT};
-    if (!c)
+    enum rc rc = setup_config(s, arn, region, &c, &faults);
+    config_faults_fini(&faults);
+    if (rc != RC_OK)
         return;
     struct endpoint_cfg ec = settings_endpoint(c);
     struct credentials_cfg cc = settings_credentials(c);
-    enum rc rc = op == REQUEST_LIST_BUCKETS ? endpoint_service(&ec, &ep, &e)
-                                            : endpoint_resolve(&ec, &ep, &e);
+    rc = op == REQUEST_LIST_BUCKETS ? endpoint_service(&ec, &ep, &e)
+                                    : endpoint_resolve(&ec, &ep, &e);
     if (rc == RC_OK && credentials_source_new(&cc, &source, &e) == RC_OK &&
         credentials_source_get(source, &keys, &e) == RC_OK) {
         struct asker asker = {.config = c, .endpoint = &ep, .keys = keys};
@@ -174,7 +189,8 @@ static void ask_anywhere(const struct setup *s, enum request_op op, struct quest
 
 struct buckets {
     const struct setup *setup;
-    struct choose_list *list;
+    setup_found *found;
+    void *arg;
 };
 
 static void add_bucket(void *arg, const char *name)
@@ -182,17 +198,17 @@ static void add_bucket(void *arg, const char *name)
     const struct buckets *b = arg;
     char arn[128];
     arn_of(b->setup, name, arn);
-    choose_list_add(b->list, arn, "");
+    b->found(b->arg, arn, "");
 }
 
-void setup_buckets(const struct setup *s, struct choose_list *out)
+void setup_buckets(const struct setup *s, setup_found *found, void *arg)
 {
     const char *ours = setup_existing(s, "bucket.arn");
-    struct buckets b = {.setup = s, .list = out};
+    struct buckets b = {.setup = s, .found = found, .arg = arg};
     struct question_answer a;
     struct err e;
     if (ours)
-        choose_list_add(out, ours, "configured now");
+        found(arg, ours, "configured now");
     ask_anywhere(s, REQUEST_LIST_BUCKETS, &a);
     if (a.rc == RC_OK &&
         xml_each(a.body, a.body_len, "Bucket", "Name", add_bucket, &b, &e) != RC_OK)

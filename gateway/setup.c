@@ -1,13 +1,52 @@
 /* From answers to a configuration file: see setup.h. What is there already stays, in its order, but
  * for the answers.
  */
-#include "cli/setup.h"
+#include "gateway/setup.h"
 
+#include "base/fsio.h"
+#include "gateway/config_file.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define CONFIG_MAX      (1 << 20)
 
 #define SPOOL_DEFAULT   "/var/spool/spoolgate"
 #define STATE_DEFAULT   "/var/lib/spoolgate"
 #define CONTROL_DEFAULT "/run/spoolgate/control.sock"
+
+const char *const setup_steps[SETUP_STEPS] = {
+    "Open the bucket's Permissions tab.",
+    "In the section Bucket policy choose Edit.",
+    "Paste it. If a policy stands there already, paste what \"spoolgate policy merge\" makes of it "
+    "instead.",
+    "Choose Save changes.",
+};
+
+enum rc setup_read(struct setup *s, struct err *e)
+{
+    char *text = NULL;
+    size_t n = 0;
+    struct err why = {0};
+    enum rc rc = fsio_read_file(&fsio_system, AT_FDCWD, s->path, CONFIG_MAX, &text, &n, e);
+    if (rc == RC_ABSENT) {
+        s->existing = json_object();
+        return RC_OK;
+    }
+    if (rc != RC_OK)
+        return rc;
+    json_t *v = json_parse(text, n, &why);
+    free(text);
+    if (json_is_object(v)) {
+        s->existing = v;
+        return RC_OK;
+    }
+    json_decref(v);
+    return err_set(e, RC_INVALID,
+                   "%s is no configuration%s%s: correct it, or name another file with -c", s->path,
+                   why.text[0] ? ": " : "", why.text);
+}
 
 const char *setup_existing(const struct setup *s, const char *path)
 {
@@ -22,6 +61,14 @@ const char *setup_existing(const struct setup *s, const char *path)
         p += n + (p[n] == '.');
     }
     return json_string_value(at);
+}
+
+json_t *setup_last_role(const struct setup *s)
+{
+    json_t *role = json_object_get(json_object_get(s->existing, "credentials"), "assume_role");
+    return json_is_array(role) && json_array_size(role) > 0
+               ? json_array_get(role, json_array_size(role) - 1)
+               : role;
 }
 
 /* The object below, made if it is not there. */
@@ -95,28 +142,48 @@ static void write_document(const struct setup *s, const char *bucket_arn, const 
     json_decref(document);
 }
 
-struct config *setup_config(const struct setup *s, const char *bucket_arn, const char *region,
-                            bool tell)
+enum rc setup_config(const struct setup *s, const char *bucket_arn, const char *region,
+                     struct config **out, struct config_faults *faults)
 {
-    struct config *c = NULL;
-    struct config_faults faults = {0};
     struct buf text;
-    buf_init(&text, 1 << 20);
+    buf_init(&text, 2 * CONFIG_MAX);
     write_document(s, bucket_arn, region, &text);
-    enum rc rc = config_parse(text.data, text.len, s->path, &c, &faults);
-    for (size_t i = 0; rc != RC_OK && tell && i < faults.n; i++)
-        (void)cli_fail(CLI_USAGE, "%s", faults.lines[i]); /* the caller has the status */
-    config_faults_fini(&faults);
+    enum rc rc = config_parse(text.data, text.len, s->path, out, faults);
     buf_fini(&text);
-    return rc == RC_OK ? c : NULL;
+    return rc;
+}
+
+enum rc setup_same_bucket(const struct setup *s, struct err *e)
+{
+    const char *now = setup_existing(s, "bucket.arn");
+    if (!now || !s->bucket_arn || strcmp(now, s->bucket_arn) == 0)
+        return RC_OK;
+    return err_set(
+        e, RC_EXISTS,
+        "this installation serves %s, and one installation serves one bucket: for %s run "
+        "a second instance with a configuration of its own (spoolgate setup -c "
+        "/etc/spoolgate/NAME.json --spool DIR --state DIR --control PATH), or change "
+        "bucket.arn in %s if the bucket has moved",
+        now, s->bucket_arn, s->path);
 }
 
 enum rc setup_save(const struct setup *s, struct err *e)
 {
     struct buf text;
-    buf_init(&text, 1 << 20);
+    buf_init(&text, 2 * CONFIG_MAX);
     write_document(s, "", "", &text);
-    enum rc rc = cli_write_file(s->path, text.data, text.len, true, e);
+    enum rc rc = config_file_save(s->path, text.data, text.len, e);
     buf_fini(&text);
     return rc;
+}
+
+void setup_prefix(const struct config *c, struct buf *out)
+{
+    size_t n = strcspn(c->layout, "{"); /* what the layout puts before the first field */
+    buf_adds(out, c->prefix);
+    if (strcmp(c->layout, "any") == 0)
+        return;
+    while (n > 0 && c->layout[n - 1] != '/')
+        n--;
+    buf_add(out, c->layout, n);
 }

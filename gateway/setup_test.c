@@ -1,0 +1,383 @@
+/* A test message for a page, and the saving of what was tested: see setup_api.h. A test takes as
+ * long as the store does, so it runs on a thread of its own, one at a time, and nothing of the
+ * gateway waits for it: not the loop, and not the pool, which syncs the journal. That thread has
+ * copies of all it uses.
+ */
+#include "gateway/setup_api_int.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "gateway/cause.h"
+#include "gateway/config_file.h"
+#include "gateway/sandbox.h"
+#include "gateway/setup.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of a test by somebody who looks on: an answer that takes longer is the answer. */
+#define CONNECT_MS    5000
+#define FIRST_BYTE_MS 15000
+
+enum { ACCOUNT, BUCKET, ROLE, EXTERNAL_ID, REGION, ENDPOINT, CA_FILE, TEXTS };
+static const char *const names[TEXTS] = {
+    [ACCOUNT] = "account_name",    [BUCKET] = "bucket_arn", [ROLE] = "role_arn",
+    [EXTERNAL_ID] = "external_id", [REGION] = "region",     [ENDPOINT] = "endpoint",
+    [CA_FILE] = "ca_file",
+};
+
+struct job {
+    struct setup_test *owner;
+    struct control_pending *pending;
+    bool save, anyway;
+    char texts[TEXTS][SETUP_TEXT_MAX + 1]; /* "": not given */
+    struct setup setup;                    /* its texts are those, its existing is ours */
+    /* What came of it. */
+    char region[64]; /* that was found */
+    bool has_region;
+    struct config *config; /* NULL: it is wrong, as faults have it */
+    struct config_faults faults;
+    struct trial trial;
+    bool tried, saved;
+    uint64_t took_ms;
+    struct err err; /* of the saving */
+};
+
+struct setup_test {
+    struct setup_api_cfg cfg;
+    struct job *job; /* NULL: none is under way */
+    pthread_t thread;
+    struct loop_wake *wake;
+    atomic_bool stop;
+};
+
+/* ---- what was asked for ---- */
+
+/* "$.bucket.arn: expected …" is about "bucket.arn". */
+static json_t *list_faults(const struct config_faults *faults)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < faults->n; i++) {
+        const char *line = faults->lines[i], *colon = strstr(line, ": ");
+        if (strncmp(line, "$.", 2) == 0 && colon) {
+            char *path = mem_strndup(line + 2, (size_t)(colon - line - 2));
+            setup_fault(list, path, colon + 2);
+            free(path);
+        } else {
+            setup_fault(list, "", line);
+        }
+    }
+    return list;
+}
+
+static size_t which(const char *name)
+{
+    size_t i = 0;
+    while (i < TEXTS && strcmp(names[i], name) != 0)
+        i++;
+    return i;
+}
+
+static void read_member(struct job *j, const char *name, const json_t *value, json_t *faults)
+{
+    size_t i = which(name);
+    if (i < TEXTS) {
+        if (!setup_text(value, j->texts[i]))
+            setup_fault(faults, name, "expected a text of at most 2048 bytes");
+    } else if (strcmp(name, "path_style") == 0 && json_is_boolean(value)) {
+        j->setup.path_style = json_is_true(value);
+    } else if (strcmp(name, "anyway") == 0 && json_is_boolean(value) && j->save) {
+        j->anyway = json_is_true(value);
+    } else {
+        setup_fault(faults, name, "this is none of the settings, or not true or false");
+    }
+}
+
+static json_t *read_settings(struct job *j, json_t *body)
+{
+    json_t *faults = json_array(), *value;
+    const char *name;
+    json_object_foreach(body, name, value) read_member(j, name, value, faults);
+    if (j->texts[ACCOUNT][0] == '\0')
+        setup_fault(faults, names[ACCOUNT], "the account's name is missing");
+    if (j->texts[BUCKET][0] == '\0')
+        setup_fault(faults, names[BUCKET], "the bucket's ARN is missing");
+    return faults;
+}
+
+static const char *given(const struct job *j, size_t i)
+{
+    return j->texts[i][0] ? j->texts[i] : NULL;
+}
+
+/* What was not given is not configured afterwards. */
+static void lay_over(struct job *j)
+{
+    struct setup *s = &j->setup;
+    json_t *bucket = json_object_get(s->existing, "bucket"), *role = setup_last_role(s);
+    const char *now = json_string_value(json_object_get(role, "arn"));
+    s->account = j->texts[ACCOUNT];
+    s->bucket_arn = j->texts[BUCKET];
+    s->role = given(j, ROLE);
+    s->external_id = given(j, EXTERNAL_ID);
+    s->region = given(j, REGION);
+    s->endpoint = given(j, ENDPOINT);
+    s->ca_file = given(j, CA_FILE);
+    s->keys_as_they_are = !s->role;
+    if (json_is_object(bucket)) {
+        json_object_del(bucket, "endpoint");
+        json_object_del(bucket, "ca_file");
+        json_object_del(bucket, "path_style");
+    }
+    if (!s->role || !now || strcmp(now, s->role) != 0)
+        return;
+    json_object_del(role, "external_id");
+    if (s->external_id)
+        json_object_set_new(role, "external_id", json_text(s->external_id, strlen(s->external_id)));
+    s->role = NULL; /* it stays, with those before it and its other settings */
+}
+
+/* Before there is a region, any one stands in for it, so that the other faults are told. */
+static void check_settings(struct job *j, const char *region)
+{
+    config_faults_fini(&j->faults);
+    j->faults = (struct config_faults){0};
+    config_free(j->config);
+    j->config = NULL;
+    if (setup_config(&j->setup, "", region, &j->config, &j->faults) != RC_OK)
+        return;
+    if (j->config->timeouts.connect_ms > CONNECT_MS)
+        j->config->timeouts.connect_ms = CONNECT_MS;
+    if (j->config->timeouts.first_byte_ms > FIRST_BYTE_MS)
+        j->config->timeouts.first_byte_ms = FIRST_BYTE_MS;
+}
+
+/* ---- on the thread ---- */
+
+static void find_region(struct job *j)
+{
+    const char *known = setup_existing(&j->setup, "bucket.region");
+    if (!known)
+        known = getenv("AWS_REGION");
+    if (!known)
+        known = getenv("AWS_DEFAULT_REGION");
+    if (!setup_find_region(&j->setup, j->region))
+        text_copy(j->region, sizeof j->region, known);
+    j->has_region = j->region[0] != '\0';
+    if (!j->has_region)
+        return;
+    j->setup.region = j->region;
+    check_settings(j, "");
+}
+
+static void *run(void *arg)
+{
+    struct job *j = arg;
+    struct setup_test *t = j->owner;
+    int64_t began = clock_mono_now_ns();
+    if (!j->has_region)
+        find_region(j);
+    if (j->has_region && j->config && !atomic_load(&t->stop)) {
+        trial_run(j->config, &j->trial);
+        j->tried = true;
+    }
+    j->took_ms = (uint64_t)((clock_mono_now_ns() - began) / CLOCK_NS_PER_MS);
+    if (j->save && j->tried && (j->trial.arrived || j->anyway) && !atomic_load(&t->stop))
+        j->saved = setup_save(&j->setup, &j->err) == RC_OK;
+    loop_wake_send(t->wake);
+    return NULL;
+}
+
+static void job_free(struct job *j)
+{
+    if (j->tried)
+        trial_fini(&j->trial);
+    config_faults_fini(&j->faults);
+    config_free(j->config);
+    json_decref(j->setup.existing);
+    free(j);
+}
+
+/* ---- what came of it ---- */
+
+static void set_text(json_t *o, const char *name, const char *text)
+{
+    if (text && *text)
+        json_object_set_new(o, name, json_text(text, strlen(text)));
+}
+
+static json_t *remarks_of(const struct cause *causes, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_t *o = json_object();
+        set_text(o, "code", causes[i].id);
+        set_text(o, "cause", causes[i].what);
+        set_text(o, "remedy", causes[i].remedy);
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static const char *sentence_of(const struct trial *t, const struct cause *c)
+{
+    if (c->ok)
+        return c->what;
+    return t->stage == TRIAL_SENT ? "The test message did not arrive"
+                                  : "The test message could not be sent";
+}
+
+static json_t *verdict(const struct job *j)
+{
+    const struct trial *t = &j->trial;
+    struct cause causes[CAUSES_MAX];
+    size_t n = cause_of(j->config, t, causes);
+    const struct cause *c = &causes[0];
+    const char *code = t->outcome.err.code[0] ? t->outcome.err.code : c->id;
+    json_t *v = json_pack("{s:b}", "ok", c->ok);
+    set_text(v, "sentence", sentence_of(t, c));
+    set_text(v, "cause", c->ok ? NULL : c->what);
+    set_text(v, "remedy", c->remedy);
+    set_text(v, "code", c->ok ? NULL : code);
+    set_text(v, "key", t->arrived ? t->outcome.key : t->key);
+    set_text(v, "region", t->region);
+    set_text(v, "endpoint", t->endpoint);
+    set_text(v, "credentials_origin", t->origin);
+    if (c->statement[0])
+        json_object_set_new(v, "statement", json_loads(c->statement, 0, NULL));
+    json_object_set_new(v, "remarks", remarks_of(causes + 1, n - 1));
+    json_object_set_new(v, "took_ms", json_integer((json_int_t)j->took_ms));
+    return v;
+}
+
+static void answer_saved(struct job *j, json_t *v)
+{
+    const struct setup_api_cfg *cfg = &j->owner->cfg;
+    const char *key = j->saved && cfg->saved ? cfg->saved(cfg->arg) : NULL;
+    json_object_set_new(v, "saved", json_boolean(j->saved));
+    if (!j->saved)
+        return;
+    set_text(v, "path", cfg->path);
+    json_object_set_new(v, "restart", key ? json_pack("[s]", key) : json_array());
+}
+
+static void answer_job(struct job *j, struct control_answer *a)
+{
+    if (!j->has_region) {
+        json_t *faults = json_array();
+        setup_fault(faults, names[REGION],
+                    "the store does not say in which region the bucket is: name it, such as "
+                    "eu-central-1");
+        setup_refuse(a, faults);
+    } else if (!j->tried) {
+        setup_refuse(a, list_faults(&j->faults));
+    } else if (j->err.rc != RC_OK) {
+        api_err(a, j->err.rc, &j->err);
+    } else {
+        json_t *v = verdict(j);
+        if (j->save)
+            answer_saved(j, v);
+        api_json(a, v);
+    }
+}
+
+static void done(void *arg)
+{
+    struct setup_test *t = arg;
+    struct job *j = t->job;
+    struct control_answer a;
+    BUG_ON(pthread_join(t->thread, NULL) != 0); /* it has sent the wake, so it ends */
+    t->job = NULL;
+    control_answer_init(&a);
+    answer_job(j, &a);
+    control_answer_late(j->pending, &a);
+    job_free(j);
+}
+
+/* ---- from the request to the thread ---- */
+
+/* Everything that can be said without asking the store; false: a says what is wrong. */
+static bool prepare(struct job *j, json_t *body, struct control_answer *a)
+{
+    struct err e = {0};
+    json_t *faults = read_settings(j, body);
+    if (json_array_size(faults) > 0) {
+        setup_refuse(a, faults);
+        return false;
+    }
+    json_decref(faults);
+    enum rc rc = setup_read(&j->setup, &e);
+    if (rc == RC_OK) {
+        lay_over(j);
+        rc = setup_same_bucket(&j->setup, &e);
+    }
+    if (rc == RC_OK && j->save)
+        rc = config_file_writable(j->setup.path, &e);
+    if (rc != RC_OK) {
+        api_err(a, rc, &e);
+        return false;
+    }
+    check_settings(j, "us-east-1");
+    if (!j->config) {
+        setup_refuse(a, list_faults(&j->faults));
+        return false;
+    }
+    if (sandbox_admits(j->config, &e) != RC_OK) {
+        api_problem(a, 409, e.text);
+        return false;
+    }
+    return true;
+}
+
+void setup_test_start(struct setup_test *t, const struct control_request *r,
+                      struct control_answer *a, bool save)
+{
+    json_t *body = NULL;
+    if (t->job)
+        api_problem(a, 409, "another test is under way: wait for what comes of it");
+    else
+        body = setup_body(r, a);
+    if (!body)
+        return;
+    struct job *j = mem_alloc(sizeof *j);
+    j->owner = t;
+    j->save = save;
+    j->setup.path = t->cfg.path;
+    if (prepare(j, body, a)) {
+        j->has_region = j->setup.region != NULL;
+        j->pending = control_defer(r);
+        t->job = j;
+        BUG_ON(pthread_create(&t->thread, NULL, run, j) != 0);
+    } else {
+        job_free(j);
+    }
+    json_decref(body);
+}
+
+struct setup_test *setup_test_new(const struct setup_api_cfg *cfg)
+{
+    struct setup_test *t = mem_alloc(sizeof *t);
+    t->cfg = *cfg;
+    atomic_init(&t->stop, false);
+    t->wake = loop_wake_new(cfg->loop, done, t);
+    return t;
+}
+
+void setup_test_free(struct setup_test *t)
+{
+    if (!t)
+        return;
+    atomic_store(&t->stop, true);
+    if (t->job) {
+        struct control_answer a;
+        BUG_ON(pthread_join(t->thread, NULL) != 0);
+        control_answer_init(&a);
+        control_answer_late(t->job->pending, &a); /* nobody waits for it any more */
+        job_free(t->job);
+    }
+    loop_wake_free(t->wake);
+    free(t);
+}
