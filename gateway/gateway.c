@@ -12,7 +12,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/slice.h"
+#include "gateway/api_config.h"
 #include "gateway/api_files.h"
+#include "gateway/api_read.h"
+#include "gateway/api_watch.h"
+#include "gateway/config_diff.h"
 #include "gateway/metrics_listen.h"
 #include "gateway/metrics_serve.h"
 #include "gateway/notify.h"
@@ -39,12 +43,17 @@ struct gateway {
     struct loop *loop;
     struct pipeline *pipeline; /* NULL while it is made anew on another root */
     struct api *api;
+    struct api_watch *watch;
+    struct api_config *settings;
     struct control *control;
     struct metrics_serve *metrics; /* NULL: on the control socket only */
     struct root_guard *guard;
     struct loop_signal *term, *interrupt, *hup;
     struct loop_timer *grace, *reload_grace, *watchdog, *sandbox_look;
-    struct config *fresh;    /* being swapped in */
+    struct config *fresh; /* being swapped in */
+    /* Who asked over the API and is to be told what came of it; NULL: nobody. */
+    void (*reload_told)(void *arg, enum rc rc, const struct err *e);
+    void *reload_arg;
     bool reload_again;       /* asked for meanwhile: what is being swapped in may be old by now */
     struct root root, other; /* other: open while the pipeline is to be moved there */
     int state_fd, journal_fd, state_lock;
@@ -122,41 +131,12 @@ static void on_reload_grace_over(void *arg)
         pipeline_cancel(g->pipeline);
 }
 
-static bool same_text(const char *a, const char *b)
+static void tell_reloaded(struct gateway *g, enum rc rc, const struct err *e)
 {
-    return strcmp(a, b) == 0;
-}
-
-static bool same_listener(const struct config *a, const struct config *b)
-{
-    const char *x = a->metrics.listen, *y = b->metrics.listen;
-    return !x || !y ? x == y : same_text(x, y);
-}
-
-/* The keys that a running gateway cannot change, or NULL. */
-static const char *needs_restart(const struct config *a, const struct config *b)
-{
-    if (!same_text(a->spool, b->spool))
-        return "spool";
-    if (!same_text(a->state, b->state))
-        return "state";
-    if (!same_text(a->control, b->control))
-        return "control";
-    if (!same_text(a->layout, b->layout) || !same_text(a->prefix, b->prefix))
-        return "layout or prefix";
-    if (a->settle_ms != b->settle_ms || a->rescan_ms != b->rescan_ms)
-        return "settle or rescan";
-    if (a->threads != b->threads)
-        return "threads";
-    if (!same_listener(a, b))
-        return "metrics.listen";
-    if (a->receipts_keep_ms != b->receipts_keep_ms)
-        return "receipts.keep_days";
-    if (a->sandbox != b->sandbox)
-        return "sandbox";
-    if (a->log.level != b->log.level || a->log.format != b->log.format)
-        return "log";
-    return NULL;
+    void (*told)(void *arg, enum rc rc, const struct err *e) = g->reload_told;
+    g->reload_told = NULL;
+    if (told)
+        told(g->reload_arg, rc, e);
 }
 
 static void on_hup(void *arg);
@@ -177,37 +157,65 @@ static void on_reloaded(void *arg, enum rc rc, const struct err *e)
     notify_ready();
     if (g->reload_again)
         on_hup(g);
+    else
+        tell_reloaded(g, rc, e);
+}
+
+/* RC_OK: fresh may be swapped in. Otherwise it was said why not, in the log and in e. */
+static enum rc check_fresh(struct gateway *g, struct config **fresh, struct err *e)
+{
+    struct config_faults faults = {0};
+    enum rc rc = config_load(g->config->path, fresh, &faults);
+    for (size_t i = 0; i < faults.n; i++)
+        log_error("reload_failed", F_STR("why", faults.lines[i]));
+    if (rc != RC_OK)
+        (void)err_set(e, rc, "%s", faults.n > 0 ? faults.lines[0] : "the file cannot be read");
+    config_faults_fini(&faults);
+    if (rc != RC_OK)
+        return rc;
+    const char *key = config_diff_needs_restart(g->config, *fresh);
+    if (key) {
+        log_error("reload_failed", F_STR("key", key),
+                  F_STR("why", "this key changes only with a restart; nothing was changed"));
+        return err_set(e, RC_AGAIN, "%s changes only with a restart; nothing was changed", key);
+    }
+    rc = sandbox_admits(*fresh, e);
+    if (rc != RC_OK)
+        log_error("reload_failed", F_STR("why", e->text));
+    return rc;
 }
 
 static void on_hup(void *arg)
 {
     struct gateway *g = arg;
-    struct config_faults faults = {0};
     struct config *fresh = NULL;
+    struct err why = {0};
     g->reload_again = g->fresh || g->other.fd >= 0 || !g->pipeline;
     if (g->reload_again || g->stopping)
         return;
     notify_reloading();
-    enum rc rc = config_load(g->config->path, &fresh, &faults);
-    for (size_t i = 0; i < faults.n; i++)
-        log_error("reload_failed", F_STR("why", faults.lines[i]));
-    config_faults_fini(&faults);
-    const char *key = rc == RC_OK ? needs_restart(g->config, fresh) : NULL;
-    if (key)
-        log_error("reload_failed", F_STR("key", key),
-                  F_STR("why", "this key changes only with a restart; nothing was changed"));
-    struct err why;
-    bool beyond = rc == RC_OK && !key && sandbox_admits(fresh, &why) != RC_OK;
-    if (beyond)
-        log_error("reload_failed", F_STR("why", why.text));
-    if (rc != RC_OK || key || beyond) {
+    enum rc rc = check_fresh(g, &fresh, &why);
+    if (rc != RC_OK) {
         config_free(fresh);
         notify_ready();
+        tell_reloaded(g, rc, &why);
         return;
     }
     g->fresh = fresh;
     loop_timer_set(g->reload_grace, RELOAD_GRACE_MS);
     pipeline_reload(g->pipeline, fresh, on_reloaded, g);
+}
+
+/* For the API: one at a time. */
+static void reload_and_tell(void *arg,
+                            void (*done)(void *done_arg, enum rc rc, const struct err *e),
+                            void *done_arg)
+{
+    struct gateway *g = arg;
+    BUG_ON(g->reload_told);
+    g->reload_told = done;
+    g->reload_arg = done_arg;
+    on_hup(g);
 }
 
 static void on_watchdog(void *arg)
@@ -295,6 +303,9 @@ static void start_api(struct gateway *g)
 {
     g->api = api_new(&(struct api_cfg){.loop = g->loop, .config = current_config, .arg = g});
     api_files_add(g->api);
+    api_read_add(g->api);
+    g->watch = api_watch_new(g->api);
+    g->settings = api_config_new(g->api, reload_and_tell, g);
     metrics_serve_add(g->api);
 }
 
@@ -328,7 +339,7 @@ static enum rc start_pipeline(struct gateway *g, struct err *e)
     enum rc rc = pipeline_new(&pc, &g->pipeline, e);
     if (rc != RC_OK)
         return rc;
-    api_set_pipeline(g->api, g->pipeline, g->root.fd);
+    api_set_pipeline(g->api, g->pipeline, g->root.fd, g->journal_fd);
     struct control_cfg cc = {
         .loop = g->loop, .socket_path = g->config->control, .handler = api_handle, .arg = g->api};
     rc = control_new(&cc, &g->control, e);
@@ -400,7 +411,7 @@ static void stop_pipeline(struct gateway *g)
     control_free(g->control);
     g->control = NULL;
     if (g->api)
-        api_set_pipeline(g->api, NULL, -1);
+        api_set_pipeline(g->api, NULL, -1, -1);
     g->pipeline = NULL; /* signals may come while it winds down */
     pipeline_free(old);
 }
@@ -429,6 +440,11 @@ static void finish(struct gateway *g)
 {
     stop_pipeline(g);
     metrics_serve_free(g->metrics);
+    struct err stopped;
+    (void)err_set(&stopped, RC_CANCELLED, "the gateway stops; it is in force with the next start");
+    tell_reloaded(g, RC_CANCELLED, &stopped);
+    api_config_free(g->settings);
+    api_watch_free(g->watch);
     api_free(g->api);
     root_guard_free(g->guard);
     loop_signal_free(g->term);

@@ -12,6 +12,7 @@ enum sandbox_right {
     SANDBOX_USE,    /* a device: read and write */
     SANDBOX_OWN,    /* a directory in which we make, move and remove: spool, state */
     SANDBOX_SOCKET, /* the directory of the control socket */
+    SANDBOX_EDIT,   /* a directory whose files we read and replace: the configuration's */
 };
 struct sandbox_path {
     char *path;

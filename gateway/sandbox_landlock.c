@@ -52,6 +52,9 @@ static uint64_t rights_of(enum sandbox_right right)
                LANDLOCK_ACCESS_FS_REFER;
     case SANDBOX_SOCKET:
         return LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE;
+    case SANDBOX_EDIT:
+        return READING | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
+               LANDLOCK_ACCESS_FS_REMOVE_FILE | TRUNCATE;
     }
     return 0;
 }

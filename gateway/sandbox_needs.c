@@ -114,6 +114,18 @@ static void add_file(struct sandbox_needs *n, const char *path)
         add_path(n, dir, SANDBOX_READ);
 }
 
+/* The configuration's directory, where this user may replace the file by a new one (PATCH
+ * /v1/config). */
+static void add_configuration(struct sandbox_needs *n, const char *path)
+{
+    char dir[PATH_MAX], real[PATH_MAX];
+    add_file(n, path);
+    if (realpath(path, real) && directory_of(real, dir) && !is_too_much(dir) &&
+        faccessat(AT_FDCWD, real, W_OK, AT_EACCESS) == 0 &&
+        faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0)
+        add_path(n, dir, SANDBOX_EDIT);
+}
+
 /* For somebody whom the rights of files keep out of /etc/shadow, all of /etc is theirs to guard: a
  * new resolv.conf is then read like any other. For root only what is needed. */
 static void add_system(struct sandbox_needs *n)
@@ -216,7 +228,7 @@ void sandbox_needs_of(const struct config *c, struct sandbox_needs *out)
     struct credentials_cfg cc = settings_credentials(c);
     *out = (struct sandbox_needs){0};
     add_system(out);
-    add_file(out, c->path);
+    add_configuration(out, c->path);
     if (c->bucket.ca_file)
         add_file(out, c->bucket.ca_file);
     add_path(out, c->spool, SANDBOX_OWN);
