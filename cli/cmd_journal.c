@@ -3,10 +3,13 @@
 
 #include "base/clock.h"
 #include "base/hex.h"
+#include "cli/progress.h"
 #include "gateway/gateway.h"
 #include "spool/journal.h"
 #include "spool/lock.h"
+#include "spool/segment.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -19,6 +22,10 @@
 struct pass {
     bool json, print;
     uint64_t records, legal, illegal, mended;
+    struct progress progress;
+    int journal_fd;
+    uint32_t segment;           /* that is being read */
+    uint64_t bytes_before_that; /* of the journal */
 };
 
 static void set_text(json_t *o, const char *name, struct record_text t)
@@ -58,10 +65,55 @@ static json_t *record_json(record_place at, const struct record *r)
     return o;
 }
 
+/* ---- how far it is ---- */
+
+static uint64_t segment_bytes(int journal_fd, uint32_t number)
+{
+    char name[SEGMENT_NAME_SIZE];
+    struct stat st;
+    segment_name(name, number);
+    return fstatat(journal_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+/* Of all segments; 0: not known. */
+static uint64_t journal_bytes(int journal_fd)
+{
+    uint64_t sum = 0;
+    uint32_t number;
+    int fd = openat(journal_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        if (fd >= 0)
+            (void)close(fd); /* a directory */
+        return 0;
+    }
+    for (struct dirent *d; (d = readdir(dir));) {
+        if (segment_parse_name(d->d_name, &number))
+            sum += segment_bytes(journal_fd, number);
+    }
+    (void)closedir(dir); /* only read from */
+    return sum;
+}
+
+static void tell_progress(struct pass *p, record_place at)
+{
+    uint32_t segment = (uint32_t)(at >> RECORD_OFFSET_BITS);
+    if (p->progress.silent)
+        return;
+    if (segment != p->segment && p->segment != 0)
+        p->bytes_before_that += segment_bytes(p->journal_fd, p->segment);
+    p->segment = segment;
+    progress_bytes(&p->progress,
+                   p->bytes_before_that + (at & ((UINT64_C(1) << RECORD_OFFSET_BITS) - 1)));
+}
+
+/* ---- reading ---- */
+
 static enum rc on_record(void *arg, record_place at, const struct record *r)
 {
     struct pass *p = arg;
     p->records++;
+    tell_progress(p, at);
     if (p->print) {
         struct buf line;
         json_t *o = record_json(at, r);
@@ -80,6 +132,7 @@ static void on_fault(void *arg, const struct journal_fault *f)
     p->legal += f->legal;
     p->illegal += !f->legal;
     p->mended += f->mended;
+    progress_end(&p->progress);
     const char *kind = f->legal ? "legal" : f->mended ? "mended" : "damaged";
     if (p->json) {
         json_t *o = json_pack("{s:I, s:I, s:s, s:o}", "segment", (json_int_t)f->segment, "offset",
@@ -128,6 +181,9 @@ static enum cli_status read_all(const struct config *c, struct pass *p, bool fix
     if (rc == RC_OK && fix)
         rc = lock_state(c, &lock_fd, &e);
     if (rc == RC_OK) {
+        p->journal_fd = fd;
+        progress_begin(&p->progress, "Reading the journal", p->print ? 0 : journal_bytes(fd),
+                       p->print || p->json);
         struct journal_verify_cfg cfg = {.fs = &fsio_system,
                                          .dirfd = fd,
                                          .reader = &reader,
@@ -135,6 +191,7 @@ static enum cli_status read_all(const struct config *c, struct pass *p, bool fix
                                          .arg = p,
                                          .fix = fix};
         rc = journal_verify(&cfg, &e);
+        progress_end(&p->progress);
     }
     if (fd >= 0)
         (void)close(fd); /* a directory */

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "cli/progress.h"
 #include "cli/receipt.h"
 #include "gateway/gateway.h"
 #include "gateway/space.h"
@@ -55,14 +56,33 @@ static enum cli_status parse(int argc, char **argv, struct put_options *o)
 
 /* ---- into the spool ---- */
 
+struct putting {
+    bool is_ndjson;
+    struct ndjson ndjson;
+    uint64_t bytes;
+    struct progress progress;
+};
+
 static enum rc check_piece(void *arg, const char *data, size_t n, struct err *e)
 {
-    return ndjson_feed(arg, data, n, e);
+    struct putting *p = arg;
+    p->bytes += n;
+    progress_bytes(&p->progress, p->bytes);
+    return p->is_ndjson ? ndjson_feed(&p->ndjson, data, n, e) : RC_OK;
 }
 
 static enum rc check_end(void *arg, struct err *e)
 {
-    return ndjson_finish(arg, e);
+    struct putting *p = arg;
+    progress_wait(&p->progress, "all is written, the disk syncs it");
+    return p->is_ndjson ? ndjson_finish(&p->ndjson, e) : RC_OK;
+}
+
+/* 0: it is no regular file. */
+static uint64_t size_of(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 }
 
 static enum rc refuse_when_full(const struct config *c, int root_fd, struct err *e)
@@ -91,9 +111,9 @@ static enum rc refuse_when_full(const struct config *c, int root_fd, struct err 
 static enum rc put(const struct config *c, const char *path, int from, uint64_t *size,
                    struct err *e)
 {
+    struct putting p = {0};
     struct layout *layout = NULL;
     struct layout_match m;
-    struct ndjson v;
     int root_fd = -1;
     enum rc rc = layout_new(c->layout, c->prefix, &layout, e);
     if (rc != RC_OK)
@@ -104,14 +124,18 @@ static enum rc put(const struct config *c, const char *path, int from, uint64_t 
         goto out;
     if ((rc = refuse_when_full(c, root_fd, e)) != RC_OK)
         goto out;
-    struct put_cfg cfg = {
-        .fs = &fsio_system, .root_fd = root_fd, .size_max = c->limits.file_max, .arg = &v};
-    if (config_type(c, path + m.event_type.at, m.event_type.n)->content == CONFIG_NDJSON) {
-        ndjson_init(&v);
-        cfg.check = check_piece;
-        cfg.finish = check_end;
-    }
+    struct put_cfg cfg = {.fs = &fsio_system,
+                          .root_fd = root_fd,
+                          .size_max = c->limits.file_max,
+                          .check = check_piece,
+                          .finish = check_end,
+                          .arg = &p};
+    p.is_ndjson = config_type(c, path + m.event_type.at, m.event_type.n)->content == CONFIG_NDJSON;
+    if (p.is_ndjson)
+        ndjson_init(&p.ndjson);
+    progress_begin(&p.progress, "Into the spool", size_of(from), false);
     rc = put_file(&cfg, from, path, size, e);
+    progress_end(&p.progress);
 out:
     if (root_fd >= 0)
         (void)close(root_fd); /* only a starting point */
@@ -121,9 +145,33 @@ out:
 
 /* ---- until it is delivered ---- */
 
+/* How much of a large file the bucket has, which the status knows of the largest ones. */
+static void tell_sending(const struct config *c, const char *path, struct progress *progress)
+{
+    struct err e = {0};
+    json_t *v = NULL;
+    size_t i;
+    const json_t *t;
+    if (progress->silent || cli_ask(c, "GET", "/v1/status", NULL, &v, &e) != CLI_YES)
+        return;
+    json_array_foreach(json_object_get(v, "transfers"), i, t)
+    {
+        const char *name = json_string_value(json_object_get(t, "path"));
+        uint64_t sent = (uint64_t)json_integer_value(json_object_get(t, "sent"));
+        progress->total = (uint64_t)json_integer_value(json_object_get(t, "size"));
+        if (name && strcmp(name, path) == 0 && sent > 0) {
+            progress_bytes(progress, sent);
+            json_decref(v);
+            return;
+        }
+    }
+    json_decref(v);
+    progress_wait(progress, "it is being sent");
+}
+
 /* CLI_YES with *out: delivered; CLI_YES without: not yet. */
 static enum cli_status ask_once(const struct config *c, const char *path, int64_t since_ns,
-                                json_t **out)
+                                struct progress *progress, json_t **out)
 {
     struct buf url;
     struct err e = {0};
@@ -145,39 +193,53 @@ static enum cli_status ask_once(const struct config *c, const char *path, int64_
         enum rc rc = receipt_find(c, path, since_ns, out, &e);
         status = rc == RC_OK || rc == RC_ABSENT ? CLI_YES : cli_fail_err(rc, &e);
     } else if (state && (strcmp(state, "held") == 0 || strcmp(state, "rejected") == 0)) {
+        progress_end(progress);
         status = cli_fail(CLI_NO, "%s is %s: %s", path, state, why ? why : "no reason is known");
+    } else if (state && strcmp(state, "sending") == 0) {
+        tell_sending(c, path, progress);
+    } else if (state) {
+        progress_wait(progress, why ? why : state);
     }
     json_decref(v);
     return status;
 }
 
-static enum cli_status wait_for(const struct config *c, const struct put_options *o,
-                                const char *path, int64_t since_ns)
+static enum cli_status wait_with(const struct config *c, const struct put_options *o,
+                                 const char *path, int64_t since_ns, struct progress *progress,
+                                 json_t **receipt)
 {
     int64_t begin = clock_mono_now_ns();
     for (long ms = 2;; ms = ms < 250 ? ms * 2 : 250) {
-        json_t *receipt = NULL;
-        enum cli_status status = ask_once(c, path, since_ns, &receipt);
-        if (status != CLI_YES)
+        enum cli_status status = ask_once(c, path, since_ns, progress, receipt);
+        if (status != CLI_YES || *receipt)
             return status;
-        if (receipt) {
-            if (o->common.json)
-                cli_print_json(receipt);
-            else
-                printf(
-                    "delivered to s3://%s/%s after %lld ms\n", c->bucket.name,
-                    json_string_value(json_object_get(receipt, "key")),
-                    (long long)json_integer_value(json_object_get(receipt, "delivered_after_ms")));
-            json_decref(receipt);
-            return CLI_YES;
-        }
-        if ((uint64_t)((clock_mono_now_ns() - begin) / CLOCK_NS_PER_MS) >= o->wait_ms)
+        if ((uint64_t)((clock_mono_now_ns() - begin) / CLOCK_NS_PER_MS) >= o->wait_ms) {
+            progress_end(progress);
             return cli_fail(
                 CLI_NO, "%s is safe in the spool, but was not delivered in time: spoolgate why %s",
                 path, path);
+        }
         struct timespec pause = {.tv_nsec = ms * 1000000};
         (void)nanosleep(&pause, NULL);
     }
+}
+
+static enum cli_status wait_for(const struct config *c, const struct put_options *o,
+                                const char *path, int64_t since_ns)
+{
+    struct progress progress;
+    json_t *receipt = NULL;
+    progress_begin(&progress, "To the bucket", 0, false);
+    enum cli_status status = wait_with(c, o, path, since_ns, &progress, &receipt);
+    progress_end(&progress);
+    if (receipt && o->common.json)
+        cli_print_json(receipt);
+    else if (receipt)
+        printf("delivered to s3://%s/%s after %lld ms\n", c->bucket.name,
+               json_string_value(json_object_get(receipt, "key")),
+               (long long)json_integer_value(json_object_get(receipt, "delivered_after_ms")));
+    json_decref(receipt);
+    return status;
 }
 
 static enum cli_status run(int argc, char **argv)

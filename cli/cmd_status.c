@@ -20,6 +20,16 @@ static const char *text(const json_t *v, const char *group, const char *key)
     return json_string_value(json_object_get(json_object_get(v, group), key));
 }
 
+/* What comes from names and from the store cannot speak to the terminal. */
+static void print_safe(const char *before, const char *s, const char *after)
+{
+    struct buf b;
+    buf_init(&b, 1 << 18);
+    utf8_escape(&b, s ? s : "", s ? strlen(s) : 0);
+    printf("%s%s%s", before, b.data, after);
+    buf_fini(&b);
+}
+
 static void print_event_types(const json_t *v)
 {
     size_t i;
@@ -31,11 +41,15 @@ static void print_event_types(const json_t *v)
         const char *held = json_string_value(json_object_get(t, "held"));
         if (i == 0)
             printf("\n%-24s %10s %10s %12s\n", "event type", "waiting", "size", "delivered");
-        printf("%-24s %10lld %10s %12lld%s%s\n", name && name[0] ? name : "(none)",
+        struct buf shown;
+        buf_init(&shown, 4096);
+        utf8_escape(&shown, name && name[0] ? name : "(none)", name && name[0] ? strlen(name) : 6);
+        printf("%-24s %10lld %10s %12lld", shown.data,
                (long long)json_integer_value(json_object_get(t, "files")),
                units_format_size(size, (uint64_t)json_integer_value(json_object_get(t, "bytes"))),
-               (long long)json_integer_value(json_object_get(t, "delivered_files")),
-               held ? "  held: " : "", held ? held : "");
+               (long long)json_integer_value(json_object_get(t, "delivered_files")));
+        buf_fini(&shown);
+        print_safe(held ? "  held: " : "", held, "\n");
     }
 }
 
@@ -45,7 +59,7 @@ static void print_status(const json_t *v)
     const char *why = text(v, "destination", "why");
     const char *last = text(v, "since_start", "last_delivered");
     char age[UNITS_TEXT_SIZE];
-    puts(sentence ? sentence : "");
+    print_safe("", sentence, "\n");
     printf("\nfiles       %lld settling, %lld accepted, %lld sending, %lld deferred, %lld held, "
            "%lld rejected\n",
            (long long)number(v, "files", "settling"), (long long)number(v, "files", "accepted"),
@@ -60,9 +74,9 @@ static void print_status(const json_t *v)
     printf("delivered   %lld since the start%s%s\n",
            (long long)number(v, "since_start", "delivered_files"), last ? ", last at " : "",
            last ? last : "");
-    printf("bucket      s3://%s at %s: %s%s%s\n", text(v, "destination", "bucket"),
-           text(v, "destination", "endpoint"), text(v, "destination", "state"), why ? ", " : "",
-           why ? why : "");
+    printf("bucket      s3://%s at %s: %s", text(v, "destination", "bucket"),
+           text(v, "destination", "endpoint"), text(v, "destination", "state"));
+    print_safe(why ? ", " : "", why, "\n");
     printf("watching    %lld directories, %lld files that events had missed\n",
            (long long)number(v, "watcher", "directories"),
            (long long)number(v, "watcher", "drift"));
@@ -74,7 +88,7 @@ static void print_status(const json_t *v)
     for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++) {
         const char *note = text(v, notes[i][0], notes[i][1]);
         if (note)
-            printf("note        %s\n", note);
+            print_safe("note        ", note, "\n");
     }
     print_event_types(v);
 }

@@ -451,29 +451,30 @@ unsigned term_wrap_rows(const struct term *t, const char *text, unsigned max)
     return n < max ? n : max;
 }
 
-/* Take out of the middle what is too long for so many rows: the cause stands in front, the remedy
- * at the end. */
+/* Take words out of the middle of what is too long for so many rows: the cause stands in front, the
+ * remedy at the end. */
 static void cut_middle(const struct term *t, struct buf *text, unsigned rows)
 {
-    unsigned room = rows * t->columns;
-    while (count_rows(t, text->data) > rows && room > 8) {
+    unsigned all = cells_of(t, text->data, text->data + text->len);
+    unsigned room = rows * t->columns < all ? rows * t->columns : all;
+    for (; count_rows(t, text->data) > rows && room > 8; room -= 4) {
         struct buf cut;
-        room -= 4;
-        unsigned all = cells_of(t, text->data, text->data + text->len);
-        if (all <= room)
-            continue;
-        const char *head = fitting(t, text->data, room / 2);
-        const char *tail = fitting(t, text->data, all - room / 2 + 3);
+        const char *head = fitting(t, text->data, room * 3 / 5);
+        const char *tail = fitting(t, text->data, all - room * 2 / 5);
+        const char *word = strchr(tail, ' ');
+        while (head > text->data && *head != ' ' && rows > 1)
+            head--;
         buf_init(&cut, 16 * ROW_BYTES_MAX);
         buf_add(&cut, text->data, (size_t)(head - text->data));
         buf_addf(&cut, " %s ", ellipsis(t));
-        buf_adds(&cut, tail);
-        if (count_rows(t, cut.data) <= rows) {
-            buf_fini(text);
-            *text = cut;
-            return;
+        buf_adds(&cut, word && rows > 1 ? word + 1 : tail);
+        if (count_rows(t, cut.data) > rows) {
+            buf_fini(&cut);
+            continue;
         }
-        buf_fini(&cut);
+        buf_fini(text);
+        *text = cut;
+        return;
     }
 }
 

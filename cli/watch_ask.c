@@ -85,6 +85,18 @@ static void begin_url(struct watch_call *c, const char *path)
 
 /* ---- status ---- */
 
+/* Files came into a state that wants attention, or left it. */
+static void look_again(struct watch *w)
+{
+    json_int_t sum = 0;
+    for (size_t i = 0; i < ATTENTION; i++)
+        sum = sum * 31 + watch_number(w->status, "files", attention[i]);
+    if (sum != w->files_sum)
+        w->files_due_ms = 0;
+    w->files_sum = sum;
+    watch_ask_files(w);
+}
+
 static void status_answered(struct watch *w, int status, const json_t *v, const char *trouble)
 {
     if (status != 200 || !json_is_string(json_object_get(v, "sentence"))) {
@@ -97,6 +109,7 @@ static void status_answered(struct watch *w, int status, const json_t *v, const 
     w->gone[0] = '\0';
     w->answered_ms = loop_now_ms(w->loop);
     watch_past_answer(w);
+    look_again(w);
 }
 
 void watch_ask_status(struct watch *w)

@@ -69,6 +69,7 @@ struct watch {
     json_t *files, *fresh;
     unsigned files_step, files_pages;
     uint64_t files_due_ms;
+    json_int_t files_sum; /* of the counts that they were asked for */
     bool files_more;
     struct buf cursor;
 
@@ -84,7 +85,7 @@ struct watch {
     struct watch_error {
         char at[16];
         char *text;
-        bool now; /* it was there in the last answer */
+        bool now, before; /* it was there in the last answer, in the one before */
     } errors[WATCH_ERRORS_MAX];
     unsigned n_errors;
 

@@ -99,7 +99,8 @@ static void note(struct watch *w, const char *what, const char *text)
         at = 0;
     }
     clock_rfc3339(now, clock_wall_now_ns());
-    (void)snprintf(e.at, sizeof e.at, "%.8s", now + 11);
+    if (!e.now && !e.before) /* since when, where it goes on */
+        (void)snprintf(e.at, sizeof e.at, "%.8s", now + 11);
     e.now = true;
     memmove(&w->errors[at + 1], &w->errors[at], (w->n_errors++ - at) * sizeof w->errors[0]);
     w->errors[at] = e; /* where it was, or in front */
@@ -113,8 +114,10 @@ void watch_past_answer(struct watch *w)
     size_t i;
     const json_t *t;
     take_sample(w);
-    for (unsigned k = 0; k < w->n_errors; k++)
+    for (unsigned k = 0; k < w->n_errors; k++) {
+        w->errors[k].before = w->errors[k].now;
         w->errors[k].now = false;
+    }
     json_array_foreach(json_object_get(w->status, "event_types"), i, t)
     {
         const char *name = json_string_value(json_object_get(t, "event_type"));
@@ -134,8 +137,11 @@ void watch_past_files(struct watch *w)
     {
         const char *state = json_string_value(json_object_get(f, "state"));
         const char *path = json_string_value(json_object_get(f, "path"));
-        if (path && state && (strcmp(state, "deferred") == 0 || strcmp(state, "rejected") == 0))
-            note(w, path, json_string_value(json_object_get(f, "why")));
+        const char *why = json_string_value(json_object_get(f, "why"));
+        if (path && state && strcmp(state, "rejected") == 0)
+            note(w, path, why);
+        else if (state && strcmp(state, "deferred") == 0) /* mostly many for one reason */
+            note(w, "tried again", why);
     }
 }
 

@@ -18,10 +18,16 @@ enum {
 
 /* ---- texts ---- */
 
+/* In whole seconds: a picture that changes no more than it must is a calm one. */
+static char *calm_age(char out[UNITS_TEXT_SIZE], uint64_t ms)
+{
+    return units_format_duration(out, ms < 1000 ? ms : ms / 1000 * 1000);
+}
+
 static void show_age(char out[UNITS_TEXT_SIZE], const json_t *ms)
 {
     if (json_is_integer(ms))
-        units_format_duration(out, (uint64_t)json_integer_value(ms));
+        calm_age(out, (uint64_t)json_integer_value(ms));
     else
         (void)snprintf(out, UNITS_TEXT_SIZE, "-");
 }
@@ -34,7 +40,7 @@ static void show_since(char out[UNITS_TEXT_SIZE], const json_t *time)
     if (!s || clock_parse_rfc3339(s, &then) != RC_OK)
         return;
     int64_t age = clock_wall_now_ns() - then;
-    units_format_duration(out, age > 0 ? (uint64_t)(age / CLOCK_NS_PER_MS) : 0);
+    calm_age(out, age > 0 ? (uint64_t)(age / CLOCK_NS_PER_MS) : 0);
 }
 
 static void show_size(char out[UNITS_TEXT_SIZE], const json_t *bytes)
@@ -57,17 +63,16 @@ void watch_sentence(const struct watch *w, struct buf *out)
     const char *s = json_string_value(json_object_get(w->status, "sentence"));
     uint64_t now = loop_now_ms(w->loop);
     if (w->gone[0]) {
-        buf_addf(out, "%s; asked again each second", w->gone);
+        buf_addf(out, "%s; it is asked again each second", w->gone);
     } else if (is_silent(w)) {
         buf_addf(out, "The gateway takes connections and has not answered for %s; still waiting",
-                 units_format_duration(age, now - w->ask_status.since_ms));
+                 calm_age(age, now - w->ask_status.since_ms));
     } else {
         buf_adds(out, s ? s : "The gateway is asked");
         return;
     }
     if (w->status)
-        buf_addf(out, " (what stands below is %s old)",
-                 units_format_duration(age, now - w->answered_ms));
+        buf_addf(out, " (what stands below is %s old)", calm_age(age, now - w->answered_ms));
     buf_addc(out, '.');
 }
 
@@ -87,11 +92,11 @@ static unsigned draw_sentence(struct watch *w)
 {
     struct term *t = w->term;
     struct buf s;
-    unsigned room = term_rows(t) / 5;
+    unsigned room = term_rows(t) < 12 ? term_rows(t) / 2 : term_rows(t) / 5;
     buf_init(&s, 65536);
     watch_sentence(w, &s);
-    if (term_rows(t) >= 24 && room < 4)
-        room = 4;
+    if (term_rows(t) >= 24 && room < 5)
+        room = 5;
     unsigned rows = term_wrap_rows(t, s.data, room > 0 ? room : 1);
     term_wrap(t, 0, s.data, rows, w->status || w->gone[0] ? style_of(w) : TERM_BOLD);
     buf_fini(&s);
@@ -125,10 +130,17 @@ static void draw_oldest(struct watch *w, unsigned y, unsigned x)
 
 static void draw_rate(struct watch *w, unsigned y)
 {
-    char size[UNITS_TEXT_SIZE];
+    char text[UNITS_TEXT_SIZE];
+    const json_t *again =
+        json_object_get(json_object_get(w->status, "destination"), "next_probe_ms");
+    const char *state = watch_text(w->status, "destination", "state");
     draw_label(w, y, 0, "rate");
-    term_textf(w->term, y, "%.1f files/s, %s/s", w->files_per_s,
-               units_format_size(size, (uint64_t)w->bytes_per_s));
+    if (json_is_integer(again) && state && strcmp(state, "waiting") == 0)
+        term_textf(w->term, y, "nothing goes; again in %s",
+                   calm_age(text, (uint64_t)json_integer_value(again) + 999));
+    else
+        term_textf(w->term, y, "%.1f files/s, %s/s", w->files_per_s,
+                   units_format_size(text, (uint64_t)w->bytes_per_s));
 }
 
 static void draw_backlog(struct watch *w, unsigned y)
@@ -190,7 +202,7 @@ static unsigned draw_minutes(struct watch *w, unsigned y)
     term_text(w->term, y, line.data, n, false);
     term_column(w->term, y, 9 + n + 1);
     term_style(w->term, y, TERM_FAINT);
-    term_textf(w->term, y, "at most %.1f/s", (double)most);
+    term_textf(w->term, y, "peak %.1f/s", (double)most);
     term_style(w->term, y, TERM_PLAIN);
     buf_fini(&line);
     return y + 1;
@@ -325,9 +337,11 @@ static void draw_file(struct watch *w, unsigned y, const struct watch_row *row, 
     end_row(w, y, chosen);
 }
 
-/* How many rows each part gets; headings not counted, 0: left out altogether. */
+/* How many rows each part gets; headings not counted, 0: left out altogether. By the size alone,
+ * but for the event types, of which there are seldom more: nothing jumps when files come and go. */
 struct shares {
     unsigned types, files, errors;
+    bool gaps;
 };
 
 static unsigned least(unsigned a, unsigned b)
@@ -335,19 +349,21 @@ static unsigned least(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-static struct shares share(unsigned room, unsigned types, unsigned files, unsigned errors)
+static struct shares share(unsigned room, unsigned types)
 {
-    struct shares s = {0};
+    struct shares s = {.gaps = room >= 20};
+    if (s.gaps)
+        room -= 2;
     if (room >= 2) {
         s.types = least(types > 0 ? types : 1, room >= 6 ? (room - 1) * 2 / 5 : room - 1);
         room -= s.types + 1;
     }
-    if (room >= 4) {
-        s.errors = least(errors > 0 ? errors : 1, room >= 8 ? (room - 2) / 4 : 0);
-        room -= s.errors ? s.errors + 1 : 0;
+    if (room >= 6) {
+        s.errors = least(room / 4, 6);
+        room -= s.errors + 1;
     }
     if (room >= 2)
-        s.files = least(files > 0 ? files : 1, room - 1);
+        s.files = room - 1;
     return s;
 }
 
@@ -444,8 +460,8 @@ static void draw_keys(struct watch *w, unsigned y)
     term_style(w->term, y, TERM_FAINT);
     term_text(w->term, y,
               wide >= 74 ? "q quit  arrows choose  Enter more  r retry  h hold  l release  / filter"
-              : wide >= 40 ? "q quit  r retry  h hold  l release  ?"
-                           : "q quit  ? help",
+              : wide >= 40 ? "q quit  r retry  h hold  l release"
+                           : "q quit",
               wide, false);
     if (wide >= term_used(w->term, y) + 9) {
         (void)snprintf(now, sizeof now, "%.8s", now + 11);
@@ -516,12 +532,13 @@ static void draw_tables(struct watch *w, unsigned y, const struct watch_row *row
     unsigned types = 0, end = all - 1 - explain;
     while (types < n && rows[types].kind == WATCH_TYPE)
         types++;
-    struct shares s = share(end > y ? end - y : 0, types, n - types, w->n_errors);
+    struct shares s = share(end > y ? end - y : 0, types);
     if (s.types)
-        y = draw_types(w, y, rows, types, s.types, chosen);
+        y = draw_types(w, y, rows, types, s.types, chosen) + s.gaps;
     if (s.files)
         y = draw_files(w, y, rows + types, n - types, s.files,
-                       chosen >= types ? chosen - types : n);
+                       chosen >= types ? chosen - types : n) +
+            s.gaps;
     if (s.errors)
         y = draw_errors(w, y, s.errors);
     if (explain)
