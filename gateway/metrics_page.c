@@ -291,7 +291,7 @@ static void add_requests(struct metrics_text *t, struct pipeline *p)
                                          {"code", all->answers[i].code}),
                        all->answers[i].n);
     metrics_family(t, "spoolgate_request_duration_seconds", METRICS_HISTOGRAM, "seconds",
-                   "From the start of a request, waiting for a connection not included, to the end "
+                   "From the start of a request, a new connection included, to the end "
                    "of its answer, by operation.");
     for (unsigned op = 0; op < REQUEST_OP_COUNT_; op++) {
         if (op == REQUEST_PUT_OBJECT || histogram_count(&all->durations[op]) > 0)
@@ -308,9 +308,9 @@ static void add_requests(struct metrics_text *t, struct pipeline *p)
     counter(t, "spoolgate_connections_opened", "Connections made to the bucket.",
             d.http.connections);
     bytes(t, "spoolgate_sent_bytes", METRICS_COUNTER,
-          "Bytes of bodies sent to the bucket, those sent again included.", d.http.bytes_sent);
-    bytes(t, "spoolgate_received_bytes", METRICS_COUNTER, "Bytes of bodies that the bucket sent.",
-          d.http.bytes_received);
+          "Bytes sent to the bucket, the headers of requests included.", d.http.bytes_sent);
+    bytes(t, "spoolgate_received_bytes", METRICS_COUNTER,
+          "Bytes that the bucket sent, the headers of answers included.", d.http.bytes_received);
 }
 
 /* ---- this machine ---- */
