@@ -348,9 +348,9 @@ enum rc console_link(struct console *c, uint16_t port, struct buf *url, struct e
     return RC_OK;
 }
 
-bool console_is_open(const struct console *c)
+uint16_t console_port_of(const struct console *c)
 {
-    return c->control != NULL;
+    return c->cfg.port.fd >= 0 ? c->cfg.port.port : 0;
 }
 
 void console_free(struct console *c)

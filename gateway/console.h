@@ -39,7 +39,7 @@ struct console *console_new(const struct console_cfg *cfg);
 /* Listens if it does not yet, and appends a link. port 0: whichever; else RC_EXISTS: it listens on
  * another; RC_DENIED, RC_IO: this one cannot be had. */
 enum rc console_link(struct console *c, uint16_t port, struct buf *url, struct err *e) MUST_CHECK;
-bool console_is_open(const struct console *c);
-void console_free(struct console *c); /* NULL allowed */
+uint16_t console_port_of(const struct console *c); /* 0: it has none yet */
+void console_free(struct console *c);              /* NULL allowed */
 
 #endif

@@ -17,6 +17,7 @@
 #include "gateway/api_read.h"
 #include "gateway/api_watch.h"
 #include "gateway/config_diff.h"
+#include "gateway/console_api.h"
 #include "gateway/metrics_listen.h"
 #include "gateway/metrics_serve.h"
 #include "gateway/notify.h"
@@ -46,6 +47,8 @@ struct gateway {
     struct api_watch *watch;
     struct api_config *settings;
     struct control *control;
+    struct console_port console_port; /* until there is a console */
+    struct console_api *console;
     struct metrics_serve *metrics; /* NULL: on the control socket only */
     struct root_guard *guard;
     struct loop_signal *term, *interrupt, *hup;
@@ -307,6 +310,22 @@ static void start_api(struct gateway *g)
     g->watch = api_watch_new(g->api);
     g->settings = api_config_new(g->api, reload_and_tell, g);
     metrics_serve_add(g->api);
+    g->console = console_api_new(&(struct console_api_cfg){.api = g->api,
+                                                           .loop = g->loop,
+                                                           .mode = "gateway",
+                                                           .path = g->config->path,
+                                                           .port = g->console_port,
+                                                           .saved = on_hup,
+                                                           .arg = g});
+    g->console_port.fd = -1; /* the console's now */
+}
+
+/* For whoever asks for the console some day: it does not listen, and the sandbox binds none. */
+static void reserve_console_port(struct gateway *g)
+{
+    struct err why;
+    if (console_bind(0, &g->console_port, &why) != RC_OK)
+        log_warning("console_has_no_port", F_STR("why", why.text));
 }
 
 /* Files flow without it, so that a port which somebody else has is told and no more. */
@@ -371,6 +390,7 @@ static enum rc start(struct gateway *g, struct err *e)
         return rc;
     warn_of_machine(g->config);
     int metrics_fd = open_metrics(g->config);
+    reserve_console_port(g);
     rc = sandbox_enter(g->config, e); /* before any thread is made */
     if (rc != RC_OK) {
         if (metrics_fd >= 0)
@@ -440,6 +460,7 @@ static void finish(struct gateway *g)
 {
     stop_pipeline(g);
     metrics_serve_free(g->metrics);
+    console_api_free(g->console);
     struct err stopped;
     (void)err_set(&stopped, RC_CANCELLED, "the gateway stops; it is in force with the next start");
     tell_reloaded(g, RC_CANCELLED, &stopped);
@@ -459,7 +480,7 @@ static void finish(struct gateway *g)
     config_free(g->config);
     root_close(&g->other);
     root_close(&g->root);
-    int fds[] = {g->journal_fd, g->state_fd, g->state_lock};
+    int fds[] = {g->journal_fd, g->state_fd, g->state_lock, g->console_port.fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (fds[i] >= 0)
             (void)close(fds[i]); /* directories and locks: nothing was written through them */
@@ -475,6 +496,7 @@ enum rc gateway_run(struct config *config, struct err *e)
         .state_fd = -1,
         .journal_fd = -1,
         .state_lock = -1,
+        .console_port = {.fd = -1},
     };
     /* SIGIO comes when a lease of ours is broken (base/lease.h); a closed socket is an errno. */
     (void)signal(SIGIO, SIG_IGN);

@@ -4,11 +4,15 @@
 #include "gateway/setup.h"
 
 #include "base/fsio.h"
-#include "gateway/config_file.h"
+#include "base/mem.h"
+#include "gateway/config_store.h"
+#include "gateway/sandbox.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CONFIG_MAX      (1 << 20)
 
@@ -167,12 +171,69 @@ enum rc setup_same_bucket(const struct setup *s, struct err *e)
         now, s->bucket_arn, s->path);
 }
 
+/* ---- the file ---- */
+
+/* "/etc/x" is in "/etc/", "x" in "./". */
+static char *directory_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? mem_strndup(path, (size_t)(slash - path) + 1) : mem_strdup("./");
+}
+
+static enum rc may_make(const char *path, struct err *e)
+{
+    char *dir = directory_of(path);
+    enum rc rc = RC_OK;
+    if (faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) != 0)
+        rc = err_sys(e, errno, "cannot write in %s (make it, or run this as one who may)", dir);
+    else if (sandbox_locks(dir))
+        rc = err_set(e, RC_DENIED, "the sandbox does not let the gateway write in %s", dir);
+    free(dir);
+    return rc;
+}
+
+static enum rc make(const char *path, const struct buf *text, struct err *e)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char *dir = directory_of(path);
+    enum rc rc;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        rc = err_sys(e, errno, "cannot open the directory %s (make it, or name another file)", dir);
+    else if (*name == '\0')
+        rc = err_set(e, RC_INVALID, "%s is no name for a file", path);
+    else
+        rc = fsio_replace(&fsio_system, fd, name, text->data, text->len, 0644, e);
+    if (fd >= 0)
+        (void)close(fd); /* only a starting point */
+    free(dir);
+    return rc;
+}
+
+enum rc setup_may_save(const struct setup *s, struct err *e)
+{
+    struct config_store store;
+    enum rc rc = config_store_read(s->path, &store, e);
+    if (rc == RC_OK)
+        rc = config_store_may_write(&store, e);
+    else if (rc == RC_ABSENT)
+        rc = may_make(s->path, e);
+    config_store_fini(&store);
+    return rc;
+}
+
 enum rc setup_save(const struct setup *s, struct err *e)
 {
+    struct config_store store;
     struct buf text;
     buf_init(&text, 2 * CONFIG_MAX);
     write_document(s, "", "", &text);
-    enum rc rc = config_file_save(s->path, text.data, text.len, e);
+    enum rc rc = config_store_read(s->path, &store, e);
+    if (rc == RC_OK)
+        rc = config_store_write(&store, text.data, text.len, e);
+    else if (rc == RC_ABSENT)
+        rc = make(s->path, &text, e);
+    config_store_fini(&store);
     buf_fini(&text);
     return rc;
 }

@@ -32,7 +32,9 @@ enum rc setup_config(const struct setup *s, const char *bucket_arn, const char *
 /* One installation serves one bucket. RC_EXISTS: it is another one that is configured, and e says
  * what to do. */
 enum rc setup_same_bucket(const struct setup *s, struct err *e) MUST_CHECK;
-/* Whole or not at all. */
+/* RC_DENIED: this process may not write the file, and e says what to do. */
+enum rc setup_may_save(const struct setup *s, struct err *e) MUST_CHECK;
+/* Whole or not at all. Mode and owner of the file stay; a new one has 0644. RC_DENIED as before. */
 enum rc setup_save(const struct setup *s, struct err *e) MUST_CHECK;
 
 /* What there is to choose from: each is told once or more often, with a note, "" if there is none.

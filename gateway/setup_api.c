@@ -3,7 +3,6 @@
 #include "gateway/setup_api_int.h"
 
 #include "base/mem.h"
-#include "gateway/config_file.h"
 #include "gateway/setup.h"
 #include "policy/document.h"
 
@@ -195,7 +194,7 @@ static void known_answer(void *arg, struct control_answer *a)
     if (json_is_object(now))
         json_array_append_new(buckets, json_pack("{s:o, s:o}", "arn", member(now, "bucket_arn"),
                                                  "region", member(now, "region")));
-    bool may = config_file_writable(k->setup.path, &e) == RC_OK;
+    bool may = setup_may_save(&k->setup, &e) == RC_OK;
     api_json(a, json_pack("{s:O, s:O, s:o, s:o, s:o, s:{s:i, s:i}, s:{s:b, s:o}}", "account_names",
                           k->accounts, "role_arns", k->roles, "buckets", buckets, "current", now,
                           "path", json_text(k->setup.path, strlen(k->setup.path)), "limits",

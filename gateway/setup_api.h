@@ -19,9 +19,8 @@
 struct setup_api_cfg {
     struct api *api;
     struct loop *loop;
-    const char *path; /* of the configuration; lives as long as this */
-    /* It was saved: take it over. The key that takes a restart, or NULL. NULL: nobody does. */
-    const char *(*saved)(void *arg);
+    const char *path;         /* of the configuration */
+    void (*saved)(void *arg); /* a file that can be taken over without a restart */
     void *arg;
 };
 struct setup_api;

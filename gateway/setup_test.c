@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "gateway/cause.h"
-#include "gateway/config_file.h"
+#include "gateway/config_diff.h"
 #include "gateway/sandbox.h"
 #include "gateway/setup.h"
 
@@ -41,9 +41,10 @@ struct job {
     struct config *config; /* NULL: it is wrong, as faults have it */
     struct config_faults faults;
     struct trial trial;
-    bool tried, saved;
+    bool tried;
     uint64_t took_ms;
-    struct err err; /* of the saving */
+    struct config *saved; /* read again; NULL: nothing was */
+    struct err err;       /* of the saving */
 };
 
 struct setup_test {
@@ -55,23 +56,6 @@ struct setup_test {
 };
 
 /* ---- what was asked for ---- */
-
-/* "$.bucket.arn: expected …" is about "bucket.arn". */
-static json_t *list_faults(const struct config_faults *faults)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < faults->n; i++) {
-        const char *line = faults->lines[i], *colon = strstr(line, ": ");
-        if (strncmp(line, "$.", 2) == 0 && colon) {
-            char *path = mem_strndup(line + 2, (size_t)(colon - line - 2));
-            setup_fault(list, path, colon + 2);
-            free(path);
-        } else {
-            setup_fault(list, "", line);
-        }
-    }
-    return list;
-}
 
 static size_t which(const char *name)
 {
@@ -173,6 +157,16 @@ static void find_region(struct job *j)
     check_settings(j, "");
 }
 
+static void save(struct job *j)
+{
+    struct config_faults faults = {0};
+    if (setup_save(&j->setup, &j->err) == RC_OK &&
+        config_load(j->setup.path, &j->saved, &faults) != RC_OK)
+        (void)err_set(&j->err, RC_CHANGED, "%s was changed by somebody else: look at it",
+                      j->setup.path);
+    config_faults_fini(&faults);
+}
+
 static void *run(void *arg)
 {
     struct job *j = arg;
@@ -186,7 +180,7 @@ static void *run(void *arg)
     }
     j->took_ms = (uint64_t)((clock_mono_now_ns() - began) / CLOCK_NS_PER_MS);
     if (j->save && j->tried && (j->trial.arrived || j->anyway) && !atomic_load(&t->stop))
-        j->saved = setup_save(&j->setup, &j->err) == RC_OK;
+        save(j);
     loop_wake_send(t->wake);
     return NULL;
 }
@@ -197,6 +191,7 @@ static void job_free(struct job *j)
         trial_fini(&j->trial);
     config_faults_fini(&j->faults);
     config_free(j->config);
+    config_free(j->saved);
     json_decref(j->setup.existing);
     free(j);
 }
@@ -253,15 +248,33 @@ static json_t *verdict(const struct job *j)
     return v;
 }
 
+/* The keys for which the gateway that runs has to be started again. */
+static json_t *restart_for(const struct config *now, const struct config *saved)
+{
+    json_t *a, *b, *keys, *restart;
+    if (!now)
+        return json_array();
+    a = config_to_json(now);
+    b = config_to_json(saved);
+    keys = config_diff(a, b);
+    restart = config_diff_restart(keys);
+    json_decref(keys);
+    json_decref(a);
+    json_decref(b);
+    return restart;
+}
+
 static void answer_saved(struct job *j, json_t *v)
 {
     const struct setup_api_cfg *cfg = &j->owner->cfg;
-    const char *key = j->saved && cfg->saved ? cfg->saved(cfg->arg) : NULL;
-    json_object_set_new(v, "saved", json_boolean(j->saved));
+    json_object_set_new(v, "saved", json_boolean(j->saved != NULL));
     if (!j->saved)
         return;
+    json_t *restart = restart_for(api_config(cfg->api), j->saved);
     set_text(v, "path", cfg->path);
-    json_object_set_new(v, "restart", key ? json_pack("[s]", key) : json_array());
+    if (json_array_size(restart) == 0 && cfg->saved)
+        cfg->saved(cfg->arg);
+    json_object_set_new(v, "restart", restart);
 }
 
 static void answer_job(struct job *j, struct control_answer *a)
@@ -273,7 +286,7 @@ static void answer_job(struct job *j, struct control_answer *a)
                     "eu-central-1");
         setup_refuse(a, faults);
     } else if (!j->tried) {
-        setup_refuse(a, list_faults(&j->faults));
+        setup_refuse(a, config_diff_errors(&j->faults));
     } else if (j->err.rc != RC_OK) {
         api_err(a, j->err.rc, &j->err);
     } else {
@@ -315,14 +328,14 @@ static bool prepare(struct job *j, json_t *body, struct control_answer *a)
         rc = setup_same_bucket(&j->setup, &e);
     }
     if (rc == RC_OK && j->save)
-        rc = config_file_writable(j->setup.path, &e);
+        rc = setup_may_save(&j->setup, &e);
     if (rc != RC_OK) {
         api_err(a, rc, &e);
         return false;
     }
     check_settings(j, "us-east-1");
     if (!j->config) {
-        setup_refuse(a, list_faults(&j->faults));
+        setup_refuse(a, config_diff_errors(&j->faults));
         return false;
     }
     if (sandbox_admits(j->config, &e) != RC_OK) {

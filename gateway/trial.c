@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@ struct sending {
     const struct config *config;
     struct trial *trial;
     struct loop *loop;
-    char dir[64];
+    char dir[PATH_MAX];
     int dir_fd;
     struct identity id;
     struct buf line; /* the message */
@@ -52,21 +53,31 @@ static void compose(struct sending *s)
     buf_addc(&s->line, '\n');
 }
 
-static enum rc write_message(struct sending *s, struct err *e)
+/* Where temporary files are; or, since the sandbox lets the daemon have none there, in the state.
+ */
+static bool make_directory(struct sending *s)
 {
     const char *tmp = getenv("TMPDIR");
+    const char *const places[] = {tmp ? tmp : "/tmp", s->config->state};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        int n = snprintf(s->dir, sizeof s->dir, "%s/spoolgate-test-XXXXXX", places[i]);
+        if (n > 0 && (size_t)n < sizeof s->dir && mkdtemp(s->dir))
+            return true;
+    }
+    return false;
+}
+
+static enum rc write_message(struct sending *s, struct err *e)
+{
     struct file_stat st;
     compose(s);
-    (void)snprintf(s->dir, sizeof s->dir, "%s/spoolgate-test-XXXXXX",
-                   tmp && strlen(tmp) < 32 ? tmp : "/tmp"); /* fits by the check */
-    if (!mkdtemp(s->dir)) {
+    if (!make_directory(s)) {
         int why = errno;
-        err_set(e, RC_IO,
-                "cannot make a temporary directory %s: %s; set TMPDIR to one that can be "
-                "written",
-                s->dir, strerror(why));
         s->dir[0] = '\0';
-        return e->rc;
+        return err_set(e, RC_IO,
+                       "cannot make a temporary directory: %s; set TMPDIR to one that can be "
+                       "written",
+                       strerror(why));
     }
     s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int fd =
