@@ -22,7 +22,7 @@ struct cli_command {
 };
 extern const struct cli_command cmd_run, cmd_put, cmd_test, cmd_status, cmd_ls, cmd_why, cmd_retry,
     cmd_hold, cmd_release, cmd_forget, cmd_receipts, cmd_policy, cmd_journal, cmd_config, cmd_setup,
-    cmd_check;
+    cmd_check, cmd_console;
 
 /* One sentence on stderr, "spoolgate: …", hostile bytes escaped. Returns status. */
 enum cli_status cli_fail(enum cli_status status, const char *fmt, ...) PRINTF_LIKE(2, 3);

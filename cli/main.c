@@ -7,9 +7,9 @@
 #include <string.h>
 
 static const struct cli_command *const commands[] = {
-    &cmd_run,    &cmd_put,     &cmd_test,   &cmd_check,   &cmd_status, &cmd_ls,
-    &cmd_why,    &cmd_retry,   &cmd_hold,   &cmd_release, &cmd_forget, &cmd_receipts,
-    &cmd_policy, &cmd_journal, &cmd_config, &cmd_setup,
+    &cmd_run,    &cmd_put,     &cmd_test,   &cmd_check,   &cmd_status,  &cmd_ls,
+    &cmd_why,    &cmd_retry,   &cmd_hold,   &cmd_release, &cmd_forget,  &cmd_receipts,
+    &cmd_policy, &cmd_journal, &cmd_config, &cmd_setup,   &cmd_console,
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

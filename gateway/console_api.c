@@ -78,6 +78,11 @@ enum rc console_api_link(struct console_api *c, uint16_t port, struct buf *url, 
     return console_link(c->console, port, url, e);
 }
 
+uint16_t console_api_port(const struct console_api *c)
+{
+    return console_port_of(c->console);
+}
+
 void console_api_free(struct console_api *c)
 {
     if (!c)

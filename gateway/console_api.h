@@ -25,6 +25,7 @@ struct console_api *console_api_new(const struct console_api_cfg *cfg);
 /* As console_link. */
 enum rc console_api_link(struct console_api *c, uint16_t port, struct buf *url,
                          struct err *e) MUST_CHECK;
+uint16_t console_api_port(const struct console_api *c); /* 0: none yet */
 /* Before api_free, after all other listeners. NULL allowed. */
 void console_api_free(struct console_api *c);
 
