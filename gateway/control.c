@@ -107,9 +107,8 @@ struct header_count {
 static enum MHD_Result count_header(void *arg, enum MHD_ValueKind kind, const char *name,
                                     const char *value)
 {
+    (void)kind, (void)value;
     struct header_count *count = arg;
-    (void)kind;
-    (void)value;
     if (strcasecmp(name, count->name) == 0)
         count->n++;
     return MHD_YES;
@@ -414,9 +413,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 static void on_completed(void *arg, struct MHD_Connection *connection, void **state,
                          enum MHD_RequestTerminationCode why)
 {
-    (void)arg;
-    (void)connection;
-    (void)why;
+    (void)arg, (void)connection, (void)why;
     struct exchange *x = *state;
     if (!x)
         return;
@@ -499,19 +496,15 @@ static void on_sweep(void *arg)
         loop_timer_set_shared(c->sweep, SWEEP_MS);
 }
 
-static void turn(struct control *c)
+static void turn(void *arg)
 {
+    struct control *c = arg;
     MHD_UNSIGNED_LONG_LONG ms;
     (void)MHD_run(c->daemon); /* its failures are those of single connections */
     if (MHD_get_timeout(c->daemon, &ms) == MHD_YES)
         loop_timer_set(c->timer, ms);
     else
         loop_timer_clear(c->timer);
-}
-
-static void on_timer(void *arg)
-{
-    turn(arg);
 }
 
 static void on_events(void *arg, int events)
@@ -555,7 +548,7 @@ enum rc control_new(const struct control_cfg *cfg, struct control **out, struct 
                      cfg->socket_path ? cfg->socket_path : "the socket that it was given");
         goto out;
     }
-    c->timer = loop_timer_new(cfg->loop, on_timer, c);
+    c->timer = loop_timer_new(cfg->loop, turn, c);
     c->sweep = loop_timer_new(cfg->loop, on_sweep, c);
     c->poll = loop_poll_new(cfg->loop, info->epoll_fd, on_events, c);
     loop_poll_set(c->poll, LOOP_READ);

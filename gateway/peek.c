@@ -67,11 +67,13 @@ static json_t *clean_text(const char *s, size_t n)
     return v;
 }
 
-/* Not in the midst of a character. */
+/* Not in the midst of a character, which has four bytes at most. */
 static size_t begin_of_character(const char *s, size_t at)
 {
-    while (at > 0 && ((unsigned char)s[at] & 0xc0) == 0x80)
-        at--;
+    for (size_t back = 0; back < 4 && back <= at; back++) {
+        if (((unsigned char)s[at - back] & 0xc0) != 0x80)
+            return at - back;
+    }
     return at;
 }
 

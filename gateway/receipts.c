@@ -187,13 +187,19 @@ static void close_segment(struct reading *k)
         k->page->damaged = true;
 }
 
+/* All of it lies behind the cursor. */
+static bool is_behind(const struct reading *k, uint32_t number)
+{
+    return k->q->before != 0 && place_of(number, 0) >= k->q->before;
+}
+
 /* newer: the header of the segment behind it, in place of it afterwards. false: nothing that is
  * older can be wanted. */
 static bool read_segment(struct reading *k, uint32_t number, struct segment_header *newer)
 {
     struct segment_header h = {0};
     struct err why;
-    bool skip = k->q->before != 0 && number > segment_of(k->q->before);
+    bool skip = is_behind(k, number);
     bool too_old = newer->number != 0 && newer->created_ns <= k->q->since_ns;
     if (too_old)
         return false;
@@ -220,7 +226,7 @@ static bool read_segment(struct reading *k, uint32_t number, struct segment_head
 static size_t first_of(const struct reading *k)
 {
     size_t i = k->n;
-    while (k->q->before != 0 && i > 1 && k->numbers[i - 2] > segment_of(k->q->before))
+    while (i > 1 && is_behind(k, k->numbers[i - 2]))
         i--;
     return i;
 }
