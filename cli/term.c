@@ -272,23 +272,28 @@ static size_t character(const char *s, bool utf8, unsigned long *code, int *cell
     return n;
 }
 
-/* Append s with all that is not printable escaped. */
+/* Append s with all that is not printable escaped; a backslash stays one, it does no harm. */
 static void make_printable(const struct term *t, struct buf *out, const char *s)
 {
-    struct buf valid;
     unsigned long code;
     int cells;
-    buf_init(&valid, 8 * ROW_BYTES_MAX);
-    utf8_escape(&valid, s, strlen(s));
-    for (const char *p = valid.data; *p;) {
-        size_t n = character(p, t->utf8, &code, &cells);
-        if (cells > 0)
-            buf_add(out, p, n);
+    for (size_t n = strlen(s), valid = utf8_span(s, n); *s;) {
+        if (valid == 0) {
+            buf_addf(out, "\\x%02x", (unsigned char)*s++);
+            valid = utf8_span(s, --n);
+            continue;
+        }
+        size_t bytes = character(s, t->utf8, &code, &cells);
+        if (code < 0x20 || (code >= 0x7f && code < 0xa0))
+            buf_addf(out, "\\x%02lx", code);
+        else if (cells > 0)
+            buf_add(out, s, bytes);
         else
             buf_addf(out, "\\u{%lx}", code);
-        p += n;
+        s += bytes;
+        n -= bytes;
+        valid -= bytes;
     }
-    buf_fini(&valid);
 }
 
 static unsigned cells_of(const struct term *t, const char *s, const char *end)

@@ -109,7 +109,7 @@ static void move(struct watch *w, int by)
     unsigned at = watch_chosen(w, rows, n);
     if (n == 0)
         return;
-    long to = at < n ? (long)at + by : by > 0 ? 0 : (long)n - 1;
+    long to = (at < n ? (long)at : by > 0 ? -1 : (long)n) + by;
     to = to < 0 ? 0 : to >= (long)n ? (long)n - 1 : to;
     choose(w, &rows[to], (unsigned)to);
 }

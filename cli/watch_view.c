@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,10 +25,18 @@ static char *calm_age(char out[UNITS_TEXT_SIZE], uint64_t ms)
     return units_format_duration(out, ms < 1000 ? ms : ms / 1000 * 1000);
 }
 
+/* Of rows, of which there are many: in minutes once it is more than one. */
+static char *rough_age(char out[UNITS_TEXT_SIZE], uint64_t ms)
+{
+    const uint64_t minute = 60000, hour = 60 * minute;
+    uint64_t step = ms < minute ? 1000 : ms < 24 * hour ? minute : hour;
+    return units_format_duration(out, ms < 1000 ? 0 : ms / step * step);
+}
+
 static void show_age(char out[UNITS_TEXT_SIZE], const json_t *ms)
 {
     if (json_is_integer(ms))
-        calm_age(out, (uint64_t)json_integer_value(ms));
+        rough_age(out, (uint64_t)json_integer_value(ms));
     else
         (void)snprintf(out, UNITS_TEXT_SIZE, "-");
 }
@@ -40,7 +49,7 @@ static void show_since(char out[UNITS_TEXT_SIZE], const json_t *time)
     if (!s || clock_parse_rfc3339(s, &then) != RC_OK)
         return;
     int64_t age = clock_wall_now_ns() - then;
-    calm_age(out, age > 0 ? (uint64_t)(age / CLOCK_NS_PER_MS) : 0);
+    rough_age(out, age > 0 ? (uint64_t)(age / CLOCK_NS_PER_MS) : 0);
 }
 
 static void show_size(char out[UNITS_TEXT_SIZE], const json_t *bytes)
@@ -64,6 +73,7 @@ void watch_sentence(const struct watch *w, struct buf *out)
     uint64_t now = loop_now_ms(w->loop);
     if (w->gone[0]) {
         buf_addf(out, "%s; it is asked again each second", w->gone);
+        out->data[0] = (char)toupper((unsigned char)out->data[0]);
     } else if (is_silent(w)) {
         buf_addf(out, "The gateway takes connections and has not answered for %s; still waiting",
                  calm_age(age, now - w->ask_status.since_ms));
@@ -117,7 +127,8 @@ static void draw_oldest(struct watch *w, unsigned y, unsigned x)
     char age[UNITS_TEXT_SIZE];
     const json_t *ms = json_object_get(json_object_get(w->status, "backlog"), "oldest_age_ms");
     bool late = json_is_integer(ms) && json_integer_value(ms) > WATCH_OBJECTIVE_MS;
-    show_age(age, ms);
+    if (json_is_integer(ms))
+        calm_age(age, (uint64_t)json_integer_value(ms));
     draw_label(w, y, x, "oldest");
     if (late)
         term_style(w->term, y, TERM_BAD);
