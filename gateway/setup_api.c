@@ -11,6 +11,7 @@
 
 struct setup_api {
     struct setup_api_cfg cfg;
+    char *path; /* of cfg: a configuration that is swapped out takes its own along */
     struct setup_test *test;
 };
 
@@ -135,6 +136,7 @@ static void post_policy(void *arg, const struct control_request *r, struct contr
 /* ---- GET /v1/setup ---- */
 
 struct known {
+    char *path; /* of setup: this may come back from the pool when the api is gone */
     struct setup setup;
     json_t *accounts, *roles;
     struct err err;
@@ -206,6 +208,7 @@ static void known_free(void *arg)
 {
     struct known *k = arg;
     json_decref(k->setup.existing);
+    free(k->path);
     json_decref(k->accounts);
     json_decref(k->roles);
     free(k);
@@ -216,7 +219,9 @@ static void get_setup(void *arg, const struct control_request *r, struct control
     struct setup_api *s = arg;
     struct known *k = mem_alloc(sizeof *k);
     (void)a; /* it is answered later */
-    *k = (struct known){.setup.path = s->cfg.path, .accounts = json_array(), .roles = json_array()};
+    *k = (struct known){
+        .path = mem_strdup(s->path), .accounts = json_array(), .roles = json_array()};
+    k->setup.path = k->path;
     api_work(
         s->cfg.api, r,
         &(struct api_work){.run = known_run, .answer = known_answer, .free = known_free, .job = k});
@@ -247,7 +252,9 @@ struct setup_api *setup_api_new(const struct setup_api_cfg *cfg)
 {
     struct setup_api *s = mem_alloc(sizeof *s);
     s->cfg = *cfg;
-    s->test = setup_test_new(cfg);
+    s->path = mem_strdup(cfg->path);
+    s->cfg.path = s->path;
+    s->test = setup_test_new(&s->cfg);
     api_add(cfg->api, routes, sizeof routes / sizeof routes[0], s);
     return s;
 }
@@ -257,5 +264,6 @@ void setup_api_free(struct setup_api *s)
     if (!s)
         return;
     setup_test_free(s->test);
+    free(s->path);
     free(s);
 }
