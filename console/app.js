@@ -174,6 +174,11 @@ async function begin() {
     await show(false);
 }
 
+document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault(); // its fragment is no page
+    main.focus();
+});
+
 function fail(fault) {
     toast(`The page cannot be shown: ${fault.message}`, "bad");
 }

@@ -69,7 +69,8 @@ class Overview {
             h("div", { class: "pair" },
                 h("section", { class: "card", "aria-labelledby": "types-title" },
                     h("h2", { id: "types-title" }, "By event type"),
-                    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "types-title" },
+                    h("div", { class: "scroll", tabindex: "0", role: "region",
+                        "aria-label": "Event types, table" },
                         h("table", {}, h("thead", {}, h("tr", {}, ...["Event type", "Waiting", "Size", "Oldest",
                             "Delivered"].map((t, i) => h("th", { scope: "col", class: i > 0 ? `num${i === 2 ? " type-size" : ""}` : null }, t)))),
                         this.types))),
@@ -132,7 +133,7 @@ class Overview {
             `${number(s.destination.concurrency)} requests under way`);
         const last = s.since_start.last_delivered;
         setText(this.last.value, last ? `${since(last)} ago` : "none yet");
-        setText(this.last.note, `${files(s.since_start.delivered_files)} since ` +
+        setText(this.last.note, `${files(s.since_start.delivered_files)} in ` +
             `${duration(s.uptime_ms)}`);
     }
 

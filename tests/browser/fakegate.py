@@ -148,7 +148,7 @@ class FakeGate:
 
     def add_examples(self):
         """One of each state, and the hostile names."""
-        states = [("rejected", "line 3, column 17: expected ',' or '}' after a value", "json"),
+        states = [("rejected", "line 3, column 20: expected ',' or '}' after a value", "json"),
                   ("held", "held by hand", "by_hand"), ("held", "another object has its key", "conflict"),
                   ("deferred", "the store is busy (503 SlowDown)", "SlowDown"), ("sending", None, ""),
                   ("accepted", None, ""), ("settling", "it changed less than a second ago", ""),
@@ -262,7 +262,7 @@ class FakeGate:
             return self.heads[path]
         if self.find(path)["state"] != "rejected":
             raise Problem(400, "only rejected files are shown")
-        return {"path": path, "fault": {"line": 3, "column": 17, "text": "expected ',' or '}' after a value"},
+        return {"path": path, "fault": {"line": 3, "column": 20, "text": "expected ',' or '}' after a value"},
                 "lines": [{"number": i + 1, "cut": i == 5, "text":
                            f'{{"id":{i + 1},"severity" "HIGH","title":"<script>document.title=\'owned\'</script>"}}'
                            if i == 2 else f'{{"id":{i + 1},"severity":"HIGH","title":"A finding, number {i + 1}"}}'}
