@@ -26,21 +26,29 @@ static bool is_type(const struct metrics *m, unsigned type, const char *name, si
     return m->types[type].n == n && memcmp(m->types[type].name, name, n) == 0;
 }
 
+static unsigned others(struct metrics *m)
+{
+    m->others = true;
+    return METRICS_TYPES_MAX;
+}
+
 unsigned metrics_type(struct metrics *m, const char *event_type, size_t n)
 {
     if (n == 0) {
         event_type = METRICS_NO_TYPE;
         n = strlen(METRICS_NO_TYPE);
     }
-    if (n >= METRICS_TYPE_SIZE)
-        return METRICS_TYPES_MAX;
     if (m->recent < m->n_types && is_type(m, m->recent, event_type, n))
         return m->recent;
+    /* Two rows of one name would be two series of one name, and the page would be refused. */
+    bool is_others = n == strlen(METRICS_OTHER) && memcmp(event_type, METRICS_OTHER, n) == 0;
+    if (n >= METRICS_TYPE_SIZE || is_others)
+        return others(m);
     unsigned i = 0;
     while (i < m->n_types && !is_type(m, i, event_type, n))
         i++;
     if (i == METRICS_TYPES_MAX)
-        return i;
+        return others(m);
     if (i == m->n_types) {
         memcpy(m->types[i].name, event_type, n);
         m->types[i].n = n;
@@ -48,6 +56,11 @@ unsigned metrics_type(struct metrics *m, const char *event_type, size_t n)
     }
     m->recent = i;
     return i;
+}
+
+bool metrics_has_type(const struct metrics *m, unsigned type)
+{
+    return type < m->n_types || (type == METRICS_TYPES_MAX && m->others);
 }
 
 const char *metrics_type_name(const struct metrics *m, unsigned type)

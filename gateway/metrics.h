@@ -38,6 +38,7 @@ struct metrics {
         uint64_t late; /* delivered past the objective */
     } types[METRICS_TYPES];
     unsigned n_types; /* those that have a row of their own */
+    bool others;      /* there is something for the others' row */
     unsigned recent;
     struct metrics_by_reason rejected, held;
     struct histogram journey; /* closed to delivered: histogram_journey */
@@ -50,7 +51,9 @@ struct metrics {
 
 /* The row of an event type, made if there is room; METRICS_TYPES_MAX: that of the others. */
 unsigned metrics_type(struct metrics *m, const char *event_type, size_t n);
-/* "other" for METRICS_TYPES_MAX. */
+/* Is there such a row? */
+bool metrics_has_type(const struct metrics *m, unsigned type);
+/* "other" for METRICS_TYPES_MAX; so no row of its own has that name. */
 const char *metrics_type_name(const struct metrics *m, unsigned type);
 
 void metrics_accepted(struct metrics *m, unsigned type, uint64_t bytes);

@@ -52,14 +52,11 @@ struct waiting {
     } types[METRICS_TYPES];
     uint64_t unselected; /* files of event types that are not sent */
     int64_t oldest_ns;
-    unsigned n;
 };
 
 static void look_at_lanes(struct pipeline *p, struct waiting *w)
 {
     dispatch_lanes(p);
-    /* The row of the others is there when there may be others. */
-    w->n = p->metrics.n_types + (p->metrics.n_types == METRICS_TYPES_MAX);
     w->oldest_ns = INT64_MAX;
     for (unsigned i = 0; i < METRICS_TYPES; i++)
         w->types[i].oldest_ns = INT64_MAX;
@@ -81,6 +78,14 @@ static void look_at_lanes(struct pipeline *p, struct waiting *w)
     }
 }
 
+/* From this row on. */
+static unsigned next_type(const struct pipeline *p, unsigned type)
+{
+    while (type < METRICS_TYPES && !metrics_has_type(&p->metrics, type))
+        type++;
+    return type;
+}
+
 static struct metrics_labels of_type(const struct pipeline *p, unsigned type)
 {
     return METRICS_LABELLED({"event_type", metrics_type_name(&p->metrics, type)});
@@ -97,13 +102,13 @@ static void add_backlog(struct metrics_text *t, struct pipeline *p, const struct
     metrics_family(t, "spoolgate_backlog_files", METRICS_GAUGE, NULL,
                    "Files accepted and not delivered yet, those being sent included, those held "
                    "not.");
-    for (unsigned i = 0; i < w->n; i++) {
+    for (unsigned i = 0; (i = next_type(p, i)) < METRICS_TYPES; i++) {
         struct metrics_labels l = of_type(p, i);
         metrics_sample(t, &l, w->types[i].files);
     }
     metrics_family(t, "spoolgate_backlog_bytes", METRICS_GAUGE, "bytes",
                    "The size of the backlog.");
-    for (unsigned i = 0; i < w->n; i++) {
+    for (unsigned i = 0; (i = next_type(p, i)) < METRICS_TYPES; i++) {
         struct metrics_labels l = of_type(p, i);
         metrics_sample(t, &l, w->types[i].bytes);
     }
@@ -111,13 +116,13 @@ static void add_backlog(struct metrics_text *t, struct pipeline *p, const struct
                    "How long ago the oldest file of the backlog was accepted, of all and by event "
                    "type; 0 when nothing waits.");
     metrics_sample_us(t, &unlabelled, age_us(w->oldest_ns));
-    for (unsigned i = 0; i < w->n; i++) {
+    for (unsigned i = 0; (i = next_type(p, i)) < METRICS_TYPES; i++) {
         struct metrics_labels l = of_type(p, i);
         metrics_sample_us(t, &l, age_us(w->types[i].oldest_ns));
     }
     metrics_family(t, "spoolgate_event_type_refused", METRICS_GAUGE, NULL,
                    "1 while the bucket refuses this event type and its files wait.");
-    for (unsigned i = 0; i < w->n; i++) {
+    for (unsigned i = 0; (i = next_type(p, i)) < METRICS_TYPES; i++) {
         struct metrics_labels l = of_type(p, i);
         metrics_sample(t, &l, w->types[i].refused);
     }
@@ -178,7 +183,7 @@ static void add_decisions(struct metrics_text *t, const struct metrics *m)
     add_by_reason(t, m, &m->held, false);
 }
 
-static void add_by_type(struct metrics_text *t, const struct pipeline *p, unsigned n)
+static void add_by_type(struct metrics_text *t, const struct pipeline *p)
 {
     const struct metrics *m = &p->metrics;
     static const struct {
@@ -194,7 +199,7 @@ static void add_by_type(struct metrics_text *t, const struct pipeline *p, unsign
     };
     for (unsigned k = 0; k < sizeof families / sizeof families[0]; k++) {
         metrics_family(t, families[k].name, METRICS_COUNTER, families[k].unit, families[k].help);
-        for (unsigned i = 0; i < n; i++) {
+        for (unsigned i = 0; (i = next_type(p, i)) < METRICS_TYPES; i++) {
             const uint64_t values[] = {m->types[i].accepted.files, m->types[i].accepted.bytes,
                                        m->types[i].delivered.files, m->types[i].delivered.bytes,
                                        m->types[i].late};
@@ -443,7 +448,7 @@ void metrics_page(struct pipeline *p, enum metrics_format f, struct buf *out)
     buf_fini(&why);
     add_backlog(&t, p, &w);
     add_states(&t, p, &w, &ws);
-    add_by_type(&t, p, w.n);
+    add_by_type(&t, p);
     add_decisions(&t, &p->metrics);
     add_deliveries(&t, p);
     add_destination(&t, &d);

@@ -34,6 +34,7 @@ Test(metrics, event_types_have_rows_in_the_order_of_their_coming_and_the_rest_sh
     }
     cr_expect_str_eq(metrics_type_name(&m, 31), "type-31");
     cr_expect_str_eq(metrics_type_name(&m, METRICS_TYPES_MAX), "other");
+    cr_expect(metrics_has_type(&m, 31) && metrics_has_type(&m, METRICS_TYPES_MAX));
     metrics_accepted(&m, metrics_type(&m, "type-999", 8), 7);
     metrics_accepted(&m, metrics_type(&m, "type-500", 8), 8);
     cr_expect_eq(m.types[METRICS_TYPES_MAX].accepted.files, 2);
@@ -46,6 +47,10 @@ Test(metrics, a_name_is_taken_whole_and_one_that_is_none_or_too_long_has_its_pla
     memset(longest, 'x', sizeof longest);
     unsigned a = metrics_type(&m, "findings", 8), b = metrics_type(&m, "findingsX", 9);
     cr_expect_neq(a, b);
+    cr_expect(metrics_has_type(&m, b) && !metrics_has_type(&m, b + 1));
+    cr_expect(!metrics_has_type(&m, METRICS_TYPES_MAX));
+    cr_expect_eq(metrics_type(&m, "other", 5), METRICS_TYPES_MAX); /* else two of that name */
+    cr_expect(metrics_has_type(&m, METRICS_TYPES_MAX));
     cr_expect_eq(metrics_type(&m, "findingsX", 8), a);
     cr_expect_str_eq(metrics_type_name(&m, metrics_type(&m, "", 0)), "none");
     cr_expect_eq(metrics_type(&m, longest, METRICS_TYPE_SIZE), METRICS_TYPES_MAX);
