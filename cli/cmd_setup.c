@@ -5,6 +5,7 @@
 #include "cli/choose.h"
 #include "cli/clipboard.h"
 #include "cli/policy.h"
+#include "cli/progress.h"
 #include "cli/verdict.h"
 #include "gateway/setup.h"
 #include "policy/document.h"
@@ -81,6 +82,13 @@ static enum cli_status parse(int argc, char **argv, struct asking *s)
 
 /* ---- questions ---- */
 
+/* Around what waits for the store: the person sees for whom. */
+static void wait_begin(struct progress *p, const char *for_whom)
+{
+    progress_begin(p, "", 0, false);
+    progress_step(p, for_whom);
+}
+
 /* The flag, else the answer, else what is configured; a question that nobody answers names its
  * flag. */
 static enum cli_status settle(struct asking *s, const char **answer, const char *question,
@@ -144,10 +152,14 @@ static enum cli_status ask_bucket(struct asking *s)
 {
     const char *now = setup_existing(&s->of, "bucket.arn");
     struct choose_list list = {0};
+    struct progress waiting;
     struct err e = {0};
     enum rc rc;
-    if (!s->of.bucket_arn && s->may_ask)
+    if (!s->of.bucket_arn && s->may_ask) {
+        wait_begin(&waiting, "The store is asked for its buckets ...");
         setup_buckets(&s->of, offer, &list);
+        progress_end(&waiting);
+    }
     enum cli_status status =
         settle(s, &s->of.bucket_arn, "S3 bucket ARN", "bucket-arn", &list, now);
     choose_list_fini(&list);
@@ -159,8 +171,11 @@ static enum cli_status ask_region(struct asking *s)
 {
     const char *preset = setup_existing(&s->of, "bucket.region");
     char found[64] = "";
+    struct progress waiting;
+    wait_begin(&waiting, "The store is asked where the bucket is ...");
     if (!s->of.region && setup_find_region(&s->of, found))
         preset = found;
+    progress_end(&waiting);
     if (!preset)
         preset = getenv("AWS_REGION");
     if (!preset)
@@ -240,7 +255,10 @@ static enum cli_status test_and_save(const struct asking *s, const struct config
     struct err e = {0};
     for (;;) {
         struct trial t;
+        struct progress waiting;
+        wait_begin(&waiting, "A test message is on its way to the bucket ...");
         trial_run(c, &t);
+        progress_end(&waiting);
         enum cli_status status = s->common.json ? verdict_status(&t) : verdict_tell(c, &t);
         char answer = 'q';
         if (status == CLI_YES || s->save_anyway)

@@ -1,6 +1,7 @@
 /* spoolgate test: one small message into the bucket, now, on the way that every file takes. Needs
  * no running gateway and leaves nothing in the spool.
  */
+#include "cli/progress.h"
 #include "cli/verdict.h"
 
 #include "gateway/journald.h"
@@ -11,6 +12,7 @@ static enum cli_status run(int argc, char **argv)
     struct config *c = NULL;
     struct err e = {0};
     struct trial t;
+    struct progress waiting;
     enum cli_status status = cli_common_options(&cmd_test, &argc, argv, &o);
     if (status != CLI_YES || o.done)
         return status;
@@ -24,7 +26,10 @@ static enum cli_status run(int argc, char **argv)
         config_free(c);
         return cli_fail_err(e.rc, &e);
     }
+    progress_begin(&waiting, "", 0, o.json);
+    progress_step(&waiting, "A test message is on its way to the bucket ...");
     trial_run(c, &t);
+    progress_end(&waiting);
     if (o.json) {
         json_t *v = verdict_json(c, &t);
         cli_print_json(v);

@@ -76,6 +76,14 @@ void progress_bytes(struct progress *p, uint64_t done)
     draw(line);
 }
 
+void progress_step(struct progress *p, const char *text)
+{
+    if (p->silent)
+        return;
+    p->drawn = true;
+    draw(text);
+}
+
 void progress_wait(struct progress *p, const char *text)
 {
     char line[LINE_MAX_];

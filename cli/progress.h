@@ -17,6 +17,8 @@ struct progress {
 void progress_begin(struct progress *p, const char *what, uint64_t total, bool quiet);
 /* So many bytes of it are done. Cheap: draws ten times a second at most. */
 void progress_bytes(struct progress *p, uint64_t done);
+/* Something whose end cannot be foreseen: shown at once. */
+void progress_step(struct progress *p, const char *text);
 /* What is being waited for instead, with the seconds so far; hostile bytes are escaped. */
 void progress_wait(struct progress *p, const char *text);
 /* The line is taken away. May be called twice. */

@@ -350,9 +350,12 @@ static void append_cut(struct term *t, struct row *r, const char *s, unsigned ro
     if (!keep_end)
         return;
     const char *tail = fitting(t, s, all - (room - 1 - head));
-    unsigned left = cells_of(t, tail, end); /* a wide character may not fit */
-    if (left <= room - 1 - head)
-        append(t, r, tail, end);
+    if (cells_of(t, tail, end) > room - 1 - head) { /* half of a wide character */
+        unsigned long code;
+        int cells;
+        tail += character(tail, t->utf8, &code, &cells);
+    }
+    append(t, r, tail, end);
 }
 
 /* ---- one picture ---- */

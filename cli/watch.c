@@ -192,7 +192,8 @@ enum cli_status watch_run(const struct config *c, bool json)
     enum rc rc = http_global_init(&e);
     if (rc != RC_OK)
         return cli_fail_err(rc, &e);
-    *w = (struct watch){.config = c, .json = json, .loop = loop_new(), .second_files = -1};
+    *w = (struct watch){
+        .config = c, .json = json, .loop = loop_new(), .second_files = -1, .ticks = WATCH_SECONDS};
     for (unsigned i = 0; i < WATCH_SECONDS; i++)
         w->seconds[i] = -1;
     if ((rc = layout_new(c->layout, c->prefix, &w->layout, &e)) != RC_OK)
@@ -205,6 +206,8 @@ enum cli_status watch_run(const struct config *c, bool json)
         w->tick = loop_timer_new(w->loop, tick, w);
         loop_timer_set(w->tick, TICK_MS);
         watch_ask_status(w);
+        if (w->term)
+            watch_ask_history(w);
         loop_run(w->loop);
     }
     int ended_by = w->ended_by;

@@ -120,6 +120,21 @@ void watch_ask_status(struct watch *w)
     start(&w->ask_status, "GET");
 }
 
+/* ---- the minutes before ---- */
+
+static void history_answered(struct watch *w, int status, const json_t *v, const char *trouble)
+{
+    (void)trouble; /* without it they begin now */
+    if (status == 200)
+        watch_past_history(w, v);
+}
+
+void watch_ask_history(struct watch *w)
+{
+    begin_url(&w->ask_history, "/v1/history?span=hour");
+    start(&w->ask_history, "GET");
+}
+
 /* ---- files ---- */
 
 void watch_filter_words(const char *filter, char state[WATCH_WORD_MAX], char match[WATCH_WORD_MAX])
@@ -330,6 +345,7 @@ void watch_ask_init(struct watch *w)
                            .no_proxy = true};
     w->http = http_client_new(w->loop, &cfg);
     call_init(&w->ask_status, w, status_answered);
+    call_init(&w->ask_history, w, history_answered);
     call_init(&w->ask_files, w, files_answered);
     call_init(&w->ask_verb, w, verb_answered);
     buf_init(&w->cursor, 4096);
@@ -340,6 +356,7 @@ void watch_ask_fini(struct watch *w)
 {
     http_client_free(w->http);
     call_fini(&w->ask_status);
+    call_fini(&w->ask_history);
     call_fini(&w->ask_files);
     call_fini(&w->ask_verb);
     buf_fini(&w->cursor);

@@ -57,7 +57,7 @@ struct watch {
     struct loop_signal *signals[8];
     unsigned n_signals;
     struct http_client *http;
-    struct watch_call ask_status, ask_files, ask_verb;
+    struct watch_call ask_status, ask_history, ask_files, ask_verb;
     int ended_by; /* a signal; 0: a key */
     bool anew;    /* draw everything */
 
@@ -81,7 +81,7 @@ struct watch {
     double files_per_s, bytes_per_s;
     int64_t second_files; /* delivered, as of the last second; -1: not known */
     float seconds[WATCH_SECONDS];
-    uint64_t ticks; /* seconds so far: the ring's next place */
+    uint64_t ticks; /* seconds so far, and a ring's before: its next place */
     struct watch_error {
         char at[16];
         char *text;
@@ -108,9 +108,10 @@ struct watch {
 /* watch_ask.c */
 void watch_ask_init(struct watch *w);
 void watch_ask_fini(struct watch *w);
-void watch_ask_status(struct watch *w); /* unless it is on its way */
-void watch_ask_files(struct watch *w);  /* if it is time */
-void watch_ask_verb(struct watch *w);   /* the next page of it */
+void watch_ask_status(struct watch *w);  /* unless it is on its way */
+void watch_ask_history(struct watch *w); /* once */
+void watch_ask_files(struct watch *w);   /* if it is time */
+void watch_ask_verb(struct watch *w);    /* the next page of it */
 /* The filter's word that is a state, and the one that is not; "" if there is none. */
 void watch_filter_words(const char *filter, char state[WATCH_WORD_MAX], char match[WATCH_WORD_MAX]);
 
@@ -118,6 +119,8 @@ void watch_filter_words(const char *filter, char state[WATCH_WORD_MAX], char mat
 void watch_past_answer(struct watch *w); /* a new status */
 void watch_past_tick(struct watch *w);   /* a second is over */
 void watch_past_files(struct watch *w);  /* new files */
+/* The minutes before this view began, as GET /v1/history tells them. */
+void watch_past_history(struct watch *w, const json_t *history);
 void watch_past_fini(struct watch *w);
 /* Files a second in the n last columns of `step` seconds, oldest first; below 0: not known. */
 void watch_past_columns(const struct watch *w, unsigned step, float *out, unsigned n);

@@ -55,6 +55,38 @@ void watch_past_tick(struct watch *w)
     w->second_files = known ? files : -1;
 }
 
+static float rate_of(const json_t *point, double seconds)
+{
+    double sum = 0;
+    const char *type;
+    const json_t *n;
+    if (json_is_null(json_object_get(point, "backlog_files")))
+        return -1; /* no gateway ran */
+    json_object_foreach(json_object_get(point, "delivered"), type, n)
+    {
+        sum += (double)json_integer_value(n);
+    }
+    return (float)(sum / seconds);
+}
+
+void watch_past_history(struct watch *w, const json_t *history)
+{
+    const json_t *points = json_object_get(history, "points");
+    double step_s = (double)json_integer_value(json_object_get(history, "step_ms")) / 1000;
+    const char *text = json_string_value(json_object_get(json_array_get(points, 0), "at"));
+    int64_t first_ns;
+    if (!text || step_s < 1 || clock_parse_rfc3339(text, &first_ns) != RC_OK)
+        return;
+    double since_s = (double)(clock_wall_now_ns() - first_ns) / (double)CLOCK_NS_PER_S;
+    for (unsigned ago = 1; ago < WATCH_SECONDS && ago < since_s; ago++) {
+        float *second = &w->seconds[(w->ticks - ago) % WATCH_SECONDS];
+        size_t at = (size_t)((since_s - ago) / step_s);
+        double so_far = since_s - (double)at * step_s; /* the last one is not full yet */
+        if (*second < 0)
+            *second = rate_of(json_array_get(points, at), so_far < step_s ? so_far : step_s);
+    }
+}
+
 /* Columns begin at multiples of their seconds, so that they stay as they are while they move. */
 void watch_past_columns(const struct watch *w, unsigned step, float *out, unsigned n)
 {
@@ -129,19 +161,20 @@ void watch_past_answer(struct watch *w)
     watch_past_files(w);
 }
 
+/* Many fail for one reason: it stands once, the files are in their table. */
 void watch_past_files(struct watch *w)
 {
+    const char *known = watch_text(w->status, "destination", "why");
     size_t i;
     const json_t *f;
     json_array_foreach(w->files, i, f)
     {
         const char *state = json_string_value(json_object_get(f, "state"));
-        const char *path = json_string_value(json_object_get(f, "path"));
         const char *why = json_string_value(json_object_get(f, "why"));
-        if (path && state && strcmp(state, "rejected") == 0)
-            note(w, path, why);
-        else if (state && strcmp(state, "deferred") == 0) /* mostly many for one reason */
-            note(w, "tried again", why);
+        if (!state || !why || (known && strcmp(known, why) == 0))
+            continue;
+        if (strcmp(state, "rejected") == 0 || strcmp(state, "deferred") == 0)
+            note(w, state, why);
     }
 }
 

@@ -22,15 +22,19 @@ enum {
 /* In whole seconds: a picture that changes no more than it must is a calm one. */
 static char *calm_age(char out[UNITS_TEXT_SIZE], uint64_t ms)
 {
-    return units_format_duration(out, ms < 1000 ? ms : ms / 1000 * 1000);
+    if (ms >= 60000)
+        return units_format_duration(out, ms / 1000 * 1000);
+    (void)snprintf(out, UNITS_TEXT_SIZE, "%u s", (unsigned)(ms / 1000));
+    return out;
 }
 
 /* Of rows, of which there are many: in minutes once it is more than one. */
 static char *rough_age(char out[UNITS_TEXT_SIZE], uint64_t ms)
 {
     const uint64_t minute = 60000, hour = 60 * minute;
-    uint64_t step = ms < minute ? 1000 : ms < 24 * hour ? minute : hour;
-    return units_format_duration(out, ms < 1000 ? 0 : ms / step * step);
+    return ms < minute      ? calm_age(out, ms)
+           : ms < 24 * hour ? units_format_duration(out, ms / minute * minute)
+                            : units_format_duration(out, ms / hour * hour);
 }
 
 static void show_age(char out[UNITS_TEXT_SIZE], const json_t *ms)
@@ -157,8 +161,9 @@ static void draw_rate(struct watch *w, unsigned y)
 static void draw_backlog(struct watch *w, unsigned y)
 {
     char size[UNITS_TEXT_SIZE];
+    long long files = (long long)watch_number(w->status, "backlog", "files");
     draw_label(w, y, 0, "backlog");
-    term_textf(w->term, y, "%lld files, %s", (long long)watch_number(w->status, "backlog", "files"),
+    term_textf(w->term, y, "%lld file%s, %s", files, files == 1 ? "" : "s",
                units_format_size(size, (uint64_t)watch_number(w->status, "backlog", "bytes")));
 }
 

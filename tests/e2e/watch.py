@@ -280,10 +280,15 @@ def an_outage_and_its_recovery():
 def signals_plain_and_ascii():
     with Devstore("--require-acl") as bucket, Gateway(bucket, LARGE) as gateway:
         drop_hostile(gateway, Dropped())
+        for number in range(100):
+            Dropped().rename(gateway.root, key("findings", f"f-{number}.ndjson"), event(number))
         check(wait_until(lambda: gateway.status()["files"]["rejected"] > 0), "rejected files")
+        check(wait_until(lambda: any(sum(p["delivered"].values()) for p in
+                                     gateway.api("GET", "/v1/history?span=hour")[1]["points"])), "the history has them")
         with Pane(gateway, 160, 24, LC_ALL="C", NO_COLOR="1") as pane:
             pane.watch()
             pane.shows("^  rejected ")
+            pane.shows(r"peak (0\.[1-9]|[1-9])")  # of the time before the view
             right(pane, "ASCII")
             os.kill(pane.pid(), signal.SIGTERM)
             pane.ended("SIGTERM")
