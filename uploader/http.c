@@ -23,7 +23,8 @@
 #define ANSWER_DEFAULT_MAX (64u << 10)
 #define ANSWER_KEEP_MAX    (64u << 10) /* a larger answer buffer is not kept for the next call */
 #define UPLOAD_BUFFER      (128l << 10)
-#define OWN_HEADERS        3 /* Expect, Accept, Content-Type: suppressed */
+#define OWN_HEADERS        3               /* Expect, Accept, Content-Type: suppressed */
+#define TOO_LARGE          ((CURLcode)100) /* CURLE_TOO_LARGE, from 8.6 on: it counts headers */
 
 enum mode { MODE_NEW, MODE_NO_BODY, MODE_HEAD, MODE_MEMORY, MODE_FILE };
 
@@ -372,7 +373,7 @@ static void conclude(struct handle *h, CURLcode result)
     uint64_t up = info(h, CURLINFO_SIZE_UPLOAD_T), request = info(h, CURLINFO_REQUEST_SIZE);
     curl_off_t length = -1;
 
-    a->rc = h->own != RC_OK ? h->own : result == CURLE_OK ? RC_OK : RC_NET;
+    a->rc = h->own ? h->own : result == TOO_LARGE ? RC_LIMIT : result ? RC_NET : RC_OK;
     if (a->rc == RC_OK && (!h->head.whole || a->status < 200)) {
         a->rc = RC_NET; /* curl takes a header block cut short for an answer */
         snprintf(a->text, sizeof(a->text), "the connection was closed within the answer's header");
