@@ -157,7 +157,9 @@ const struct cli_command cmd_status = {
     .summary = "is everything delivered, and if not, why",
     .help =
         "Usage: spoolgate status [--json] [--watch] [--max-age DURATION] [-c FILE]\n\n"
-        "      --watch              again each second\n"
+        "      --watch              the whole terminal, once a second: rate, backlog, files in\n"
+        "                           flight, last errors; ? says the keys. In a pipe, a line a "
+        "second\n"
         "      --max-age DURATION   exit 1 if a file has waited longer (for probes and alerts)\n\n"
         "Example:\n  spoolgate status --max-age 60s\n\n"
         "Exit status: 0 yes; 1 --max-age is exceeded; 111 no gateway answers.\n",

@@ -127,7 +127,7 @@ complete -c spoolgate -n '__spoolgate_is check' -l offline -d 'No request to the
 complete -c spoolgate -n '__spoolgate_is put' -l wait -d 'Until it is in the bucket; --wait=SECONDS'
 complete -c spoolgate -n '__spoolgate_is put receipts' -a '(__spoolgate_key)'
 complete -c spoolgate -n '__spoolgate_is put' -F
-complete -c spoolgate -n '__spoolgate_is status' -l watch -d 'Again each second'
+complete -c spoolgate -n '__spoolgate_is status' -l watch -d 'The whole terminal, once a second'
 complete -c spoolgate -n '__spoolgate_is status' -l max-age -x -a '30s 60s 5min 1h' -d '1 if a file waits longer'
 complete -c spoolgate -n '__spoolgate_is receipts' -l since -x -a '1h 24h 7d (date -u +%F)' -d 'Delivered then or later'
 complete -c spoolgate -n '__spoolgate_is receipts' -l until -x -a '1h 24h 7d (date -u +%F)' -d 'Delivered then or before'

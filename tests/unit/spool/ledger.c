@@ -386,6 +386,40 @@ Test(ledger, a_rejection_is_a_record_and_nothing_more)
     fix_free(&f);
 }
 
+/* ---- what is being sent ---- */
+
+Test(ledger, the_largest_of_what_is_being_sent_come_first_and_no_more_than_asked_for)
+{
+    static const uint64_t sizes[] = {5, 90, 1, 90, 40, 7};
+    static const uint64_t largest[] = {90, 90, 40, 7};
+    const struct ledger_file *out[8] = {0};
+    struct ledger_file *file;
+    char path[32];
+    struct fix f;
+    fix_new(&f);
+    for (unsigned i = 0; i < 6; i++) {
+        (void)snprintf(path, sizeof path, "f/%u", i);
+        accept(&f, path, "audit", sizes[i]);
+    }
+    flush(&f);
+    cr_assert_eq(ledger_sending(f.l, out, 8), 0);
+    while ((file = ledger_take(f.l)) != NULL)
+        continue;
+    cr_assert_eq(ledger_sending(f.l, out, 8), 6);
+    cr_assert_eq(out[5]->id.size, 1);
+    out[4] = NULL;
+    cr_assert_eq(ledger_sending(f.l, out, 4), 4);
+    for (unsigned i = 0; i < 4; i++)
+        cr_assert_eq(out[i]->id.size, largest[i]);
+    cr_assert_str_eq(out[0]->path, "f/1", "of the same size the one taken first");
+    cr_assert_eq(out[4], NULL);
+    file = (struct ledger_file *)(uintptr_t)out[0];
+    file->state = LEDGER_DEFERRED;
+    cr_assert_eq(ledger_sending(f.l, out, 8), 5);
+    cr_assert_eq(ledger_sending(f.l, out, 0), 0);
+    fix_free(&f);
+}
+
 /* ---- pages ---- */
 
 enum { MANY = 10000 };
