@@ -34,6 +34,7 @@ static const struct {
     {"check", "MESSAGE_ID=6af0f8dc46044e318304f5f0d8ccbf1f"},
     {"sandbox", "MESSAGE_ID=baab7534bbd04c8695f5ddeff8a39ece"},
     {"sandbox_outgrown", "MESSAGE_ID=c145193b21ec454c870e90ba288ad58e"},
+    {"metrics_not_served", "MESSAGE_ID=79e15be7dbce4965a30a5ff1469ef23b"},
     {"spool_root", "MESSAGE_ID=69a7a0b769a043c3a3545ca9f9ce380b"},
     {"spool_root_replaced", "MESSAGE_ID=65b0ffb6e2274e0fba933d10eeacd14a"},
     {"credentials", "MESSAGE_ID=bb5fced63f1745e78903e241dcd07e2c"},

@@ -380,7 +380,6 @@ static void note_durable(struct journal *j)
     uint64_t us = (uint64_t)b->ns / 1000;
     j->stats.commits++;
     j->stats.bytes += b->len;
-    j->stats.commit_us_last = us;
     histogram_add(&j->stats.syncs, &histogram_quick, us);
     if (us > j->stats.commit_us_max)
         j->stats.commit_us_max = us;

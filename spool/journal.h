@@ -71,7 +71,7 @@ enum rc journal_oldest(const struct journal *j, uint32_t *segment, int64_t *newe
 enum rc journal_drop_oldest(struct journal *j, struct err *e) MUST_CHECK;
 
 struct journal_stats {
-    uint64_t records, commits, bytes, commit_us_last, commit_us_max; /* since it was opened */
+    uint64_t records, commits, bytes, commit_us_max; /* since it was opened */
     struct histogram syncs; /* how long commits took, the sync included: histogram_quick */
     uint64_t waiting;       /* records queued or under way: it is the caller who bounds them */
     uint32_t segments, newest_segment;

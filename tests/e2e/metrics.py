@@ -458,11 +458,11 @@ def small(path, size):
 def fill(path, leave):
     """All but `leave` of the bytes that are free."""
     free = os.statvfs(path)
-    with open(os.path.join(path, "ballast"), "wb", buffering=0) as file:
+    with open(os.path.join(path, ".ballast"), "wb", buffering=0) as file:
         with contextlib.suppress(OSError):
             for _ in range(max(0, (free.f_bavail * free.f_frsize - leave) // 4096)):
                 file.write(b"x" * 4096)
-    return os.path.join(path, "ballast")
+    return os.path.join(path, ".ballast")
 
 
 def short_rules(directory):
