@@ -28,6 +28,7 @@ LANGUAGES = {"sh", "python", "java", "c", "json", "text", "ini"}
 NOT_RUN = {
     ("README.md", "./quickstart"): "the part quickstart of the test run runs it; run-tests is what runs this",
     ("README.md", "apt install"): "changes the machine's users and services: the package's own tests do it",
+    ("README.md", "install -d"): "changes the machine's users and services: the package's own tests do it",
     ("docs/operations.md", "contrib/install-deps"): "installs into /usr: the package's build does the same",
     ("docs/operations.md", "systemd-sysusers"): "changes the machine's users and services",
     ("docs/operations.md", "useradd"): "changes the machine's users",

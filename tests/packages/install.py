@@ -175,8 +175,10 @@ def main_pid(root, unit="spoolgate"):
 
 def test_install(root):
     apt(root, "update")
-    root.in_it("cp /debs/*.deb /root/")
-    apt(root, "install man-db dbus systemd-sysv acl /root/old.deb")
+    root.in_it("cp /debs/*.deb /root/; cp /root/old.deb /root/spoolgate_0_all.deb; useradd alice")
+    apt(root, "install man-db dbus systemd-sysv acl")
+    readme(root, "apt install", apt_install="apt-get -y -q --no-install-recommends install")
+    root.in_it("rm /root/spoolgate_0_all.deb")
     said = root.in_it("spoolgate --version")
     row("install", said.strip())
     check(re.match(r"spoolgate \d+\.\d+\.\d+\n$", said), f"--version says {said!r}")
@@ -202,28 +204,46 @@ def test_waits_for_its_configuration(root):
     row("not configured", "enabled, inactive: ConditionPathExists was not met")
 
 
+def readme(root, begins, **answers):
+    """Run a block of README.md as it stands, but for what answers to its questions."""
+    with open(os.path.join(TOP, "README.md"), encoding="utf-8") as file:
+        block = next(b for b in re.findall(r"^```sh\n(.*?)^```$", file.read(), re.M | re.S) if b.startswith(begins))
+    for words, more in answers.items():
+        block = block.replace(words.replace("_", " "), more)
+    return root.in_it("cd /root; shopt -s expand_aliases\n" + block)
+
+
 def as_gateway(line):
     return f"runuser -u spoolgate -- env -C / HOME={STATE} {line}"
 
 
-def setup(root, config=CONFIG, more=""):
+KEYS = """printf '[default]\\naws_access_key_id = %s\\naws_secret_access_key = %s\\n' "$access_key" "$secret_key\""""
+
+
+def answers():
     url = store('echo "$AWS_ENDPOINT_URL_S3"').strip()
-    keys = store('printf "[default]\\naws_access_key_id = %s\\naws_secret_access_key = %s\\n" '
-                 '"$access_key" "$secret_key"')
+    return (f"spoolgate setup --account prod --bucket-arn arn:aws:s3:::customer-siem --region eu-central-1 "
+            f"--endpoint {url} --path-style --keys-as-they-are --yes")
+
+
+def setup(root, config=CONFIG, more=""):
+    keys = store(KEYS)
     root.in_it(as_gateway(f"sh -c 'umask 077; mkdir -p {STATE}/.aws; printf %s \"{keys}\" >{STATE}/.aws/credentials'"))
-    said = root.in_it(as_gateway(
-        f"spoolgate setup -c {config} --account prod --bucket-arn arn:aws:s3:::customer-siem --region "
-        f"eu-central-1 --endpoint {url} --path-style --keys-as-they-are --yes {more}"))
+    said = root.in_it(as_gateway(f"{answers()} -c {config} {more}"))
     return said
 
 
 def test_set_up_and_delivers(root, producer):
-    said = setup(root)
+    with open(root.path + "/root/credentials", "w", encoding="utf-8") as file:
+        file.write(store(KEYS))
+    said = readme(root, "install -d", spoolgate_setup=answers())
     check("arrived" in said, f"setup: {said}")
+    producer.made[time.strftime("Panoptica/findings/%Y-%m-%d/prod/f-0.json", time.gmtime())] = '{"id":0}\n'
+    row("README's lines for a real bucket", said.strip().splitlines()[-1])
     # From here on the service has nothing but what systemd hands to it.
     root.in_it(f"install -d -m 700 /etc/credstore; mv {STATE}/.aws/credentials "
                "/etc/credstore/spoolgate.aws_credentials; chown root:root /etc/credstore/*; chmod 600 /etc/credstore/*")
-    root.in_it("systemctl start spoolgate")
+    root.in_it("systemctl restart spoolgate")
     status = open(f"/proc/{_outer_pid(root)}/status").read()
     wanted = 1 << LEASE
     check_equal(int(re.search(r"CapEff:\s*(\w+)", status)[1], 16), wanted, "its capabilities")
@@ -232,7 +252,7 @@ def test_set_up_and_delivers(root, producer):
     check_equal(re.search(r"Seccomp:\s*(\d)", status)[1], "2", "system calls are filtered")
     check_equal(root.says("test -z \"$(nsenter -t $(systemctl show -p MainPID --value spoolgate) -m cat /etc/shadow 2>/dev/null)\""), 0,
                 "/etc/shadow cannot be read in its mount namespace, by root either")
-    root.in_it("useradd -G spoolgate-producers alice; useradd -G spoolgate-producers bob; useradd mallory")
+    root.in_it("useradd -G spoolgate-producers bob; useradd mallory")
     ways = {
         "mkdir -p and mv": "mkdir -p $d; echo $line >$d/.$f; mv $d/.$f $d/$f",
         "in place": "mkdir -p $d; echo $line >$d/$f",
