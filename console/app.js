@@ -89,7 +89,8 @@ function drawGone(nextAt) {
     const again = h("button", { type: "button", class: "small", onclick: live.tryAgain }, "Ask now");
     if (banner.querySelector(".gone") === null) {
         banner.replaceChildren(h("div", { class: "gone" }, icon("warn"),
-            h("p", {}, "The gateway does not answer; what you see is from before. ", h("span", { class: "when" })), again));
+            h("p", {}, "The gateway does not answer; what you see is from before. If it was started anew, a ",
+                "new link is needed (", h("code", {}, "spoolgate console"), "). ", h("span", { class: "when" })), again));
     }
     banner.querySelector(".when").replaceChildren(when);
     tick();

@@ -37,6 +37,7 @@ class Overview {
     draw() {
         this.state = h("span", { class: "badge" });
         this.sentence = h("p", { class: "sentence", role: "status" }, "Waiting for the gateway's first word …");
+        this.wishes = h("p", { class: "wishes" });
         this.meter = h("div", { class: "meter", "aria-hidden": "true" }, h("progress", { max: "1", value: 0,
             tabindex: "-1" }));
         this.age = tile("Oldest unsent", this.meter);
@@ -59,7 +60,8 @@ class Overview {
         this.spanButtons = spans;
         this.root.append(
             h("h1", { class: "unseen" }, "Overview"),
-            h("section", { class: "card verdict-card", "aria-label": "Verdict" }, this.state, this.sentence),
+            h("section", { class: "card verdict-card", "aria-label": "Verdict" }, this.state,
+                h("div", {}, this.sentence, this.wishes)),
             h("div", { class: "tiles" }, this.age.element, this.rate.element, this.backlog.element,
                 this.last.element),
             h("div", { class: "row between" },
@@ -161,11 +163,14 @@ class Overview {
             ["Keys expire", d.credentials?.expires ? `${time(d.credentials.expires)} UTC` : null],
             ["Spool", `${spool.path}, ${size(spool.free_bytes)} free of ${size(spool.total_bytes)}`],
         ];
-        const states = ["held", "rejected", "deferred"].filter((name) => f[name] > 0);
         this.destination.replaceChildren(...facts.filter(([, text]) => text).flatMap(([name, text]) =>
-            [h("dt", {}, name), h("dd", {}, foreign(text))]),
-        ...states.flatMap((name) => [h("dt", {}, name[0].toUpperCase() + name.slice(1)),
-            h("dd", {}, h("a", { href: `#/files?state=${name}` }, files(f[name])))]));
+            [h("dt", {}, name), h("dd", {}, foreign(text))]));
+        const wishes = ["held", "rejected"].filter((name) => f[name] > 0).map((name) => `${name} ${f[name]}`);
+        if (this.wished !== wishes.join()) { // a link that is made anew each second loses the focus
+            this.wished = wishes.join();
+            this.wishes.replaceChildren(...wishes.map((wish) => h("a", { href: `#/files?state=${wish.split(" ")[0]}` },
+                `${files(Number(wish.split(" ")[1]))} ${wish.split(" ")[0]}`)));
+        }
     }
 
     async doRescan() {

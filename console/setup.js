@@ -2,7 +2,7 @@
 // here: the gateway finds them as it always does.
 import { get, post } from "/api.js";
 import { combobox } from "/combobox.js";
-import { copyButton, h, icon, outLink, say } from "/dom.js";
+import { copyButton, foreign, h, icon, outLink, say } from "/dom.js";
 import { duration } from "/format.js";
 import * as live from "/live.js";
 
@@ -64,9 +64,9 @@ function makeFields() {
                     region.setValue(option.region);
                 }
             } }),
-        role_arn: textField("role_arn", "Role ARN",
-            "Whom the policy lets write, and which role is assumed for it.",
-            "arn:aws:iam::111122223333:role/panoptica"),
+        role_arn: combobox({ id: "role_arn", label: "Role ARN",
+            hint: "Whom the policy lets write, and which role is assumed for it.",
+            example: "arn:aws:iam::111122223333:role/panoptica" }),
         external_id: textField("external_id", "External ID", "If the role's trust policy demands one."),
         put_role_arn: textField("put_role_arn", "Other role for PutObject",
             "Only if another role writes than the one that reads; for the policy."),
@@ -162,7 +162,7 @@ class SetUp {
 
     /* ---- what came of it ---- */
 
-    verdict(ok, { sentence, cause, remedy, key, code, took, others }) {
+    verdict(ok, { sentence, cause, remedy, key, code, took, origin, remarks, others }) {
         const facts = [];
         const add = (name, value) => {
             if (value) {
@@ -171,19 +171,23 @@ class SetUp {
         };
         add("Cause", cause);
         add("Remedy", remedy ? h("strong", {}, remedy) : null);
-        add("Object", key ? h("code", {}, key) : null);
+        add("Object", key && !sentence.includes(key) ? h("code", {}, key) : null);
         add("Code", code ? h("code", {}, code) : null);
+        add("Keys", origin);
         add("Took", took);
+        for (const remark of remarks ?? []) {
+            add("Also", [remark.cause, remark.remedy].filter(Boolean).join(": "));
+        }
         for (const other of others ?? []) {
             add(other.path, other.text);
         }
         return h("div", { class: `verdict ${ok ? "ok" : "bad"}` }, icon(ok ? "tick" : "cross"),
-            h("div", {}, h("p", { class: "verdict-sentence" }, sentence),
+            h("div", {}, h("p", { class: "verdict-sentence" }, foreign(sentence)),
                 facts.length > 0 ? h("dl", { class: "facts" }, ...facts) : null));
     }
 
     testVerdict(answer) {
-        return this.verdict(answer.ok, { ...answer, took: answer.took_ms === undefined ? null
+        return this.verdict(answer.ok, { ...answer, origin: answer.credentials_origin, took: answer.took_ms === undefined ? null
             : duration(answer.took_ms) });
     }
 
@@ -221,7 +225,7 @@ class SetUp {
 
     showPolicy(answer, arn) {
         const text = h("textarea", { id: "policy", readonly: true, spellcheck: "false", wrap: "off",
-            rows: String(Math.min(44, answer.policy.trimEnd().split("\n").length)) });
+            rows: String(Math.min(26, answer.policy.trimEnd().split("\n").length)) });
         text.value = answer.policy;
         const name = arn.replace(/^.*:::/, "");
         const page = answer.bucket_page
@@ -279,7 +283,7 @@ class SetUp {
                 ? h("p", {}, `Restart the gateway: ${answer.restart.join(", ")} ` +
                     "cannot change while it runs.") : null,
             setup ? [h("p", {}, "Now start the gateway; this page has done its work."),
-                h("pre", { class: "command" }, "systemctl start spoolgate")]
+                h("pre", { class: "command" }, "systemctl enable --now spoolgate")]
                 : h("p", {}, h("a", { href: "#/overview" }, "To the overview")))));
         this.result.replaceChildren(...parts);
         if (setup) {
@@ -333,8 +337,12 @@ class SetUp {
             this.fields.account_name.setOptions((known.account_names ?? []).map((value) => ({ value })));
             this.fields.bucket_arn.setOptions((known.buckets ?? []).map(({ arn, region }) =>
                 ({ value: arn, hint: region, region })));
+            this.fields.role_arn.setOptions((known.role_arns ?? []).map((value) => ({ value })));
             if (known.current) {
                 this.showCurrent(known.current);
+            }
+            if (known.save && !known.save.allowed) {
+                this.currentPlace.append(h("p", { class: "note" }, foreign(known.save.sentence)));
             }
         } catch (problem) {
             if (problem.name !== "AbortError") {

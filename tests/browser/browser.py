@@ -116,8 +116,13 @@ def focus(page):
 
 
 def wait_text(page, selector, text):
-    page.wait_for_function("([s, t]) => [...document.querySelectorAll(s)].some(e => e.textContent.includes(t))",
-                           arg=[selector, text])
+    """Until one of them has the text. Else an error that says what they have."""
+    try:
+        page.wait_for_function("([s, t]) => [...document.querySelectorAll(s)].some(e => e.textContent.includes(t))",
+                               arg=[selector, text])
+    except playwright.sync_api.TimeoutError:
+        seen = page.locator(selector).all_text_contents()
+        raise RuntimeError(f"{selector} never had {text!r}, but {str(seen)[:400]}") from None
     return True
 
 

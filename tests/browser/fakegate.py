@@ -428,7 +428,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, {"account_names": ["prod", "production-eu", "staging", "sandbox"], "buckets": [
             {"arn": BUCKET, "region": "eu-central-1"}, {"arn": "arn:aws:s3:::customer-archive", "region": "us-east-1"},
             {"arn": "arn:aws:s3:::panoptica-siem-eu", "region": "eu-west-1"},
-            {"arn": "arn:aws:s3:::panoptica-siem-us", "region": "us-east-1"}], "current": gate.current})
+            {"arn": "arn:aws:s3:::panoptica-siem-us", "region": "us-east-1"}], "current": gate.current, "role_arns": [ROLE], "save": {"allowed": True, "sentence": None}})
 
     def post_setup_policy(self, gate, _query, body, _session):
         if not body.get("role_arn"):
