@@ -50,7 +50,7 @@ _spoolgate() {
 
     if [ "$last" -le 1 ]; then
         candidates='run put test check status ls why retry hold release forget receipts policy
-            journal config setup -h --help -V --version'
+            journal config setup console -h --help -V --version'
         COMPREPLY=($(compgen -W "$candidates" -- "$cur"))
         return
     fi
@@ -62,7 +62,7 @@ _spoolgate() {
         esac
     done
     # Options that take a value; --wait has its own in the same word only.
-    takes=' -c --config --state --max-age --since --until --account --role --external-id --bucket-arn
+    takes=' -c --config --state --max-age --since --until --port --account --role --external-id --bucket-arn
         --region --endpoint --ca-file --profile --spool --control --put-role --output --key --session --acl
         --encryption --kms-key --storage-class --tag --with --without --request '
     takes=" ${takes//$'\n'/ } "
@@ -82,6 +82,7 @@ _spoolgate() {
         options='--account --role --external-id --keys-as-they-are --bucket-arn --region --endpoint
             --path-style --ca-file --allow-http --profile --spool --state --control --copy --yes --save-anyway'
         ;;
+    console) options='--port --open' ;;
     check) options=--offline ;;
     put) options=--wait ;;
     status) options='--watch --max-age' ;;

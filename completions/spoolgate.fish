@@ -1,6 +1,6 @@
 # fish completion for spoolgate: commands, options, their values, and the files in the gateway's care.
 
-set -l all run put test check status ls why retry hold release forget receipts policy journal config setup
+set -l all run put test check status ls why retry hold release forget receipts policy journal config setup console
 
 function __spoolgate_config --description 'the -c of the command line'
     set -l words (commandline -xpc 2>/dev/null; or commandline -opc)
@@ -84,6 +84,7 @@ complete -c spoolgate -n $top -a policy -d "The bucket's access policy"
 complete -c spoolgate -n $top -a journal -d 'Dump or verify the journal'
 complete -c spoolgate -n $top -a config -d 'Check or show the configuration'
 complete -c spoolgate -n $top -a setup -d 'Account, role, bucket: a tested configuration'
+complete -c spoolgate -n $top -a console -d 'A link to the console in a browser'
 
 set -l any "__fish_seen_subcommand_from $all"
 complete -c spoolgate -n $any -s c -l config -r -F -d 'The configuration'
@@ -105,6 +106,8 @@ function __spoolgate_verb
     return 1
 end
 
+complete -c spoolgate -n '__spoolgate_is console' -l port -x -d 'Of the link'
+complete -c spoolgate -n '__spoolgate_is console' -l open -d "In this user's browser"
 complete -c spoolgate -n '__spoolgate_is setup' -l account -x -d "The account's name in the keys"
 complete -c spoolgate -n '__spoolgate_is setup' -l role -x -d 'ARN of the role to assume'
 complete -c spoolgate -n '__spoolgate_is setup' -l external-id -x -d "What the role's trust policy demands"
