@@ -29,6 +29,8 @@
 #define BODY_MAX       ((size_t)256 * 1024)
 #define TOKEN_BODY_MAX 1024
 #define BIND_TRIES     8
+/* A stream outlives the session that opened it no longer than this. */
+#define STREAM_MS (5 * 60 * 1000)
 
 struct console {
     struct console_cfg cfg;
@@ -314,6 +316,7 @@ static enum rc start_listening(struct console *c, struct err *e)
     struct control_cfg cc = {
         .loop = c->cfg.loop,
         .connections_max = CONNECTIONS,
+        .stream_ms = STREAM_MS,
         .body_max = BODY_MAX,
         .headers = headers,
         .n_headers = sizeof headers / sizeof headers[0],

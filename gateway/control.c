@@ -487,9 +487,10 @@ static void on_sweep(void *arg)
     struct control *c = arg;
     uint64_t now = loop_now_ms(c->cfg.loop);
     for (struct peer *p = c->peers; p; p = p->next) {
-        uint64_t age = now - p->since_ms;
+        uint64_t age = now - p->since_ms, limit = c->cfg.stream_ms;
         if (!p->ended && ((p->phase == PEER_ASKS && age > c->cfg.request_ms) ||
-                          (p->phase == PEER_TAKES && age > c->cfg.answer_ms)))
+                          (p->phase == PEER_TAKES && age > c->cfg.answer_ms) ||
+                          (p->phase == PEER_STREAMS && limit > 0 && age > limit)))
             peer_end(p);
     }
     if (c->peers)

@@ -82,6 +82,7 @@ struct control_cfg {
     unsigned connections_max; /* 0: 200 */
     unsigned request_ms; /* from the connection or the last answer to a whole request; 0: 10 s */
     unsigned answer_ms;  /* for the client to take an answer, a stream's excepted; 0: 5 min */
+    unsigned stream_ms;  /* after which the client of a stream has to ask again; 0: never */
     size_t body_max;     /* 0: CONTROL_BODY_MAX */
     const struct control_header_line *headers; /* on every answer; static */
     size_t n_headers;
