@@ -334,7 +334,7 @@ const struct cli_command cmd_console = {
         "without use. The gateway listens on 127.0.0.1 only, from the first link on, until nobody "
         "has "
         "used the\n"
-        "console for half an hour. From another machine it is reached through ssh -L, as is told "
+        "console for half an hour. From another machine it is reached through ssh, as is told "
         "with "
         "the link.\n\n"
         "Where no gateway runs, this command serves the set-up page itself and writes the "

@@ -3,11 +3,18 @@
 #include "gateway/setup_api_int.h"
 
 #include "base/mem.h"
+#include "gateway/receipts.h"
 #include "gateway/setup.h"
 #include "policy/document.h"
+#include "spool/layout.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define ACCOUNTS_MAX       1000
+#define RECEIPTS_BUDGET_MS 300
 
 struct setup_api {
     struct setup_api_cfg cfg;
@@ -139,6 +146,9 @@ struct known {
     char *path; /* of setup: this may come back from the pool when the api is gone */
     struct setup setup;
     json_t *accounts, *roles;
+    int journal_fd;        /* -1: there is none */
+    struct layout *layout; /* NULL: that has no accounts */
+    bool may_save;
     struct err err;
 };
 
@@ -155,6 +165,32 @@ static void add_once(void *arg, const char *value, const char *note)
     json_array_append_new(list, json_text(value, strlen(value)));
 }
 
+static void add_account(void *arg, const struct record *r)
+{
+    struct known *k = arg;
+    struct layout_match m;
+    if (json_array_size(k->accounts) >= ACCOUNTS_MAX ||
+        layout_match(k->layout, r->path.p, r->path.n, &m, NULL) != RC_OK || m.account.n == 0)
+        return;
+    char *name = mem_strndup(r->path.p + m.account.at, m.account.n);
+    add_once(k->accounts, name, "");
+    free(name);
+}
+
+/* Those of the last receipts; it is no matter if they cannot be read. */
+static void accounts_of_receipts(struct known *k)
+{
+    struct receipts_query q = {.since_ns = INT64_MIN,
+                               .until_ns = INT64_MAX,
+                               .limit = RECEIPTS_LIMIT_MAX,
+                               .budget_ms = RECEIPTS_BUDGET_MS};
+    struct receipts_page page = {.each = add_account, .arg = k};
+    struct err e;
+    if (k->journal_fd >= 0 && k->layout &&
+        receipts_read(&fsio_system, k->journal_fd, &q, &page, &e) != RC_OK)
+        (void)e;
+}
+
 static void known_run(void *arg)
 {
     struct known *k = arg;
@@ -162,6 +198,8 @@ static void known_run(void *arg)
         return;
     setup_accounts(&k->setup, add_once, k->accounts);
     setup_roles(&k->setup, add_once, k->roles);
+    accounts_of_receipts(k);
+    k->may_save = setup_may_save(&k->setup, &k->err) == RC_OK;
 }
 
 static json_t *member(const json_t *o, const char *name)
@@ -186,7 +224,6 @@ static json_t *current(const json_t *existing, const json_t *role)
 static void known_answer(void *arg, struct control_answer *a)
 {
     struct known *k = arg;
-    struct err e = {0};
     if (!k->setup.existing) {
         api_err(a, k->err.rc, &k->err);
         return;
@@ -196,12 +233,13 @@ static void known_answer(void *arg, struct control_answer *a)
     if (json_is_object(now))
         json_array_append_new(buckets, json_pack("{s:o, s:o}", "arn", member(now, "bucket_arn"),
                                                  "region", member(now, "region")));
-    bool may = setup_may_save(&k->setup, &e) == RC_OK;
-    api_json(a, json_pack("{s:O, s:O, s:o, s:o, s:o, s:{s:i, s:i}, s:{s:b, s:o}}", "account_names",
-                          k->accounts, "role_arns", k->roles, "buckets", buckets, "current", now,
-                          "path", json_text(k->setup.path, strlen(k->setup.path)), "limits",
-                          "buckets", 1, "policy_bytes", (int)DOCUMENT_MAX, "save", "allowed", may,
-                          "sentence", may ? json_null() : json_text(e.text, strlen(e.text))));
+    bool may = k->may_save;
+    api_json(a,
+             json_pack("{s:O, s:O, s:o, s:o, s:o, s:{s:i, s:i}, s:{s:b, s:o}}", "account_names",
+                       k->accounts, "role_arns", k->roles, "buckets", buckets, "current", now,
+                       "path", json_text(k->setup.path, strlen(k->setup.path)), "limits", "buckets",
+                       1, "policy_bytes", (int)DOCUMENT_MAX, "save", "allowed", may, "sentence",
+                       may ? json_null() : json_text(k->err.text, strlen(k->err.text))));
 }
 
 static void known_free(void *arg)
@@ -209,6 +247,9 @@ static void known_free(void *arg)
     struct known *k = arg;
     json_decref(k->setup.existing);
     free(k->path);
+    layout_free(k->layout);
+    if (k->journal_fd >= 0)
+        (void)close(k->journal_fd); /* only read from */
     json_decref(k->accounts);
     json_decref(k->roles);
     free(k);
@@ -222,6 +263,11 @@ static void get_setup(void *arg, const struct control_request *r, struct control
     *k = (struct known){
         .path = mem_strdup(s->path), .accounts = json_array(), .roles = json_array()};
     k->setup.path = k->path;
+    const struct config *c = api_config(s->cfg.api);
+    if (c && (layout_new(c->layout, c->prefix, &k->layout, NULL) != RC_OK))
+        k->layout = NULL;
+    int journal = api_journal_fd(s->cfg.api);
+    k->journal_fd = journal < 0 ? -1 : fcntl(journal, F_DUPFD_CLOEXEC, 3);
     api_work(
         s->cfg.api, r,
         &(struct api_work){.run = known_run, .answer = known_answer, .free = known_free, .job = k});

@@ -499,9 +499,12 @@ def test_from_nothing_to_a_saved_bucket():
             answer = browser.ask("GET", "/v1/config").json()
             check_equal(answer["config"]["account_name"], "another", "it is in force")
             dropped = Dropped()
-            dropped.rename(gateway.root, key("findings", "after.ndjson"), event())
+            dropped.rename(gateway.root, key("findings", "after.ndjson", account="of-a-receipt"), event())
             gateway.wait_delivered(1)
-            check(key("findings", "after.ndjson") in bucket.objects(), "files flow")
+            names = browser.ask("GET", "/v1/setup").json()["account_names"]
+            check_equal(names, ["another", "acme-production", "of-a-receipt"], "accounts of the configuration, of the "
+                        "AWS tools' files, of receipts")
+            check(set(dropped) <= set(bucket.objects()), "files flow")
 
 
 def test_what_the_page_refuses():
