@@ -24,6 +24,11 @@ export function h(name, attributes, ...children) {
     return element;
 }
 
+// The element's new contents; what is null is left out, as by h.
+export function fill(element, ...children) {
+    element.replaceChildren(...children.flat().filter((c) => c !== null && c !== undefined && c !== false));
+}
+
 const ICONS = {
     copy: "M9 9h10v11H9zM5 15V4h10",
     check: "M5 12.5l4.5 4.5L19 7.5",

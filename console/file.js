@@ -2,7 +2,7 @@
 // one with the fault marked.
 import { get } from "/api.js";
 import { confirm, sheet } from "/confirm.js";
-import { copyButton, foreign, h, pathText } from "/dom.js";
+import { copyButton, fill, foreign, h, pathText } from "/dom.js";
 import { size, time } from "/format.js";
 import { VERBS, act, verbsFor } from "/verbs.js";
 
@@ -36,7 +36,7 @@ function lineText(line, fault) {
 function drawHead(place, head) {
     const { lines, fault } = head;
     const seen = fault && lines.some((line) => line.number === fault.line);
-    place.replaceChildren(h("h3", {}, "First lines"),
+    fill(place, h("h3", {}, "First lines"),
         h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "First lines" },
             h("ol", { class: "lines" }, ...lines.map((line) => {
                 const bad = fault && fault.line === line.number;
@@ -62,15 +62,15 @@ export function showFile(path, { changed }) {
                 h("ul", { class: "paths" }, h("li", {}, pathText(path)))], act: verb.title, danger: true })) {
             return;
         }
-        await act(name, { paths: [path] }, ended.signal);
-        dialog.close();
+        dialog.close(); // what is said then is not behind it
+        await act(name, { paths: [path] });
         changed();
     }
 
     async function load() {
         const why = await get("/v1/file", { path }, ended.signal);
         const headPlace = h("section", {});
-        body.replaceChildren(
+        fill(body,
             h("p", { class: "sheet-path" }, pathText(path)),
             h("p", { class: "row" }, h("span", { class: `badge file-${why.state}` }, why.state),
                 copyButton(() => path, "Copy the path")),

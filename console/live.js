@@ -2,12 +2,14 @@
 // gateway goes away (asked again with growing pauses) or the session ends.
 import { GONE, onTrouble, session } from "/api.js";
 
+const KEEP_MS = 5 * 60 * 1000;
 const PAUSES_MS = [1000, 2000, 4000, 8000, 15000, 30000];
 
 const listeners = new Set();
 const conditions = new Set();
 let source = null;
 let timer = 0;
+let keeping = 0;
 let attempt = 0;
 let condition = "up"; // up, gone, ended
 let latest = null;
@@ -62,7 +64,7 @@ export async function tryAgain() {
             ended();
             return;
         }
-        if (known.mode === "gateway") {
+        if (known.mode === "gateway" && document.visibilityState === "visible") {
             openStream();
         }
     } catch {
@@ -96,6 +98,22 @@ export function stop() {
 export function start(mode) {
     onTrouble((status) => (status === GONE ? lost() : ended()));
     if (mode === "gateway") {
+        openStream();
+        document.addEventListener("visibilitychange", onVisibility);
+    }
+}
+
+// A browser has six connections to a host, whatever the number of its tabs: one that nobody looks at
+// keeps none. A request now and then tells that the console is still wanted.
+function onVisibility() {
+    clearInterval(keeping);
+    if (condition !== "up") {
+        return;
+    }
+    if (document.visibilityState === "hidden") {
+        closeStream();
+        keeping = setInterval(() => session().catch(() => {}), KEEP_MS);
+    } else if (source === null) {
         openStream();
     }
 }

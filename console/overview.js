@@ -2,7 +2,7 @@
 // gateway's history.
 import { get, post } from "/api.js";
 import { Chart } from "/charts.js";
-import { foreign, h, setText, toast } from "/dom.js";
+import { foreign, h, say, setText, toast } from "/dom.js";
 import { duration, files, number, rate, since, size, time } from "/format.js";
 import { onStatus } from "/live.js";
 
@@ -10,7 +10,7 @@ const OBJECTIVE_MS = 60000;
 const RATE_OVER_MS = 10000;
 const TYPES_DRAWN = 7; // the others stand together
 const STATE_WORDS = { ok: "All is well", behind: "Behind", stuck: "Stuck" };
-const DESTINATION_WORDS = { open: "answers", waiting: "does not answer", probing: "being tried" };
+const DESTINATION_WORDS = { open: "answers", waiting: "waited for", probing: "being tried" };
 
 function tile(label, more) {
     const value = h("p", { class: "tile-value" }, "–");
@@ -36,7 +36,7 @@ class Overview {
 
     draw() {
         this.state = h("span", { class: "badge" });
-        this.sentence = h("p", { class: "sentence", role: "status" }, "Waiting for the gateway's first word …");
+        this.sentence = h("p", { class: "sentence" }, "Waiting for the gateway's first word …");
         this.wishes = h("p", { class: "wishes" });
         this.meter = h("div", { class: "meter", "aria-hidden": "true" }, h("progress", { max: "1", value: 0,
             tabindex: "-1" }));
@@ -101,8 +101,13 @@ class Overview {
         this.drawTypes();
         this.drawDestination();
         setText(this.sentence, status.sentence);
-        setText(this.state, STATE_WORDS[status.state] ?? status.state);
-        this.state.className = `badge state-${status.state}`;
+        if (this.said !== undefined && this.said !== status.state) {
+            say(status.sentence); // its figures change each second: only a new state is announced
+        }
+        this.said = status.state;
+        const decide = status.state === "ok" && status.files.held + status.files.rejected > 0;
+        setText(this.state, decide ? "Decide" : STATE_WORDS[status.state] ?? status.state);
+        this.state.className = `badge state-${decide ? "behind" : status.state}`;
     }
 
     // Each second: what changes without a word from the gateway.

@@ -99,6 +99,9 @@ def axe(page, what):
         .filter(v => ["serious", "critical", "moderate"].includes(v.impact))
         .map(v => `${v.impact}: ${v.id}: ${v.nodes.map(n => n.target.join(" ") + " " +
             (n.any[0]?.message ?? n.all[0]?.message ?? "")).slice(0, 3).join("; ")}`)""")
+    said = page.evaluate("() => document.body.innerText")
+    stray = [word for word in ("null", "undefined", "NaN", "[object") if word in said]
+    check_equal(stray, [], f"words that no text of {what} should have")
     return check_equal(found, [], f"axe on {what}")
 
 
