@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# also-under: asan
 """`status --watch` in a real terminal (tmux), 80x24 and 200x50 at once: an outage and its recovery, keys,
 hostile names, sizes, signals, a gateway that goes away; what it prints where there is no terminal; and
 what other commands show of their progress. $SPOOLGATE_CAPTURES names a directory that gets the pictures
@@ -85,11 +86,12 @@ class Pane:
 
     def ended(self, how):
         """It is over, and the terminal as it was."""
-        self.shows(r"^ended \d+", 10)
-        rows = self.picture()
-        settings = [row for row in rows if re.fullmatch(r"[0-9a-f:]{20,}", row)]
-        check(len(settings) >= 2 and settings[-1] == settings[-2] or self.columns < 140 and len(settings) == 0,
-              f"stty after {how}: {rows[:8]}")
+        def settings():
+            """As stty prints them on one row, or on several of a narrow terminal, before and after."""
+            return re.findall(r"(?<![0-9a-f:])(?:[0-9a-f]+:){20,}[0-9a-f]+", "".join(r.strip() + (" " if len(r) < self.columns else "")
+                                                                                     for r in self.picture()))
+        check(wait_until(lambda: len(settings()) == 2, 10, 0.1), f"stty before and after {how}: {self.picture()[:8]}")
+        check_equal(len(set(settings())), 1, f"settings of the terminal, before and after {how}")
         check_equal(self.tmux("display-message", "-p", "#{alternate_on} #{cursor_flag} #{wrap_flag}").strip(),
                     "0 1 1", f"alternate screen, cursor and wrap after {how}")
 
@@ -229,7 +231,7 @@ def recovery(gateway, bucket, dropped, panes):
     bucket.start()
     bucket.fault("op=UploadPart,slow=2500000")
     panes[0].keys("Down", "r")
-    panes[0].shows("^Try again all files of the event type findings")
+    panes[0].shows(r"^Try again all files of the event type \S+\? \[y/n\]")
     panes[0].keys("y")
     dropped.rename(gateway.root, key("attack-paths", "large.ndjson"), event(1, 30 << 20))
     for pane in panes:
