@@ -9,11 +9,31 @@ const EXPORT_ROWS = 1000;
 const PATIENCE_MS = 2000;
 const OBJECTIVE_MS = 60000;
 
-// A field for a moment in UTC; the gateway gets RFC 3339.
+const MOMENT = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?)?Z?$/;
+
+// A field for a moment in UTC, as the list writes them (a browser's own field writes them as its
+// language does); the gateway gets RFC 3339.
 function moment(id, label, onchange) {
-    const input = h("input", { type: "datetime-local", id, step: "1", onchange });
-    return { element: h("div", { class: "field inline" }, h("label", { for: id }, label), input),
-        value: () => (input.value ? `${input.value.length === 16 ? `${input.value}:00` : input.value}Z` : "") };
+    const input = h("input", { type: "text", id, size: "19", autocomplete: "off", spellcheck: "false",
+        placeholder: "2026-11-23 13:00", "aria-describedby": `${id}-fault` });
+    const fault = h("p", { id: `${id}-fault`, class: "fault", hidden: true }, "YYYY-MM-DD hh:mm");
+    const parse = () => {
+        const [, date, minutes = "00:00", seconds = ":00"] = MOMENT.exec(input.value.trim()) ?? [];
+        const text = date ? `${date}T${minutes}${seconds}Z` : "";
+        return Number.isNaN(Date.parse(text)) ? "" : text;
+    };
+    let before = "";
+    input.addEventListener("input", () => {
+        const wrong = input.value.trim() !== "" && parse() === "";
+        fault.hidden = !wrong;
+        input.setAttribute("aria-invalid", String(wrong));
+        if (!wrong && parse() !== before) {
+            before = parse();
+            onchange();
+        }
+    });
+    return { element: h("div", { class: "field inline" }, h("label", { for: id }, label), input, fault),
+        value: parse };
 }
 
 function showReceipt(receipt) {

@@ -226,7 +226,8 @@ class Files {
         this.note = h("div", { role: "status" }, h("p", { class: "loading" }, "Loading …"));
         this.table = h("table", { class: "files", role: "table", "aria-label": "Files", "aria-busy": "true" },
             h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-                h("th", { class: "pick", role: "columnheader", scope: "col" }, h("label", {}, this.all)),
+                h("th", { class: "pick", role: "columnheader", scope: "col" }, h("label", {}, this.all,
+                    h("span", { class: "only-narrow" }, "All on this page"))),
                 h("th", { role: "columnheader", scope: "col" }, "File"),
                 h("th", { role: "columnheader", scope: "col" }, "State"),
                 h("th", { class: "num", role: "columnheader", scope: "col" }, "Size"),

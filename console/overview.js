@@ -106,7 +106,7 @@ class Overview {
         }
         this.said = status.state;
         const decide = status.state === "ok" && status.files.held + status.files.rejected > 0;
-        setText(this.state, decide ? "Decide" : STATE_WORDS[status.state] ?? status.state);
+        setText(this.state, decide ? "Needs a decision" : STATE_WORDS[status.state] ?? status.state);
         this.state.className = `badge state-${decide ? "behind" : status.state}`;
     }
 

@@ -164,6 +164,12 @@ def test_receipts_are_found_and_exported():
     check(wait_text(page, ".pager", "10 receipts"), "those that match")
     page.get_by_role("searchbox").fill("")
     wait_text(page, ".pager", "100 receipts")
+    page.locator("#until").fill("yesterday")
+    check(wait_text(page, "#until-fault", "YYYY-MM-DD"), "what is no time is said so")
+    page.locator("#until").fill("2001-02-03 04:05")
+    check(wait_text(page, ".pager", "0 receipts"), "none is so old")
+    page.locator("#until").fill("")
+    wait_text(page, ".pager", "100 receipts")
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Export as NDJSON").click()
     with open(waiting.value.path(), encoding="utf-8") as file:
