@@ -48,7 +48,7 @@ struct waiting {
     struct {
         uint64_t files, bytes;
         int64_t oldest_ns;
-        unsigned refused;
+        bool refused;
     } types[METRICS_TYPES];
     uint64_t unselected; /* files of event types that are not sent */
     int64_t oldest_ns;
@@ -70,7 +70,7 @@ static void look_at_lanes(struct pipeline *p, struct waiting *w)
         }
         w->types[l->type].files += c.files;
         w->types[l->type].bytes += c.bytes;
-        w->types[l->type].refused += l->refused;
+        w->types[l->type].refused |= l->refused;
         if (c.oldest_ns < w->types[l->type].oldest_ns)
             w->types[l->type].oldest_ns = c.oldest_ns;
         if (c.oldest_ns < w->oldest_ns)
@@ -131,12 +131,13 @@ static void add_backlog(struct metrics_text *t, struct pipeline *p, const struct
 static void add_states(struct metrics_text *t, struct pipeline *p, const struct waiting *w,
                        const struct watcher_stats *ws)
 {
+    uint64_t queued = ledger_count(p->ledger, LEDGER_ACCEPTED);
     const struct {
         const char *state;
         uint64_t n;
     } rows[] = {
         {"settling", ws->settling + ws->outstanding},
-        {"accepted", ledger_count(p->ledger, LEDGER_ACCEPTED) - w->unselected},
+        {"accepted", queued > w->unselected ? queued - w->unselected : 0},
         {"sending", ledger_count(p->ledger, LEDGER_SENDING)},
         {"deferred", ledger_count(p->ledger, LEDGER_DEFERRED)},
         {"held", ledger_count(p->ledger, LEDGER_HELD) + w->unselected},
