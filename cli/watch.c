@@ -44,6 +44,9 @@ static void print_line(struct watch *w)
         printf("%.8sZ  %s\n", now + 11, safe.data);
     else if (answered)
         cli_print_json(w->status);
+    else if (!w->gone_told)
+        (void)cli_fail(CLI_ENVIRONMENT, "%s", sentence.data); /* once; it goes on trying */
+    w->gone_told = !answered;
     buf_fini(&sentence);
     buf_fini(&safe);
     if (fflush(stdout) != 0) /* nobody reads any more */

@@ -220,6 +220,12 @@ static void files_answered(struct watch *w, int status, const json_t *v, const c
         files_end(w, false);
         return;
     }
+    if (strcmp(w->files_filter, w->filter) != 0) { /* nobody wants these any more */
+        files_end(w, false);
+        w->files_due_ms = 0;
+        watch_ask_files(w);
+        return;
+    }
     json_array_extend(w->fresh, json_object_get(v, "files"));
     buf_reset(&w->cursor);
     buf_adds(&w->cursor, cursor ? cursor : "");
@@ -231,6 +237,7 @@ void watch_ask_files(struct watch *w)
     if (w->ask_files.busy || !w->status || !w->term || loop_now_ms(w->loop) < w->files_due_ms)
         return;
     w->fresh = json_array();
+    text_copy(w->files_filter, sizeof w->files_filter, w->filter);
     w->files_step = w->files_pages = 0;
     buf_reset(&w->cursor);
     files_go_on(w);

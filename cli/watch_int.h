@@ -64,9 +64,11 @@ struct watch {
     json_t *status; /* the last answer; NULL: none yet */
     uint64_t answered_ms;
     char gone[768]; /* why there was no answer; "": there was */
+    bool gone_told; /* on stderr, where stdout is for figures alone */
 
     /* Files that want attention, or that the filter finds. */
     json_t *files, *fresh;
+    char files_filter[WATCH_WORD_MAX]; /* that the fresh ones are asked for with */
     unsigned files_step, files_pages;
     uint64_t files_due_ms;
     json_int_t files_sum; /* of the counts that they were asked for */

@@ -137,7 +137,7 @@ static void draw_oldest(struct watch *w, unsigned y, unsigned x)
     if (late)
         term_style(w->term, y, TERM_BAD);
     if (json_is_integer(ms))
-        term_textf(w->term, y, "%s, %s 1 min", age, late ? "OVER the objective of" : "within");
+        term_textf(w->term, y, late ? "%s, LATE (over 1 min)" : "%s, within 1 min", age);
     else
         term_text(w->term, y, "nothing waits", 20, false);
     term_style(w->term, y, TERM_PLAIN);

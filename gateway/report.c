@@ -217,10 +217,9 @@ static void add_delay(const struct pipeline *p, const struct totals *t,
         buf_addf(out, "the bucket asked for fewer at once, %u instead of %u go now.",
                  d->concurrency, p->config->uploads);
     else if (all_busy && p->config->bandwidth > 0)
-        buf_adds(out, "\"bandwidth\" in the configuration is all used: raise it if the line has "
-                      "more.");
+        buf_adds(out, "the configured \"bandwidth\" is used up: raise it if the line has more.");
     else if (all_busy)
-        buf_addf(out, "all %u uploads are busy: raise \"uploads\" if the line has room.",
+        buf_addf(out, "all uploads (%u) are busy: raise \"uploads\" if the line has room.",
                  d->concurrency);
     else
         buf_adds(out, "they are going out.");
@@ -276,8 +275,8 @@ static const char *sentence(const struct pipeline *p, const struct totals *t,
     } else if (oldest > BEHIND_MS) {
         state = "behind";
         buf_addf(out,
-                 "Behind: %llu file%s (%s) wait%s, the oldest is %s old and not within the "
-                 "minute; ",
+                 "Behind: %llu file%s (%s) wait%s, the oldest is %s old (the objective is "
+                 "1 min): ",
                  (unsigned long long)t->files, plural(t->files), units_format_size(size, t->bytes),
                  t->files == 1 ? "s" : "", units_format_duration(age, (uint64_t)oldest));
         add_delay(p, t, d, out);

@@ -270,6 +270,7 @@ def an_outage_and_its_recovery():
                 pane.sentence("^Everything else is delivered")
             small.keys("q")
             small.ended("q")
+            small.shows("^ended 0$")
             only_ours(small, "80x24")
             large.keys("C-c")
             check(wait_until(lambda: not large.pid()), "Control-C ends it")
