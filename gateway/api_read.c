@@ -18,7 +18,7 @@
 
 #define LIMIT_DEFAULT  100
 #define LINES_DEFAULT  20
-#define BUDGET_MS      40
+#define BUDGET_MS      15
 #define PATH_BYTES_MAX 4096
 #define PAGE_MAX       (16 << 20)
 

@@ -74,11 +74,12 @@ enum rc config_store_may_write(const struct config_store *s, struct err *e)
                            "gateway writes could not stay theirs: " BY_HAND,
                            s->path);
         if (sandbox_locks(dir))
-            return err_set(e, RC_DENIED,
-                           "the gateway's sandbox does not let it write in %s: " BY_HAND
-                           ", or keep the file in a directory of its own, which the gateway's "
-                           "user may write",
-                           dir);
+            return err_set(
+                e, RC_DENIED,
+                "the gateway's sandbox does not let it write in %s: " BY_HAND
+                ", or start it with the file in a directory of its own that the gateway's "
+                "user may write and that holds no other directories",
+                dir);
         return RC_OK;
     }
     if (errno == EROFS)

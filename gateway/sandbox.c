@@ -141,9 +141,23 @@ bool sandbox_hides(const char *path)
            faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
 }
 
+/* One of ours that was replaced: the right is on the directory that was there at the start. */
+static bool is_another(const char *directory)
+{
+    struct stat now;
+    for (size_t i = 0; i < needs.n; i++) {
+        const struct sandbox_path *p = &needs.paths[i];
+        if (p->right == SANDBOX_OWN && strcmp(p->path, directory) == 0 && p->seen.st_ino != 0)
+            return stat(directory, &now) == 0 &&
+                   (now.st_ino != p->seen.st_ino || now.st_dev != p->seen.st_dev);
+    }
+    return false;
+}
+
 bool sandbox_locks(const char *directory)
 {
-    return state.landlock > 0 && is_refused(directory, O_TMPFILE | O_WRONLY) &&
+    return state.landlock > 0 &&
+           (is_another(directory) || is_refused(directory, O_TMPFILE | O_WRONLY)) &&
            faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0;
 }
 

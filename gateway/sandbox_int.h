@@ -18,7 +18,7 @@ struct sandbox_path {
     char *path;
     enum sandbox_right right;
     bool followed; /* a file by itself, that may be replaced or come later: `seen` is what it was */
-    struct stat seen; /* st_ino 0: nothing */
+    struct stat seen; /* of these and of SANDBOX_OWN; st_ino 0: nothing */
 };
 #define SANDBOX_PORTS_MAX 64
 struct sandbox_needs {

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "gateway/settings.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -114,15 +115,46 @@ static void add_file(struct sandbox_needs *n, const char *path)
         add_path(n, dir, SANDBOX_READ);
 }
 
+static void add_own(struct sandbox_needs *n, const char *path)
+{
+    struct sandbox_path *p = add_path(n, path, SANDBOX_OWN);
+    if (stat(path, &p->seen) != 0)
+        p->seen = (struct stat){0};
+}
+
+static bool is_same_file(const struct stat *a, const char *path)
+{
+    struct stat b;
+    return stat(path, &b) == 0 && a->st_ino == b.st_ino && a->st_dev == b.st_dev;
+}
+
+/* A right on a directory holds for all below it. */
+static bool has_other_directories(const struct config *c, const char *path)
+{
+    bool found = false;
+    DIR *dir = opendir(path);
+    for (struct dirent *d; dir && !found && (d = readdir(dir));) {
+        struct stat st;
+        if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+            continue;
+        found =
+            fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+            (S_ISDIR(st.st_mode) && !is_same_file(&st, c->spool) && !is_same_file(&st, c->state));
+    }
+    if (dir)
+        (void)closedir(dir); /* only read from */
+    return found || !dir;
+}
+
 /* The configuration's directory, where this user may replace the file by a new one (PATCH
- * /v1/config). */
-static void add_configuration(struct sandbox_needs *n, const char *path)
+ * /v1/config), and nothing else than files would come along. */
+static void add_configuration(struct sandbox_needs *n, const struct config *c)
 {
     char dir[PATH_MAX], real[PATH_MAX];
-    add_file(n, path);
-    if (realpath(path, real) && directory_of(real, dir) && !is_too_much(dir) &&
+    add_file(n, c->path);
+    if (realpath(c->path, real) && directory_of(real, dir) && !is_too_much(dir) &&
         faccessat(AT_FDCWD, real, W_OK, AT_EACCESS) == 0 &&
-        faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0)
+        faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0 && !has_other_directories(c, dir))
         add_path(n, dir, SANDBOX_EDIT);
 }
 
@@ -228,11 +260,11 @@ void sandbox_needs_of(const struct config *c, struct sandbox_needs *out)
     struct credentials_cfg cc = settings_credentials(c);
     *out = (struct sandbox_needs){0};
     add_system(out);
-    add_configuration(out, c->path);
+    add_configuration(out, c);
     if (c->bucket.ca_file)
         add_file(out, c->bucket.ca_file);
-    add_path(out, c->spool, SANDBOX_OWN);
-    add_path(out, c->state, SANDBOX_OWN);
+    add_own(out, c->spool);
+    add_own(out, c->state);
     if (directory_of(c->control, dir))
         add_path(out, dir, SANDBOX_SOCKET);
     add_ports(out, c);

@@ -565,9 +565,14 @@ def test_a_configuration_that_the_gateway_may_not_write():
             refused_to_write(gateway, "a file without the right to write")
             os.chmod(gateway.config_path, 0o644)
             gateway.stop()
-        own, common = gateway.config_path, tempfile.mkdtemp(dir="/tmp") + ".json"
-        shutil.copy(own, common)  # in /tmp itself: what else is there is not for the sandbox to open
-        os.rmdir(common[:-5])
+        os.mkdir(os.path.join(gateway.directory, "other"))  # a right on a directory is one on all below it
+        gateway.start()
+        if gateway.status()["sandbox"]["landlock"]:
+            refused_to_write(gateway, "a directory with other directories in it")
+        gateway.stop()
+        handle, common = tempfile.mkstemp(".json", "spoolgate-e2e-", "/tmp")  # /tmp itself is not opened
+        os.close(handle)
+        shutil.copy(gateway.config_path, common)
         try:
             gateway.config_path = common
             gateway.start()
