@@ -30,6 +30,7 @@ function openStream() {
     closeStream();
     source = new EventSource("/v1/events");
     source.addEventListener("status", (event) => {
+        back();
         latest = { status: JSON.parse(event.data), at: performance.now() };
         for (const callback of listeners) {
             callback(latest.status, latest.at);
@@ -65,17 +66,22 @@ export async function tryAgain() {
             return;
         }
         if (known.mode === "gateway" && document.visibilityState === "visible") {
-            openStream();
+            openStream(); // its first word tells that all is well again
+            return;
         }
     } catch {
         attempt = Math.max(attempt, 1);
         lost();
         return;
     }
-    if (condition !== "up") {
+    back();
+}
+
+function back() {
+    attempt = 0;
+    if (condition === "gone") {
         tell("up");
     }
-    attempt = 0;
 }
 
 function ended() {

@@ -82,7 +82,7 @@ class FakeGate:
         self.delay = 0.0
         self.random = random.Random(7)
         self.down = False
-        self.streams = 0
+        self.streams, self.full = 0, False
         self.make_history()
         gate = self
 
@@ -374,13 +374,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, gate.status())
 
     def get_events(self, gate, _query, _body, session):
+        gate.streams += 1
+        if gate.full:
+            raise Problem(503, "there are too many streams")
         self.send_response(200)
         for name, value in {"Content-Type": "text/event-stream", "Cache-Control": "no-store",
                             "Content-Security-Policy": POLICY, "Connection": "close"}.items():
             self.send_header(name, value)
         self.end_headers()
         self.close_connection = True
-        gate.streams += 1
         while not gate.down and session in gate.sessions:
             self.wfile.write(f"event: status\ndata: {json.dumps(gate.status())}\n\n".encode())
             self.wfile.flush()

@@ -367,9 +367,18 @@ def test_the_gateway_goes_and_comes_back():
     gate.restart()
     page.wait_for_selector(".gone", state="detached")
     check(wait_text(page, ".sentence", "way"), "it goes on by itself")
+    browser.allowed = ("status of 401", "status of 503", "MIME type")
+    gate.full, streams = True, gate.streams
+    gate.stop()
+    page.wait_for_selector(".gone")
+    gate.restart()
+    page.wait_for_timeout(4000)
+    check(gate.streams - streams <= 4, f"{gate.streams - streams} times in 4 s it asked for a stream that was refused")
+    gate.full = False
+    page.get_by_role("button", name="Ask now").click()
+    page.wait_for_selector(".gone", state="detached")
     streams = gate.streams
     gate.sessions.clear()
-    browser.allowed = ("status of 401",)
     check(wait_text(page, "h1", "You are logged out"), "a session that has ended")
     axe(page, "the end of a session")
     shot(page, "session-ended")
