@@ -9,8 +9,6 @@
 #include "gateway/metrics_process.h"
 #include "gateway/pipeline_int.h"
 
-#include <string.h>
-
 /* As pipeline_status has it: a failure that was not seen for so long is over. */
 #define JOURNAL_RECENT_MS 10000
 
