@@ -288,6 +288,7 @@ def signals_plain_and_ascii():
         check(wait_until(lambda: gateway.status()["files"]["rejected"] > 0), "rejected files")
         check(wait_until(lambda: any(sum(p["delivered"].values()) for p in
                                      gateway.api("GET", "/v1/history?span=hour")[1]["points"])), "the history has them")
+        check(not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", gateway.cli("status").stdout), "no controls in what status prints")
         with Pane(gateway, 160, 24, LC_ALL="C", NO_COLOR="1") as pane:
             pane.watch()
             pane.shows("^  rejected ")
