@@ -31,6 +31,7 @@ NOT_RUN = {
     ("README.md", "install -d"): "changes the machine's users and services: the package's own tests do it",
     ("docs/operations.md", "contrib/install-deps"): "installs into /usr: the package's build does the same",
     ("docs/operations.md", "systemd-sysusers"): "changes the machine's users and services",
+    ("docs/man/spoolgate-status.1", "ssh"): "names another machine",
     ("docs/operations.md", "useradd"): "changes the machine's users",
 }
 
@@ -203,6 +204,8 @@ class Place:
         text = self.mapped(text)
         if example.text.startswith("spoolgate run "):
             return self.run_a_gateway(text, cwd)
+        if example.text.startswith("curl -sN "):
+            return self.run_a_stream(text, cwd)
         if example.language == "sh":
             return self.run(["bash", "-euo", "pipefail", "-c", text], cwd)
         name = {"python": "example.py", "java": "Deliver.java", "c": "example.c"}[example.language]
@@ -213,6 +216,15 @@ class Place:
                               "example", name], cwd)
             return built if built[0] else self.run(["./example"], cwd)
         return self.run([{"python": "/usr/bin/python3", "java": "java"}[example.language], name], cwd)
+
+    def run_a_stream(self, text, cwd):
+        """Until its first event; it has no end."""
+        process = start_process(["bash", "-c", "exec " + text], cwd=cwd, env=self.environment, text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        first = process.stdout.readline()
+        process.stdout.close()
+        stop_process(process)
+        return (0, "") if first.startswith("event: ") else (1, f"it began with {first!r}")
 
     def run_a_gateway(self, text, cwd):
         """Until it answers, then SIGTERM; the one that all others ask is away meanwhile."""
