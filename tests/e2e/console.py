@@ -290,7 +290,7 @@ def too_much(browser, gateway):
     long = browser.ask("GET", "/v1/files", X_Long="x" * 1000000)
     check(long.status in (0, 400, 413, 431), f"1 MB of headers: {long.status}")
     grown = resident_kib(gateway.process.pid) - before
-    check(grown < 8192, f"memory grew by {grown} KiB")
+    check(grown < 8192 * (1 if SLOW == 1 else 32), f"memory grew by {grown} KiB")
     row("10 MB request three times; a Content-Length of 10 TB; 1 MB of headers",
         f"{answers[0].status}; {liar.status}; {long.status}; memory +{max(grown, 0) // 1024} MiB")
 
@@ -411,16 +411,18 @@ class SetUp:
         self._dir = scratch_dir()
         self.directory = self._dir.__enter__()
         self.path = os.path.join(self.directory, "spoolgate.json")
-        for name in ("spool", "state", ".aws"):
-            os.mkdir(os.path.join(self.directory, name))
-        with open(os.path.join(self.directory, ".aws/config"), "w") as file:
+        self._home = scratch_dir()  # in the same one the sandbox would let nothing be written
+        self.home = self._home.__enter__()
+        for name in (f"{self.directory}/spool", f"{self.directory}/state", f"{self.home}/.aws"):
+            os.mkdir(name)
+        with open(f"{self.home}/.aws/config", "w") as file:
             file.write(f"[profile acme-production]\nrole_arn = {ROLE}\n")
         if self.first is None:  # what a package brings: where everything is, and no bucket
             self.first = {"spool": f"{self.directory}/spool", "state": f"{self.directory}/state",
                           "control": f"{self.directory}/control.sock", "uploads": 7}
         with open(self.path, "w") as file:
             json.dump(self.first, file)
-        env = clean_environment(AWS_ACCESS_KEY_ID=self.bucket.access_key, HOME=self.directory,
+        env = clean_environment(AWS_ACCESS_KEY_ID=self.bucket.access_key, HOME=self.home,
                                 **{"AWS_SECRET_ACCESS_KEY": self.bucket.secret_key, **self.env})
         self.process = start_process([SPOOLGATE, "console", "-c", self.path], stdout=subprocess.PIPE,
                                      stderr=subprocess.PIPE, text=True, env=env, cwd=self.directory)
@@ -430,6 +432,7 @@ class SetUp:
     def __exit__(self, *_):
         stop_process(self.process)
         self._dir.__exit__()
+        self._home.__exit__()
 
     def settings(self, **more):
         basics = {"account_name": "prod", "bucket_arn": f"arn:aws:s3:::{self.bucket.bucket}",
@@ -484,7 +487,7 @@ def test_from_nothing_to_a_saved_bucket():
         row("from an empty configuration to a saved bucket", f"region {tested['region']} found, {tested['sentence'][:24]}")
 
         config = page.saved()
-        with Gateway(bucket, config, directory=page.directory) as gateway:
+        with Gateway(bucket, config, directory=page.directory, env={"HOME": page.home}) as gateway:
             browser = console_of(gateway).log_in()
             known = browser.ask("GET", "/v1/setup").json()
             check_equal((known["current"]["bucket_arn"], known["buckets"]), (arn, [{"arn": arn, "region": bucket.region}]),
@@ -501,7 +504,17 @@ def test_from_nothing_to_a_saved_bucket():
             dropped = Dropped()
             dropped.rename(gateway.root, key("findings", "after.ndjson", account="of-a-receipt"), event())
             gateway.wait_delivered(1)
-            names = browser.ask("GET", "/v1/setup").json()["account_names"]
+            os.mkdir(f"{page.directory}/another")
+            gateway.restart()
+            browser = console_of(gateway).log_in()
+            before = page.saved()
+            known = browser.ask("GET", "/v1/setup").json()
+            if gateway.status()["sandbox"]["landlock"]:
+                check(not known["save"]["allowed"] and "by hand" in known["save"]["sentence"], f"{known['save']}")
+                answer = browser.ask("POST", "/v1/setup/save", page.settings(account_name="third"))
+                check_equal((answer.status, page.saved()), (403, before), f"where the sandbox forbids it: {answer.body}")
+                row("a configuration that the gateway may not write", f"403, {answer.json()['title'][:100]} …")
+            names = known["account_names"]
             check_equal(names, ["another", "acme-production", "of-a-receipt"], "accounts of the configuration, of the "
                         "AWS tools' files, of receipts")
             check(set(dropped) <= set(bucket.objects()), "files flow")
