@@ -312,6 +312,59 @@ static void done(void *arg)
 
 /* ---- from the request to the thread ---- */
 
+/* As a shell takes it. */
+static void add_word(struct buf *b, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_./:@%+=,-";
+    buf_addc(b, ' ');
+    if (*word && word[strspn(word, plain)] == '\0') {
+        buf_adds(b, word);
+        return;
+    }
+    buf_addc(b, '\'');
+    for (; *word; word++) {
+        if (*word == '\'')
+            buf_adds(b, "'\\''");
+        else
+            buf_addc(b, *word);
+    }
+    buf_addc(b, '\'');
+}
+
+/* What somebody who may write the file has to type for the same. */
+static void command_of(const struct job *j, struct buf *b)
+{
+    static const char *const flags[TEXTS] = {
+        [ACCOUNT] = "--account",         [BUCKET] = "--bucket-arn", [ROLE] = "--role",
+        [EXTERNAL_ID] = "--external-id", [REGION] = "--region",     [ENDPOINT] = "--endpoint",
+        [CA_FILE] = "--ca-file",
+    };
+    buf_adds(b, "spoolgate setup -c");
+    add_word(b, j->setup.path);
+    for (size_t i = 0; i < TEXTS; i++) {
+        if (!given(j, i))
+            continue;
+        buf_addf(b, " %s", flags[i]);
+        add_word(b, j->texts[i]);
+    }
+    buf_adds(b, j->setup.keys_as_they_are ? " --keys-as-they-are" : "");
+    buf_adds(b, j->setup.path_style ? " --path-style" : "");
+    buf_adds(b, " --yes");
+}
+
+static void refuse_to_write(const struct job *j, const struct err *e, struct control_answer *a)
+{
+    struct buf remedy;
+    buf_init(&remedy, 65536);
+    buf_adds(&remedy, "as one who may write it run: ");
+    command_of(j, &remedy);
+    buf_adds(&remedy, "; then reload the gateway: systemctl reload spoolgate");
+    api_problem_full(a,
+                     &(struct api_problem){.status = 403, .title = e->text, .remedy = remedy.data});
+    buf_fini(&remedy);
+}
+
 /* Everything that can be said without asking the store; false: a says what is wrong. */
 static bool prepare(struct job *j, json_t *body, struct control_answer *a)
 {
@@ -327,10 +380,12 @@ static bool prepare(struct job *j, json_t *body, struct control_answer *a)
         lay_over(j);
         rc = setup_same_bucket(&j->setup, &e);
     }
-    if (rc == RC_OK && j->save)
-        rc = setup_may_save(&j->setup, &e);
     if (rc != RC_OK) {
         api_err(a, rc, &e);
+        return false;
+    }
+    if (j->save && setup_may_save(&j->setup, &e) != RC_OK) {
+        refuse_to_write(j, &e, a);
         return false;
     }
     check_settings(j, "us-east-1");
