@@ -142,11 +142,16 @@ static void look_at_control(const struct config *c, struct survey *s)
     const char *slash = strrchr(c->control, '/');
     (void)snprintf(dir, sizeof dir, "%.*s", slash == c->control ? 1 : (int)(slash - c->control),
                    c->control);
-    if (faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) != 0)
+    if (faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0)
+        survey_add(s, SURVEY_OK, "control", "", "control socket %s", c->control);
+    else if (errno == ENOENT && strncmp(dir, "/run/", 5) == 0)
+        survey_add(s, SURVEY_WARN, "control",
+                   "nothing where a service manager makes it at the start (systemd: "
+                   "RuntimeDirectory=); elsewhere make it, writable for the gateway's user",
+                   "the control socket's directory %s is not there yet", dir);
+    else
         survey_add(s, SURVEY_FAIL, "control", "make the directory, writable for the gateway's user",
                    "the control socket's directory %s: %s", dir, strerror(errno));
-    else
-        survey_add(s, SURVEY_OK, "control", "", "control socket %s", c->control);
 }
 
 /* ---- the kernel's limits ---- */

@@ -95,6 +95,8 @@ def findings_of_directories():
         os.chmod(gateway.state, 0o750)
         finding(gateway, "no directory for the socket", "control", "fail", "make the directory",
                 config={"control": nowhere + "/control.sock"})
+        finding(gateway, "no directory for the socket, where the service makes it", "control", "warn",
+                "RuntimeDirectory", config={"control": "/run/spoolgate-that-is-not-there/control.sock"})
         finding(gateway, "few descriptors", "descriptors", "fail", "LimitNOFILE",
                 config={"uploads": 512}, limit=256)
         small = os.path.join(gateway.directory, "small")
