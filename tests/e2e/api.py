@@ -150,7 +150,7 @@ def reject(gateway, name, data):
     """Its path, once it is rejected."""
     path = key("findings", name)
     Dropped().rename(gateway.root, path, data)
-    wait_until(lambda: os.path.lexists(os.path.join(gateway.root, ".spoolgate/rejected", path)))
+    wait_until(lambda: os.path.lexists(os.path.join(gateway.root, ".spoolgate/rejected", path + ".reason")))
     return path
 
 
@@ -543,6 +543,12 @@ def test_heads_of_hostile_files():
             check(status in (400, 404), f"{odd[:60]}: {status} {answer}")
         listener.close()
         check_equal(get(gateway, "/v1/status")[0], 200, "the gateway goes on")
+        stream = Stream(gateway)  # a stop does not wait for it
+        check(wait_until(lambda: stream.read(0.2) and stream.statuses()), "a stream when the gateway stops")
+        begin = time.monotonic()
+        check_equal(gateway.stop(), 0, "the exit status beside an open stream")
+        check(time.monotonic() - begin < 9 * SLOW, "soon")
+        check(stream.read(2) is None and stream.held.endswith(b"0\r\n\r\n"), "the stream was ended in order")
 
 
 # --- a configuration that may not be written ------------------------------------------------------
