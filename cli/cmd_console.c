@@ -27,7 +27,7 @@
 /* What the browser still has to be told after the last button. */
 #define LINGER_MS 2000
 /* For the browser to have read the file that leads it here. */
-#define OPENING_S 5
+#define OPENING_S 3
 
 extern char **environ;
 
@@ -104,21 +104,23 @@ static bool start_browser(char *path)
     return ok && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* Returns the file that can be removed when the browser has read it, or "". */
+static void forget_leader(char path[PATH_MAX])
+{
+    if (path[0])
+        (void)unlink(path); /* the link in it is used, or too old in a moment */
+    path[0] = '\0';
+}
+
+/* path: of the file that can be forgotten when the browser has read it, "" where there is none. */
 static void open_browser(const char *url, char path[PATH_MAX])
 {
     if (!write_leader(url, path)) {
         path[0] = '\0';
         (void)cli_fail(CLI_YES, "no browser was opened: cannot write a file for it");
     } else if (!start_browser(path)) {
+        forget_leader(path);
         (void)cli_fail(CLI_YES, "no browser was opened (xdg-open): open the link yourself");
     }
-}
-
-static void forget_leader(const char *path)
-{
-    if (path[0])
-        (void)unlink(path); /* the link in it is used, or too old in a moment */
 }
 
 /* ---- telling ---- */

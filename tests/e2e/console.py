@@ -398,6 +398,40 @@ def test_too_many_log_ins():
             check(answer.status in (401, 413, 429), f"{bad[:12]}: {answer.status}")
 
 
+def test_the_command():
+    with store() as bucket, Gateway(bucket, start=False) as gateway, scratch_dir() as tools:
+        for arguments, word in ((["--port", "0"], "1 to 65535"), (["--port", "x"], "1 to 65535"),
+                                (["extra"], "takes no arguments"), (["--wrong"], "--help")):
+            done = gateway.cli("console", *arguments)
+            check_equal(done.returncode, 100, f"console {arguments}: {done.stderr}")
+            check(word in done.stderr, f"console {arguments} says {word}: {done.stderr}")
+        with open(gateway.config_path, "w") as file:
+            file.write('{"spool": ')
+        done = gateway.cli("console")
+        check_equal((done.returncode, "is no configuration" in done.stderr), (100, True), f"a broken file: {done.stderr}")
+        gateway.configure({})
+        taken = socket.create_server(("127.0.0.1", 0))
+        done = gateway.cli("console", "--port", str(taken.getsockname()[1]))
+        check_equal((done.returncode, "Address already in use" in done.stderr), (111, True), f"a port in use: {done.stderr}")
+        taken.close()
+        gateway.start()
+        opener, seen = os.path.join(tools, "xdg-open"), os.path.join(tools, "seen")
+        with open(opener, "w") as file:
+            file.write(f"#!/bin/bash\nstat -c %a \"$1\" >{seen}; echo \"$@\" >>{seen}; cat \"$1\" >>{seen}\n")
+        os.chmod(opener, 0o755)
+        done = gateway.cli("console", "--open", env={"PATH": f"{tools}:{os.environ['PATH']}", "XDG_RUNTIME_DIR": tools})
+        url = done.stdout.strip()
+        with open(seen) as file:
+            mode, argument, page = file.read().split("\n", 2)
+        check_equal((done.returncode, mode), (0, "600"), f"console --open: {done.stderr}")
+        check(url in page and url.partition("#")[2] not in argument, "the link is in the file and not in the arguments")
+        check(not os.path.exists(argument), "the file is gone")
+        with scratch_dir() as empty:
+            done = gateway.cli("console", "--open", env={"PATH": empty, "XDG_RUNTIME_DIR": tools})
+        check("open the link yourself" in done.stderr and done.stdout.startswith("http://"), f"no browser: {done.stderr}")
+    row("the command: usage, a broken file, a port in use, --open", "as it should be")
+
+
 # --- the set-up -----------------------------------------------------------------------------------
 
 
@@ -578,5 +612,5 @@ def test_what_the_page_refuses():
         check_equal(page.process.returncode, 1, "given up")
 
 
-run_tests([test_it_is_closed_until_it_is_asked_for, test_attacks_while_files_are_delivered, test_too_many_log_ins,
-           test_from_nothing_to_a_saved_bucket, test_what_the_page_refuses])
+run_tests([test_it_is_closed_until_it_is_asked_for, test_the_command, test_attacks_while_files_are_delivered,
+           test_too_many_log_ins, test_from_nothing_to_a_saved_bucket, test_what_the_page_refuses])
