@@ -143,7 +143,7 @@ def test_the_pages_of_a_gateway_that_works():
         check(wait_text(page, ".pager", "60 receipts"), "the receipts")
         page.get_by_role("searchbox").fill("audit")
         check(wait_text(page, ".pager", "20 receipts"), "those of one event type")
-        page.locator("#since").fill("2999-01-01 00:00")
+        page.locator("#since").fill("2099-01-01 00:00")
         check(wait_text(page, ".empty", "No receipt is like that"), "none since then")
         page.locator("#since").fill("2001-01-01")
         wait_text(page, ".pager", "20 receipts")
