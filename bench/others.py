@@ -2,8 +2,13 @@
 to slow down, or that speaks TLS, and what a file costs as more of them wait."""
 
 import contextlib
+import http.client
+import json
 import os
+import socket
+import threading
 import time
+import urllib.parse
 
 import bench as framework
 import lib
@@ -167,6 +172,69 @@ def restart(bench):
             "rows": [{"client": "spoolgate", "note": peers.Spoolgate().note, "rounds": rounds}]}
 
 
+# --- while somebody looks -------------------------------------------------------------------------
+
+
+class Watched(peers.Spoolgate):
+    """/metrics is scraped each second, and the console's overview is open."""
+
+    @contextlib.contextmanager
+    def beside(self, gateway):
+        end, seen = threading.Event(), {"metrics": 0, "status": 0}
+        stream = overview(gateway)
+
+        def scrape():
+            while not end.is_set():
+                seen["metrics"] += "spoolgate_" in gateway.api("GET", "/metrics")[1]
+                end.wait(1)
+
+        def read():
+            while stream.readline():
+                seen["status"] += 1
+
+        watchers = [threading.Thread(target=scrape), threading.Thread(target=read)]
+        for watcher in watchers:
+            watcher.start()
+        try:
+            yield
+        finally:
+            end.set()
+            stream.connection.sock.shutdown(socket.SHUT_RDWR)
+            for watcher in watchers:
+                watcher.join()
+        if not all(seen.values()):
+            raise Failed(f"nobody looked: {seen}")
+
+
+def overview(gateway):
+    """What the browser does on that page: log in, the history, the stream of the status."""
+    while not os.path.exists(gateway.control):
+        time.sleep(0.01)
+    link = urllib.parse.urlsplit(gateway.api("POST", "/v1/console", {})[1]["url"])
+    connection = http.client.HTTPConnection(link.hostname, link.port, timeout=60)
+    connection.auto_open = 0
+    connection.connect()
+    connection.request("POST", "/session", json.dumps({"token": link.fragment}),
+                       {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    answer.read()
+    cookie = {"Cookie": answer.headers["Set-Cookie"].split(";")[0]}
+    connection.request("GET", "/v1/history?span=hour", headers=cookie)
+    connection.getresponse().read()
+    connection.request("GET", "/v1/events", headers=cookie)
+    stream = connection.getresponse()
+    stream.connection = connection
+    return stream
+
+
+@takes(200, 20)
+def watched(bench):
+    clients = [peers.Spoolgate(), Watched(name="spoolgate, watched")]
+    return {**drain(bench, "watched", "Drain 100 000 x 4 KiB while somebody looks", framework.Counting,
+                    (bench.scale(100000, 2000), 4096, 1000), clients, bench.rounds()),
+            "note": "watched: /metrics scraped each second, the console's overview open"}
+
+
 # --- nothing to do --------------------------------------------------------------------------------
 
 
@@ -190,4 +258,4 @@ def idle(bench):
 
 
 MEASURES = {"restart-1m": restart, "growth": growth, "away-20ms": away_20, "away-100ms": away_100,
-            "slowdown-5pct": slow_down, "tls": tls, "idle": idle}
+            "slowdown-5pct": slow_down, "tls": tls, "watched": watched, "idle": idle}

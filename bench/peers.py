@@ -5,6 +5,7 @@ and run(bench, store, source, directory) -> (ns at which its process began, figu
 peak_mib, …). bench/install gets the programs.
 """
 
+import contextlib
 import glob
 import json
 import os
@@ -42,13 +43,18 @@ class Spoolgate(Client):
                      ("a disk" if state_parent else "tmpfs") +
                      (", " + json.dumps(config) if config else ", its configuration as it comes"))
 
+    def beside(self, gateway):
+        """What goes on meanwhile."""
+        return contextlib.nullcontext()
+
     def run(self, bench, store, source, directory):
         with bench.directory(self.state_parent) as state, \
                 gateway_at(store, directory, {**self.config, "state": state}) as gateway:
             source.write(gateway.root)
             began = time.time_ns()
             gateway.start(ready=False)
-            wait_delivered(gateway, source.count)
+            with self.beside(gateway):
+                wait_delivered(gateway, source.count)
             pid = gateway.process.pid
             return began, {"cpu_s": cpu_seconds(pid), "peak_mib": peak_mib(pid)}
 

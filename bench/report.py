@@ -21,7 +21,7 @@ GROUPS = {"drain": "Draining a backlog", "latency": "From rename to stored",
           "large": "Large files", "growth": "Cost as the work grows",
           "restart": "Start with a backlog",
           "away": "A store far away", "slowdown": "A store that asks to slow down", "tls": "TLS",
-          "idle": "Nothing to do"}
+          "watched": "While somebody looks", "idle": "Nothing to do"}
 # In this order, but for the figure that the measure is about, which comes first.
 COLUMNS = {
     "files_per_s": "files/s", "files_per_s_first_to_last": "first to last",
