@@ -343,6 +343,22 @@ def lines_where_there_is_no_terminal():
         check(len(gone) >= 2 and all("o gateway answers on" in line for line in gone), f"it goes on trying: {gone}")
 
 
+def a_gateway_that_hangs():
+    with Devstore("--require-acl") as bucket, Gateway(bucket, LARGE) as gateway, Pane(gateway, 80, 24) as pane:
+        pane.watch()
+        pane.sentence("^Everything is delivered")
+        gateway.signal(signal.SIGSTOP)
+        pane.sentence("has not answered for .* stands below is")
+        right(pane, "it hangs")
+        pane.keys("?")  # keys are heard meanwhile
+        pane.shows("only what fits")
+        pane.keys("x")
+        gateway.signal(signal.SIGCONT)
+        pane.sentence("^Everything is delivered")
+        pane.keys("C-c")
+        check(wait_until(lambda: not pane.pid()), "Control-C")
+
+
 def at_terminal(gateway, *arguments, feed=()):
     """What a command writes to a terminal on stderr; feed: pieces for stdin, one each 0.2 s."""
     master, slave = pty.openpty()
@@ -385,4 +401,4 @@ def others_show_their_progress():
 
 
 run_together([an_outage_and_its_recovery, signals_plain_and_ascii, lines_where_there_is_no_terminal,
-           others_show_their_progress])
+           a_gateway_that_hangs, others_show_their_progress])
