@@ -372,8 +372,8 @@ def test_the_gateway_goes_and_comes_back():
     gate.stop()
     page.wait_for_selector(".gone")
     gate.restart()
-    page.wait_for_timeout(4000)
-    check(gate.streams - streams <= 4, f"{gate.streams - streams} times in 4 s it asked for a stream that was refused")
+    page.wait_for_timeout(2500)
+    check(gate.streams - streams <= 4, f"{gate.streams - streams} times in 2.5 s it asked for a stream that was refused")
     gate.full = False
     page.get_by_role("button", name="Ask now").click()
     page.wait_for_selector(".gone", state="detached")
