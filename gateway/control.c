@@ -55,7 +55,7 @@ struct exchange {
     struct peer *peer;
     struct buf body;
     struct control_answer answer;
-    bool answered, suspended;
+    bool head, answered, suspended;
     struct control_pending *pending; /* not NULL: deferred */
     struct control_stream *stream;   /* not NULL: being sent */
     struct exchange *prev, *next;    /* of those that are suspended */
@@ -67,7 +67,6 @@ struct control_stream {
     struct exchange *exchange; /* NULL: not sent yet */
     struct buf out;
     size_t at; /* of out, what was taken */
-    bool ended;
     void (*gone)(void *arg);
     void *arg;
 };
@@ -217,6 +216,10 @@ static enum MHD_Result send_answer(struct exchange *x, struct control_answer *a)
 {
     if (a->body.overflow)
         answer_plainly(a, 500, "the answer would be too long: ask for less at once");
+    if (x->head && a->stream) { /* libmicrohttpd 0.9.75 would send its last chunk */
+        stream_drop(a->stream);
+        a->stream = NULL;
+    }
     enter(x->peer, a->stream ? PEER_STREAMS : PEER_TAKES);
     struct MHD_Response *response = make_response(x, a);
     enum MHD_Result ok = MHD_NO;
@@ -290,12 +293,6 @@ size_t control_stream_waiting(const struct control_stream *s)
     return s->out.len - s->at;
 }
 
-static void stream_wake(struct control_stream *s)
-{
-    if (s->exchange && s->exchange->suspended)
-        resume(s->exchange);
-}
-
 enum rc control_stream_send(struct control_stream *s, const void *data, size_t n)
 {
     if (n > STREAM_MAX - control_stream_waiting(s))
@@ -306,14 +303,9 @@ enum rc control_stream_send(struct control_stream *s, const void *data, size_t n
         s->at = 0;
     }
     buf_add(&s->out, data, n);
-    stream_wake(s);
+    if (s->exchange && s->exchange->suspended)
+        resume(s->exchange);
     return RC_OK;
-}
-
-void control_stream_end(struct control_stream *s)
-{
-    s->ended = true;
-    stream_wake(s);
 }
 
 /* What waits; nothing and asleep until there is more. */
@@ -322,7 +314,7 @@ static ssize_t stream_read(void *stream, uint64_t pos, char *to, size_t max)
     struct control_stream *s = stream;
     (void)pos;
     size_t n = control_stream_waiting(s);
-    if (n == 0 && (s->ended || s->exchange->control->freeing))
+    if (n == 0 && s->exchange->control->freeing)
         return MHD_CONTENT_READER_END_OF_STREAM;
     if (n == 0) {
         suspend(s->exchange);
@@ -358,13 +350,12 @@ static enum MHD_Result answer_request(struct exchange *x, const char *method, co
                                 .handle_ = x->connection,
                                 .exchange_ = x};
     struct control_answer a;
+    x->head = strcmp(method, "HEAD") == 0;
     control_answer_init(&a);
-    if (x->body.overflow) {
-        answer_plainly(&a, 413, "the request is longer than what is taken at once: send less");
-        return send_answer(x, &a);
-    }
-    if (c->freeing) {
-        answer_plainly(&a, 503, "the gateway stops");
+    if (x->body.overflow || c->freeing) {
+        answer_plainly(&a, c->freeing ? 503 : 413,
+                       c->freeing ? "the gateway stops"
+                                  : "the request is longer than what is taken at once: send less");
         return send_answer(x, &a);
     }
     enter(x->peer, PEER_WAITS);

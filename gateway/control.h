@@ -67,8 +67,6 @@ struct control_stream *control_stream_new(struct control_answer *a, void (*gone)
 size_t control_stream_waiting(const struct control_stream *s);
 /* Copied. RC_LIMIT: more than 1 MiB would wait; nothing was added. */
 enum rc control_stream_send(struct control_stream *s, const void *data, size_t n) MUST_CHECK;
-/* What waits is sent, then the body ends; gone is still called. */
-void control_stream_end(struct control_stream *s);
 
 /* ---- listeners ---- */
 

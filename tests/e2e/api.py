@@ -429,6 +429,7 @@ def events_change(gateway, dropped):
     stream.read(2)
     quiet = len(stream.held)
     check(wait_until(lambda: b"\n:\n\n" in (stream.read(0.5) or b"")[quiet - 1:], 17), f"a comment after 15 s: {stream.held[quiet:][:300]}")
+    check_equal(ask(gateway, "HEAD", "/v1/events")[0::2], (200, ""), "HEAD of a stream")
     streams = [Stream(gateway) for _ in range(31)]
     check(wait_until(lambda: all(s.read(0.05) and s.statuses() for s in streams)), "32 streams")
     check_equal(get(gateway, "/v1/events")[0], 503, "one more")
