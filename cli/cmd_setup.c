@@ -257,7 +257,7 @@ static enum cli_status test_and_save(const struct asking *s, const struct config
         struct trial t;
         struct progress waiting;
         wait_begin(&waiting, "A test message is on its way to the bucket ...");
-        trial_run(c, &t);
+        trial_run(c, NULL, &t);
         progress_end(&waiting);
         enum cli_status status = s->common.json ? verdict_status(&t) : verdict_tell(c, &t);
         char answer = 'q';

@@ -28,7 +28,7 @@ static enum cli_status run(int argc, char **argv)
     }
     progress_begin(&waiting, "", 0, o.json);
     progress_step(&waiting, "A test message is on its way to the bucket ...");
-    trial_run(c, &t);
+    trial_run(c, NULL, &t);
     progress_end(&waiting);
     if (o.json) {
         json_t *v = verdict_json(c, &t);

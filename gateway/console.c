@@ -22,7 +22,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define COOKIE         "spoolgate"
 #define LOOK_MS        60000
 #define BACKLOG        64
 #define CONNECTIONS    64 /* a browser has six, and a stream for each page */
@@ -34,6 +33,9 @@
 
 struct console {
     struct console_cfg cfg;
+    /* Of the cookie: with the port, as cookies know none, and two gateways of one machine would
+     * take each other's. */
+    char cookie[24];
     struct session_table *sessions;
     struct control *control; /* NULL: it does not listen */
     struct loop_timer *look;
@@ -106,11 +108,12 @@ static void answer_session(const struct console *c, const char *csrf, struct con
                           SPOOLGATE_VERSION));
 }
 
-static void set_cookie(struct control_answer *a, const char *value, const char *more)
+static void set_cookie(const struct console *c, const char *value, const char *more,
+                       struct control_answer *a)
 {
-    char line[160];
-    (void)snprintf(line, sizeof line, COOKIE "=%s; HttpOnly; SameSite=Strict; Path=/%s", value,
-                   more); /* fits: a token, and a constant */
+    char line[192];
+    (void)snprintf(line, sizeof line, "%s=%s; HttpOnly; SameSite=Strict; Path=/%s", c->cookie,
+                   value, more); /* fits: a name, a token, a constant */
     control_answer_header(a, "Set-Cookie", line);
     secret_wipe(line, sizeof line);
 }
@@ -121,7 +124,7 @@ static void log_in(struct console *c, const char *token, struct control_answer *
     switch (session_open(c->sessions, now_ms(c), token, cookie, csrf)) {
     case SESSION_OPENED:
         log_info("console_login");
-        set_cookie(a, cookie, "");
+        set_cookie(c, cookie, "", a);
         answer_session(c, csrf, a);
         break;
     case SESSION_REFUSED:
@@ -170,7 +173,7 @@ static void with_session(struct console *c, const struct control_request *r, con
         answer_session(c, csrf, a);
     } else if (strcmp(r->method, "DELETE") == 0) {
         session_end(c->sessions, cookie);
-        set_cookie(a, "", "; Max-Age=0");
+        set_cookie(c, "", "; Max-Age=0", a);
         a->status = 204;
         a->content_type = NULL;
     } else {
@@ -198,7 +201,7 @@ static void answer(void *arg, const struct control_request *r, struct control_an
 {
     struct console *c = arg;
     const struct console_file *file = file_of(r->path);
-    const char *cookie = control_cookie(r, COOKIE), *why = foreign(r);
+    const char *cookie = control_cookie(r, c->cookie), *why = foreign(r);
     char csrf[SESSION_TOKEN_SIZE];
     if (why) {
         api_problem(a, 403, why);
@@ -331,6 +334,7 @@ static enum rc start_listening(struct console *c, struct err *e)
     enum rc rc = control_new(&cc, &c->control, e);
     if (rc != RC_OK)
         return rc;
+    (void)snprintf(c->cookie, sizeof c->cookie, "spoolgate-%u", c->cfg.port.port); /* fits */
     log_info("console_open", F_U64("port", c->cfg.port.port));
     loop_timer_set_shared(c->look, LOOK_MS);
     return RC_OK;

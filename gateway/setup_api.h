@@ -26,7 +26,7 @@ struct setup_api_cfg {
 struct setup_api;
 /* Adds its routes. */
 struct setup_api *setup_api_new(const struct setup_api_cfg *cfg);
-/* A test that is under way is waited for, some seconds at most. After api_free. */
+/* A test that is under way is stopped and waited for, shortly. After api_free. */
 void setup_api_free(struct setup_api *s);
 
 #endif

@@ -175,7 +175,7 @@ static void *run(void *arg)
     if (!j->has_region)
         find_region(j);
     if (j->has_region && j->config && !atomic_load(&t->stop)) {
-        trial_run(j->config, &j->trial);
+        trial_run(j->config, &t->stop, &j->trial);
         j->tried = true;
     }
     j->took_ms = (uint64_t)((clock_mono_now_ns() - began) / CLOCK_NS_PER_MS);

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define TIMEOUT_MS 60000
+#define TICK_MS    200
 /* Once with what is configured, then with the region or the keys that the answer asked for. */
 #define TRIES_MAX 3
 #define NAME      "message"
@@ -27,7 +28,9 @@
 struct sending {
     const struct config *config;
     struct trial *trial;
+    const atomic_bool *stop; /* NULL: none */
     struct loop *loop;
+    struct loop_timer *tick;
     char dir[PATH_MAX];
     int dir_fd;
     struct identity id;
@@ -168,6 +171,18 @@ static void on_progress(void *arg, const struct transfer_progress *p)
     (void)p; /* one line is no multipart upload */
 }
 
+static bool is_stopped(const struct sending *s)
+{
+    return s->stop && atomic_load(s->stop);
+}
+
+/* So that the loop turns, and somebody looks whether it is to stop. */
+static void on_tick(void *arg)
+{
+    struct sending *s = arg;
+    loop_timer_set(s->tick, TICK_MS);
+}
+
 static void send_once(struct sending *s, struct http_client *http, struct transfer_cfg *cfg)
 {
     struct transfer_env env = {
@@ -183,7 +198,7 @@ static void send_once(struct sending *s, struct http_client *http, struct transf
     uint64_t end_ms = loop_now_ms(s->loop) + TIMEOUT_MS;
     s->ended = false;
     (void)transfer_start(&env, transfer_job_new(1, NAME, s->trial->key, &s->id), on_done, s);
-    while (!s->ended && loop_now_ms(s->loop) < end_ms)
+    while (!s->ended && !is_stopped(s) && loop_now_ms(s->loop) < end_ms)
         loop_step(s->loop, true);
     transfer_env_fini(&env);
 }
@@ -212,7 +227,7 @@ static void send_message(struct sending *s)
     t->stage = TRIAL_SENT;
     for (int i = 0; i < TRIES_MAX; i++) {
         send_once(s, http, &tc);
-        if (!try_again(s))
+        if (is_stopped(s) || !try_again(s))
             break;
     }
     http_client_free(http);
@@ -256,13 +271,15 @@ static void log_it(const struct trial *t)
                     F_STR("code", why->code), F_STR("why", why->text));
 }
 
-void trial_run(const struct config *c, struct trial *out)
+void trial_run(const struct config *c, const atomic_bool *stop, struct trial *out)
 {
     struct endpoint_cfg ec = settings_endpoint(c);
     struct credentials_cfg cc = settings_credentials(c);
-    struct sending s = {.config = c, .trial = out, .dir_fd = -1};
+    struct sending s = {.config = c, .trial = out, .stop = stop, .dir_fd = -1};
     *out = (struct trial){.stage = TRIAL_LOCAL};
     s.loop = loop_new();
+    s.tick = loop_timer_new(s.loop, on_tick, &s);
+    on_tick(&s);
     buf_init(&s.line, 4096);
     text_copy(out->region, sizeof out->region, c->bucket.region);
     if (make_key(&s, &out->err) != RC_OK || write_message(&s, &out->err) != RC_OK ||
@@ -273,13 +290,16 @@ void trial_run(const struct config *c, struct trial *out)
     if (credentials_source_new(&cc, &s.source, &out->err) != RC_OK || !take_keys(&s))
         goto out;
     send_message(&s);
-    ask(&s);
+    if (!is_stopped(&s))
+        ask(&s);
 out:
-    log_it(out);
+    if (!is_stopped(&s))
+        log_it(out);
     credentials_source_free(s.source);
     credentials_free(s.credentials);
     remove_message(&s);
     buf_fini(&s.line);
+    loop_timer_free(s.tick);
     loop_free(s.loop);
 }
 

@@ -9,6 +9,8 @@
 #include "uploader/question.h"
 #include "uploader/transfer.h"
 
+#include <stdatomic.h>
+
 enum trial_stage {
     TRIAL_LOCAL,       /* it could not be written here, or the configuration does not resolve */
     TRIAL_CREDENTIALS, /* no keys */
@@ -33,8 +35,9 @@ struct trial {
     /* Refused: what else is allowed. `object` asks for the key that could not be written. */
     struct question_answer location, object, uploads;
 };
-/* Never fails: what goes wrong is in *out. http_global_init must have been called. */
-void trial_run(const struct config *c, struct trial *out);
+/* Never fails: what goes wrong is in *out. http_global_init must have been called. stop: set by
+ * another thread, it ends early, as far as it has come; NULL: nobody does. */
+void trial_run(const struct config *c, const atomic_bool *stop, struct trial *out);
 void trial_fini(struct trial *t);
 
 #endif

@@ -66,7 +66,7 @@ class Browser:
         if data:
             all_headers |= {"Content-Type": "application/json", "Content-Length": str(len(data))}
         if self.cookie:
-            all_headers["Cookie"] = f"spoolgate={self.cookie}"
+            all_headers["Cookie"] = f"spoolgate-{self.port}={self.cookie}"
         if self.csrf and method not in ("GET", "HEAD"):
             all_headers["Spoolgate-Token"] = self.csrf
         all_headers |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -80,7 +80,7 @@ class Browser:
         answer = self.ask("POST", "/session", {"token": self.link})
         check_equal(answer.status, 200, f"log-in: {answer.body}")
         self.set_cookie = answer.headers["set-cookie"]
-        self.cookie = re.match("spoolgate=([0-9a-f]{64});", self.set_cookie)[1]
+        self.cookie = re.match(f"spoolgate-{self.port}=([0-9a-f]{{64}});", self.set_cookie)[1]
         self.csrf = answer.json()["csrf"]
         return self
 
@@ -207,7 +207,7 @@ ORIGINS = [  # what, headers over those of a browser that is logged in, method, 
     ("the Host of a tunnel", {"Host": "localhost:9999", "Origin": "http://localhost:9999"}, "POST", 200),
     ("the Host of a tunnel, IPv6", {"Host": "[::1]:9999"}, "GET", 200),
     ("no cookie", {"Cookie": None}, "GET", 401),
-    ("a wrong cookie", {"Cookie": "spoolgate=" + 64 * "0"}, "GET", 401),
+    ("a wrong cookie", {"Cookie": "spoolgate-{port}=" + 64 * "0"}, "GET", 401),
     ("no token", {"Spoolgate-Token": None}, "POST", 403),
     ("a wrong token", {"Spoolgate-Token": 64 * "0"}, "POST", 403),
     ("the cookie as the token", {"Spoolgate-Token": "{cookie}"}, "POST", 403),
@@ -607,9 +607,21 @@ def test_what_the_page_refuses():
         status, said = page.post("test", page.settings(region=bucket.region))
         check_equal((status, said["ok"], said["code"]), (200, False, "SignatureDoesNotMatch"), "a wrong key")
         row("a wrong key", f"{said['cause'][:90]}; {said['remedy'][:70]}")
-        page.process.send_signal(signal.SIGINT)
-        page.process.wait(20 * SLOW)
-        check_equal(page.process.returncode, 1, "given up")
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # takes requests, and never answers
+            settings = page.settings(region=bucket.region, endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")
+            waiting = threading.Thread(target=page.browser.ask, args=("POST", "/v1/setup/test", settings), daemon=True)
+            waiting.start()
+            time.sleep(0.7)
+            start = time.monotonic()
+            status, said = page.post("test", settings)
+            check_equal((status, "under way" in said["title"]), (409, True), f"another test meanwhile: {said}")
+            check_equal(page.browser.ask("GET", "/session").status, 200, "the page is answered meanwhile")
+            page.process.send_signal(signal.SIGINT)
+            page.process.wait(20 * SLOW)
+            took = time.monotonic() - start
+            check_equal(page.process.returncode, 1, "given up")
+            check(took < 4 * SLOW, f"it ended after {took:.1f} s")
+            row("a store that never answers; Ctrl-C meanwhile", f"another test: 409; ended after {took:.1f} s")
 
 
 run_tests([test_it_is_closed_until_it_is_asked_for, test_the_command, test_attacks_while_files_are_delivered,
