@@ -160,7 +160,7 @@ def causes_of_keys():
             cause(gateway, f"the store says {code}", word, "temporary keys", env=token)
             bucket.clear_faults()
         cause(gateway, "no place for the message", "local", "TMPDIR", status=111,
-              env={"TMPDIR": "/proc/nowhere"})
+              config={"state": "/proc/nowhere"}, env={"TMPDIR": "/proc/nowhere"})
 
 
 def causes_of_the_role():

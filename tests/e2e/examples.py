@@ -31,7 +31,6 @@ NOT_RUN = {
     ("README.md", "install -d"): "changes the machine's users and services: the package's own tests do it",
     ("docs/operations.md", "contrib/install-deps"): "installs into /usr: the package's build does the same",
     ("docs/operations.md", "systemd-sysusers"): "changes the machine's users and services",
-    ("docs/man/spoolgate-status.1", "ssh"): "names another machine",
     ("docs/operations.md", "useradd"): "changes the machine's users",
 }
 
