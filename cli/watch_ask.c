@@ -332,9 +332,11 @@ static void verb_answered(struct watch *w, int status, const json_t *v, const ch
     if (w->verb_failed > 0)
         watch_say(w, "%llu files of %s %s, %llu failed", w->verb_done, w->verb_name, w->verb->word,
                   w->verb_failed);
-    else
+    else if (w->verb_done > 0 || w->verb_cursor.len > 0)
         watch_say(w, "%llu files of %s %s%s", w->verb_done, w->verb_name, w->verb->word,
                   w->verb_cursor.len > 0 ? " so far; Esc leaves it there" : "");
+    else
+        watch_say(w, "%s%s", w->verb->none, w->verb_name);
     if (w->verb_cursor.len > 0)
         watch_ask_verb(w);
     else

@@ -45,6 +45,7 @@ struct watch_row {
 struct watch_verb {
     char key;
     const char *path, *word, *ask; /* "/v1/hold", "held", "Hold" */
+    const char *none;              /* there was nothing to do; before the event type */
 };
 
 struct watch {

@@ -16,9 +16,10 @@
 #define PAGE_ROWS  10
 
 static const struct watch_verb verbs[] = {
-    {'r', "/v1/retry", "tried again", "Try again"},
-    {'h', "/v1/hold", "held", "Hold"},
-    {'l', "/v1/release", "released", "Release"},
+    {'r', "/v1/retry", "tried again", "Try again",
+     "No file is held or rejected; the bucket is tried now: "},
+    {'h', "/v1/hold", "held", "Hold", "No file waits that could be held: "},
+    {'l', "/v1/release", "released", "Release", "No file is held by hand or for its sake: "},
 };
 
 void watch_say(struct watch *w, const char *fmt, ...)

@@ -152,9 +152,10 @@ void watch_past_answer(struct watch *w)
     }
     json_array_foreach(json_object_get(w->status, "event_types"), i, t)
     {
-        const char *name = json_string_value(json_object_get(t, "event_type"));
-        if (json_integer_value(json_object_get(t, "files")) > 0)
-            note(w, name ? name : "", json_string_value(json_object_get(t, "held")));
+        const char *held = json_string_value(json_object_get(t, "held"));
+        if (held && strcmp(held, "not selected") != 0 && /* that is as it was configured */
+            json_integer_value(json_object_get(t, "files")) > 0)
+            note(w, "event types", held);
     }
     for (size_t k = 0; k < sizeof places / sizeof places[0]; k++)
         note(w, "", watch_text(w->status, places[k][0], places[k][1]));

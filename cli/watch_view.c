@@ -171,8 +171,7 @@ static void draw_states(struct watch *w, unsigned y, unsigned x)
 {
     static const char *const shown[] = {"settling", "deferred", "held", "rejected"};
     draw_label(w, y, x, "sending");
-    term_textf(w->term, y, "%lld of %lld", (long long)watch_number(w->status, "files", "sending"),
-               (long long)watch_number(w->status, "destination", "concurrency"));
+    term_textf(w->term, y, "%lld", (long long)watch_number(w->status, "files", "sending"));
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
         long long n = (long long)watch_number(w->status, "files", shown[i]);
         if (n > 0)
@@ -392,10 +391,13 @@ static unsigned first_shown(unsigned chosen, unsigned n, unsigned room)
 static unsigned draw_types(struct watch *w, unsigned y, const struct watch_row *rows, unsigned n,
                            unsigned room, unsigned chosen)
 {
-    draw_types_heading(w, y++);
+    unsigned from = first_shown(chosen, n, room);
+    draw_types_heading(w, y);
+    if (n > room)
+        term_textf(w->term, y, "  %u-%u/%u", from + 1, from + room, n);
+    y++;
     if (n == 0)
         term_text(w->term, y, w->filter[0] ? "  none fits the filter" : "  none so far", 40, false);
-    unsigned from = first_shown(chosen, n, room);
     for (unsigned i = from; i < n && i < from + room; i++)
         draw_type(w, y + i - from, &rows[i], i == chosen);
     return y + room;
