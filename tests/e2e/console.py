@@ -315,6 +315,28 @@ def idle_connections(browser, gateway):
             s.close()
 
 
+def slow_readers(browser, largest):
+    """They ask for the largest file of the pages, which wants no session, and take nothing of it."""
+    readers = []
+    try:
+        for _ in range(200):
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            s.settimeout(5)
+            if s.connect_ex(("127.0.0.1", browser.port)) == 0:
+                s.sendall(f"GET {largest} HTTP/1.1\r\nHost: 127.0.0.1:{browser.port}\r\n\r\n".encode() * 100)
+            readers.append(s)
+        time.sleep(1)
+        start = time.monotonic()
+        answered = wait_until(lambda: browser.ask("GET", "/v1/status").status == 200, 20, 0.5)
+        took = time.monotonic() - start
+        check(answered, "the console, with 200 that ask for a large file and do not read it")
+        row("200 readers that take nothing", f"another is answered after {1000 * took:.0f} ms")
+    finally:
+        for s in readers:
+            s.close()
+
+
 class SlowRequests:
     """Sixty that send a byte now and then, while the with block does something else."""
 
@@ -364,6 +386,7 @@ def test_attacks_while_files_are_delivered():
                 hostile_names(browser, gateway)
                 too_much(browser, gateway)
             idle_connections(browser, gateway)
+            slow_readers(browser, "/vendor/uplot/uPlot.iife.min.js")
         replayed = browser.ask("POST", "/session", {"token": browser.link}, Cookie=None)
         check_equal(replayed.status, 401, f"a link for the second time: {replayed.body}")
         row("a replayed link", f"{replayed.status}, {replayed.json()['title']}")
