@@ -4,6 +4,7 @@ meanwhile; and the set-up over HTTP, from an empty configuration to a bucket tha
 and failing. With SPOOLGATE_LONG also a link that is too old."""
 # run-on: devstore minio
 # also-under: asan
+import http.server
 import os
 import re
 import sys
@@ -488,6 +489,7 @@ class SetUp:
 
     def __exit__(self, *_):
         stop_process(self.process)
+        self.last = self.saved()
         self._dir.__exit__()
         self._home.__exit__()
 
@@ -647,5 +649,55 @@ def test_what_the_page_refuses():
             row("a store that never answers; Ctrl-C meanwhile", f"another test: 409; ended after {took:.1f} s")
 
 
+class RefusingSts(http.server.BaseHTTPRequestHandler):
+    """Nobody may assume a role here; what was asked for is kept."""
+
+    asked = []
+
+    def do_POST(self):
+        self.asked.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        body = (b'<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>'
+                b"<Code>AccessDenied</Code><Message>User is not authorized to perform: sts:AssumeRole</Message></Error>"
+                b"<RequestId>r</RequestId></ErrorResponse>")
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_roles():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), RefusingSts)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sts = f"http://127.0.0.1:{server.server_port}"
+    with store() as bucket, scratch_dir() as directory:
+        for name in ("spool", "state"):
+            os.mkdir(f"{directory}/{name}")
+        first = {"spool": f"{directory}/spool", "state": f"{directory}/state", "control": f"{directory}/control.sock",
+                 "credentials": {"assume_role": [{"arn": ROLE + "-of-the-machine", "endpoint": sts},
+                                                 {"arn": ROLE, "endpoint": sts, "session_name": "kept"}]}}
+        with SetUp(bucket, first) as page:
+            region = {"region": bucket.region}
+            status, said = page.post("test", page.settings(role_arn=ROLE, **region))
+            check_equal((status, said["ok"]), (200, False), f"a role that may not be assumed: {said}")
+            check("AssumeRole" in said["cause"] or "AccessDenied" in said["cause"], f"says so: {said}")
+            check(any(f"RoleArn={http_quote(ROLE + '-of-the-machine')}" in a for a in RefusingSts.asked),
+                  f"the roles before it are still assumed: {RefusingSts.asked}")
+            row("a role that may not be assumed", f"{said['cause'][:90]}; {said.get('remedy', '')[:80]}")
+            status, said = page.post("save", page.settings(role_arn=ROLE, external_id="42", anyway=True, **region))
+            check_equal(page.saved()["credentials"]["assume_role"], [
+                first["credentials"]["assume_role"][0], {**first["credentials"]["assume_role"][1], "external_id": "42"}],
+                "the role stays, with those before it; only the external id is new")
+            page.process.wait(20 * SLOW)
+        with SetUp(bucket, page.last) as page:
+            status, said = page.post("save", page.settings(**region))
+            check_equal((status, said["saved"]), (200, True), f"without a role: {said}")
+            check("assume_role" not in page.saved()["credentials"], f"none is configured then: {page.saved()}")
+    server.shutdown()
+    server.server_close()
+
+
 run_tests([test_it_is_closed_until_it_is_asked_for, test_the_command, test_attacks_while_files_are_delivered,
-           test_too_many_log_ins, test_from_nothing_to_a_saved_bucket, test_what_the_page_refuses])
+           test_too_many_log_ins, test_from_nothing_to_a_saved_bucket, test_what_the_page_refuses, test_roles])
