@@ -127,7 +127,7 @@ class Deliveries:
     def _produce(self):
         number = len(self.dropped)
         while not self.ended.is_set():
-            for _ in range(10):
+            for _ in range(4):
                 self.dropped.rename(self.gateway.root, key("findings", f"f-{number}.ndjson"), event(number))
                 number += 1
             time.sleep(0.05)
