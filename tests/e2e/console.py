@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The console's web server: what is tried against it, what it answers, and that deliveries go on
-meanwhile; and the set-up over HTTP, from an empty configuration to a bucket that is tested and saved,
-and failing. With SPOOLGATE_LONG also a link that is too old."""
+meanwhile, which no other store would change; and the set-up over HTTP, from an empty configuration to a
+bucket that is tested and saved, and failing. With SPOOLGATE_LONG also a link that is too old."""
 # run-on: devstore minio
 # also-under: asan
 import http.server
@@ -376,7 +376,7 @@ class SlowRequests:
 
 
 def test_attacks_while_files_are_delivered():
-    with store("--count", "--require-acl") as bucket, Gateway(bucket, {"settle": "100ms"}) as gateway:
+    with Devstore("--count", "--require-acl") as bucket, Gateway(bucket, {"settle": "100ms"}) as gateway:
         browser, other, dropped = console_of(gateway).log_in(), console_of(gateway).log_in(), Dropped()
         with Deliveries(gateway, dropped) as alone:
             time.sleep(2)
@@ -397,7 +397,7 @@ def test_attacks_while_files_are_delivered():
 
 
 def test_too_many_log_ins():
-    with store() as bucket, Gateway(bucket) as gateway:
+    with Devstore() as bucket, Gateway(bucket) as gateway:
         browser = console_of(gateway)
         wrong = [browser.ask("POST", "/session", {"token": 64 * digit}).status for digit in "01234"]
         check_equal(wrong, 5 * [401], "five wrong ones")
@@ -411,7 +411,7 @@ def test_too_many_log_ins():
             expired = browser.ask("POST", "/session", {"token": browser.link})
             check_equal(expired.status, 401, "a link after five minutes")
             row("an expired link", f"{expired.status}")
-    with store() as bucket, Gateway(bucket) as gateway:
+    with Devstore() as bucket, Gateway(bucket) as gateway:
         first = console_of(gateway)
         for _ in range(8):
             gateway.api("POST", "/v1/console")
@@ -423,7 +423,7 @@ def test_too_many_log_ins():
 
 
 def test_the_command():
-    with store() as bucket, Gateway(bucket, start=False) as gateway, scratch_dir() as tools:
+    with Devstore() as bucket, Gateway(bucket, start=False) as gateway, scratch_dir() as tools:
         for arguments, word in ((["--port", "0"], "1 to 65535"), (["--port", "x"], "1 to 65535"),
                                 (["extra"], "takes no arguments"), (["--wrong"], "--help")):
             done = gateway.cli("console", *arguments)
