@@ -249,6 +249,7 @@ def in_turn(clients, rounds):
 def side_by_side(bench, name, clients, kind, source, rounds, peer_rounds=1000):
     """Rows of a measure. A client may sit out: so many rounds are enough for a peer, or for this
     one."""
+    clients = [client for client in clients if client.ours or not bench.options.ours]
     rows = {client.name: [] for client in clients}
     for number, client in in_turn(clients, rounds):
         if number >= min(client.at_most(bench, source), 1000 if client.ours else peer_rounds):

@@ -306,7 +306,7 @@ def clients_at(bench, shape, rate, kind):
     clients = [Ours()]
     if kind is framework.Counting:
         clients.append(Ours(warm=False))
-    if rate <= bench.scale(400, 40 if shape == "new" else 0):
+    if not bench.options.ours and rate <= bench.scale(400, 40 if shape == "new" else 0):
         clients += [InotifyS5cmd(), McWatch(), RcloneLoop()]
     return clients
 
