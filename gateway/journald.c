@@ -126,7 +126,14 @@ static void add(struct entry *x, const char *assignment)
     buf_adds(&x->text, assignment);
 }
 
-/* utf8_escape has made no byte more than four of it. */
+/* Shortened, it is still UTF-8, which the journal shows as text. */
+static void cut_value(struct buf *b, size_t end)
+{
+    while (end > 0 && ((unsigned char)b->data[end] & 0xc0) == 0x80)
+        end--;
+    buf_cut(b, end);
+}
+
 static void add_field(struct entry *x, const struct log_field *f)
 {
     begin(x);
@@ -137,7 +144,7 @@ static void add_field(struct entry *x, const struct log_field *f)
     size_t value = x->text.len;
     log_add_value(&x->text, f);
     if (x->text.len > value + VALUE_MAX)
-        buf_cut(&x->text, value + VALUE_MAX);
+        cut_value(&x->text, value + VALUE_MAX);
 }
 
 static int send_entry(const struct entry *x)
