@@ -584,6 +584,10 @@ def provoke_all(stack, directory):
             gone = alert, scene.instance(name)
             check(wait_until(lambda: gone not in look(), timeout, 0.5), f"{alert} ends for {name}")
 
+        # First: after two minutes it notices, opens inotify anew and scans, which is no drift.
+        Dropped().rename(deaf.root, key("findings", "unheard.ndjson"), event())
+        fires("SpoolgateRescanDrift", "deaf", 90)
+
         fires("SpoolgateJournalTrouble", "torn")
         fires("SpoolgateCredentialsExpire", "keys")
 
@@ -612,9 +616,6 @@ def provoke_all(stack, directory):
             dropped.rename(outage.root, key("findings", f"f-{number}.ndjson"), event(number))
         fires("SpoolgateDestinationHeld", "outage")
         fires("SpoolgateNothingDelivered", "outage")
-
-        Dropped().rename(deaf.root, key("findings", "unheard.ndjson"), event())
-        fires("SpoolgateRescanDrift", "deaf", 90)
 
         ballast = fill(space.state, 100 << 10)
         fires("SpoolgateSpaceLow", "space")
