@@ -37,7 +37,9 @@
 /* Settings are swapped when nothing is in flight. Small objects end in time; a large one, which may
  * take hours, goes on with its next part under the new settings. */
 #define RELOAD_GRACE_MS 2000
-#define LOOK_MS         6000 /* at the root, and at what the sandbox was made for */
+/* Multiples of each other, and of the look at free space: they share their wakes. */
+#define ROOT_LOOK_MS    2000
+#define SANDBOX_LOOK_MS 6000
 
 struct gateway {
     struct config *config;
@@ -245,7 +247,7 @@ static void on_sandbox_look(void *arg)
     if (!g->stopping && sandbox_outgrown(&g->outgrown))
         start_anew(g);
     else
-        loop_timer_set_shared(g->sandbox_look, LOOK_MS);
+        loop_timer_set_shared(g->sandbox_look, SANDBOX_LOOK_MS);
 }
 
 /* ---- another root ---- */
@@ -402,7 +404,7 @@ static enum rc start(struct gateway *g, struct err *e)
     g->loop = loop_new();
     g->guard = root_guard_new(&(struct root_guard_cfg){.loop = g->loop,
                                                        .path = g->config->spool,
-                                                       .period_ms = LOOK_MS,
+                                                       .period_ms = ROOT_LOOK_MS,
                                                        .trouble = on_root_trouble,
                                                        .replaced = on_root_replaced,
                                                        .arg = g});
@@ -419,7 +421,7 @@ static enum rc start(struct gateway *g, struct err *e)
     g->watchdog = loop_timer_new(g->loop, on_watchdog, g);
     g->sandbox_look = loop_timer_new(g->loop, on_sandbox_look, g);
     if (sandbox_state()->landlock > 0)
-        loop_timer_set_shared(g->sandbox_look, LOOK_MS);
+        loop_timer_set_shared(g->sandbox_look, SANDBOX_LOOK_MS);
     if (notify_watchdog_ms() > 0)
         loop_timer_set(g->watchdog, notify_watchdog_ms());
     return RC_OK;
