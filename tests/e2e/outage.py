@@ -32,6 +32,8 @@ def produce(root, dropped, count, seconds):
 def check_it_says_what_is_wrong(bucket, gateway):
     """While the store is away: the sentence of status, and why of a file that waits."""
     check(wait_until(lambda: gateway.status()["state"] == "stuck", 15), "status says that it is stuck")
+    # A connection that was cut names no address; the next try, a second later, does.
+    wait_until(lambda: str(bucket.port) in gateway.status()["sentence"], 15)
     status = gateway.status()
     check("wait for the bucket" in status["sentence"] and str(bucket.port) in status["sentence"],
           f"status names the cause: {status['sentence']}")
