@@ -72,6 +72,19 @@ export async function post(path, body, signal) {
     return (await send("POST", path, { body, signal })).json();
 }
 
+// A page of a list, from the cursor on: fetched until it has so many rows, since the gateway may answer
+// with few that match, or until that takes too long. ask({ cursor, limit }) gives { rows, cursor }.
+export async function fill(rows, patienceMs, cursor, ask) {
+    const found = [];
+    const began = performance.now();
+    do {
+        const page = await ask({ cursor, limit: rows - found.length });
+        found.push(...page.rows);
+        cursor = page.cursor;
+    } while (cursor !== "" && found.length < rows && performance.now() - began < patienceMs);
+    return { rows: found, cursor };
+}
+
 // Who we are to the gateway; null: nobody (any more).
 export async function session() {
     let answer;

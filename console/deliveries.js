@@ -1,5 +1,5 @@
 // Page 4: the receipts, which prove what was delivered, when, and with which SHA-256.
-import { get, send } from "/api.js";
+import { fill, get, send } from "/api.js";
 import { sheet } from "/confirm.js";
 import { copyButton, h, icon, pathText, say, setText, toast } from "/dom.js";
 import { duration, files, number, size, time } from "/format.js";
@@ -73,15 +73,12 @@ class Deliveries {
         const mine = new AbortController();
         this.loading = mine;
         this.table.setAttribute("aria-busy", "true");
-        const began = performance.now();
-        const rows = [];
-        let cursor = this.cursors.at(-1);
+        let page;
         try {
-            do {
-                const page = await get("/v1/receipts", this.query({ cursor, limit: ROWS - rows.length }), mine.signal);
-                rows.push(...page.receipts);
-                cursor = page.cursor;
-            } while (cursor !== "" && rows.length < ROWS && performance.now() - began < PATIENCE_MS);
+            page = await fill(ROWS, PATIENCE_MS, this.cursors.at(-1), async (part) => {
+                const { receipts, cursor } = await get("/v1/receipts", this.query(part), mine.signal);
+                return { rows: receipts, cursor };
+            });
         } catch (problem) {
             if (problem.name !== "AbortError") {
                 this.table.removeAttribute("aria-busy");
@@ -90,12 +87,12 @@ class Deliveries {
             }
             return;
         }
-        this.rows = rows;
-        this.next = cursor;
+        this.rows = page.rows;
+        this.next = page.cursor;
         this.table.removeAttribute("aria-busy");
         this.drawRows();
         if (reason) {
-            say(`${number(rows.length)} receipts shown`);
+            say(`${number(page.rows.length)} receipts shown`);
         }
     }
 

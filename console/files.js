@@ -1,6 +1,6 @@
 // Page 3: the files in the gateway's care. One page of rows at a time, whatever waits: a cursor leads
 // on, so a million files cost the browser no more than a hundred.
-import { get } from "/api.js";
+import { fill, get } from "/api.js";
 import { confirm } from "/confirm.js";
 import { foreign, h, icon, pathText, say, setText, toast } from "/dom.js";
 import { showFile } from "/file.js";
@@ -35,16 +35,13 @@ class Files {
         const mine = new AbortController();
         this.loading = mine;
         this.table.setAttribute("aria-busy", "true");
-        const began = performance.now();
-        const rows = [];
-        let cursor = this.cursors.at(-1);
+        let page;
         try {
-            do {
-                const page = await get("/v1/files", { state: this.state, match: this.match, cursor,
-                    limit: ROWS - rows.length }, mine.signal);
-                rows.push(...page.files);
-                cursor = page.cursor;
-            } while (cursor !== "" && rows.length < ROWS && performance.now() - began < PATIENCE_MS);
+            page = await fill(ROWS, PATIENCE_MS, this.cursors.at(-1), async (part) => {
+                const { files: rows, cursor } = await get("/v1/files",
+                    { state: this.state, match: this.match, ...part }, mine.signal);
+                return { rows, cursor };
+            });
         } catch (problem) {
             if (problem.name !== "AbortError") {
                 this.table.removeAttribute("aria-busy");
@@ -55,14 +52,14 @@ class Files {
         if (this.ended.signal.aborted) {
             return;
         }
-        this.rows = rows;
-        this.next = cursor;
+        this.rows = page.rows;
+        this.next = page.cursor;
         this.chosen.clear();
         this.everything = false;
         this.table.removeAttribute("aria-busy");
         this.drawRows();
         if (reason) {
-            say(`${files(rows.length)} shown`);
+            say(`${files(page.rows.length)} shown`);
         }
     }
 
