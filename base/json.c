@@ -82,3 +82,18 @@ json_t *json_text(const char *s, size_t n)
     BUG_ON(!v);
     return v;
 }
+
+const json_t *json_at(const json_t *root, const char *path)
+{
+    char name[64];
+    const json_t *at = root;
+    while (at && *path) {
+        size_t n = strcspn(path, ".");
+        BUG_ON(n >= sizeof name);
+        memcpy(name, path, n);
+        name[n] = '\0';
+        at = json_object_get(at, name);
+        path += n + (path[n] == '.');
+    }
+    return at;
+}

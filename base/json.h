@@ -15,5 +15,8 @@ void json_write(struct buf *b, const json_t *v);
 void json_write_pretty(struct buf *b, const json_t *v);
 /* A JSON string from bytes that may not be UTF-8 (escaped with utf8_escape if they are not). */
 json_t *json_text(const char *s, size_t n);
+/* The value below root by a path of members such as "bucket.arn", each of at most 63 bytes.
+ * Borrowed; NULL: there is none. */
+const json_t *json_at(const json_t *root, const char *path);
 
 #endif

@@ -13,24 +13,9 @@ static const char *const restart_keys[] = {
 };
 #define RESTART_KEYS (sizeof restart_keys / sizeof restart_keys[0])
 
-/* NULL: it is not there. */
-static const json_t *value_of(const json_t *root, const char *name)
-{
-    char part[64];
-    while (root && *name) {
-        size_t n = strcspn(name, ".");
-        BUG_ON(n >= sizeof part);
-        memcpy(part, name, n);
-        part[n] = '\0';
-        root = json_object_get(root, part);
-        name += n + (name[n] == '.');
-    }
-    return root;
-}
-
 static bool differs(const json_t *a, const json_t *b, const char *name)
 {
-    const json_t *x = value_of(a, name), *y = value_of(b, name);
+    const json_t *x = json_at(a, name), *y = json_at(b, name);
     return x && y ? !json_equal(x, y) : x != y;
 }
 

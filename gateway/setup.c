@@ -54,17 +54,7 @@ enum rc setup_read(struct setup *s, struct err *e)
 
 const char *setup_existing(const struct setup *s, const char *path)
 {
-    const json_t *at = s->existing;
-    char name[64];
-    for (const char *p = path; at && *p;) {
-        size_t n = strcspn(p, ".");
-        BUG_ON(n >= sizeof name);
-        memcpy(name, p, n);
-        name[n] = '\0';
-        at = json_object_get(at, name);
-        p += n + (p[n] == '.');
-    }
-    return json_string_value(at);
+    return json_string_value(json_at(s->existing, path));
 }
 
 json_t *setup_last_role(const struct setup *s)

@@ -94,3 +94,25 @@ Test(json, text_that_is_not_utf8_is_escaped)
     buf_fini(&b);
     json_decref(v);
 }
+
+Test(json, a_value_is_found_by_the_path_of_its_members)
+{
+    static const struct {
+        const char *path, *text; /* NULL: not there */
+    } cases[] = {
+        {"a", "one"},  {"b.c", "two"}, {"b.d.e", "three"}, {"b.x", NULL},
+        {"a.c", NULL}, {"x", NULL},    {"b.d.e.f", NULL},
+    };
+    static const char document[] = "{\"a\":\"one\",\"b\":{\"c\":\"two\",\"d\":{\"e\":\"three\"}}}";
+    struct err e;
+    json_t *root = json_parse(document, sizeof document - 1, &e);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *text = json_string_value(json_at(root, cases[i].path));
+        cr_expect((text == NULL) == (cases[i].text == NULL), "%s", cases[i].path);
+        if (text && cases[i].text)
+            cr_expect_str_eq(text, cases[i].text);
+    }
+    cr_expect_eq(json_at(root, ""), root);
+    cr_expect_null(json_at(NULL, "a"));
+    json_decref(root);
+}
