@@ -203,6 +203,15 @@ def clean_environment(**more):
     return {**kept, "AWS_EC2_METADATA_DISABLED": "true", **more}
 
 
+def deaf_environment(directory, flag=None):
+    """The environment of a gateway that inotify tells nothing; with a flag only while that file is
+    there. See tests/tools/deaf.c."""
+    library = os.path.join(directory, "deaf.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library,
+                    os.path.join(REPOSITORY, "tests/tools/deaf.c"), "-ldl"], check=True)
+    return {"LD_PRELOAD": library, **({"DEAF": flag} if flag else {})}
+
+
 def stop_process(process, timeout=20):
     """SIGTERM, and SIGKILL when that was not enough. The exit status; negative: the signal."""
     if process.poll() is None:

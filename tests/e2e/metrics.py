@@ -418,35 +418,6 @@ def test_the_rules_are_proved():
 # --- each alert by what it is for -----------------------------------------------------------------
 
 
-DEAF = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <sys/types.h>
-#include <unistd.h>
-static int instance = -1;
-int inotify_init1(int flags)
-{
-    int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "inotify_init1");
-    return instance = real(flags);
-}
-ssize_t read(int fd, void *to, size_t n)
-{
-    ssize_t (*real)(int, void *, size_t) = (ssize_t (*)(int, void *, size_t))dlsym(RTLD_NEXT, "read");
-    ssize_t got = real(fd, to, n);
-    if (fd != instance || got <= 0)
-        return got;
-    errno = EAGAIN;
-    return -1;
-}
-ssize_t __read_chk(int fd, void *to, size_t n, size_t room)
-{
-    (void)room;
-    return read(fd, to, n);
-}
-"""
-
-
 @contextlib.contextmanager
 def small(path, size):
     os.makedirs(path, exist_ok=True)
@@ -550,9 +521,7 @@ def provoke_all(stack, directory):
     os.makedirs(aws)
     scene.add("keys", env={"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None,
                            "AWS_CONFIG_FILE": expiring_keys(aws)})
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", f"{directory}/deaf.so", "-xc", "-", "-ldl"],
-                   input=DEAF.encode(), check=True)
-    deaf = scene.add("deaf", {"rescan": "10s"}, env={"LD_PRELOAD": f"{directory}/deaf.so"})
+    deaf = scene.add("deaf", {"rescan": "10s"}, env=deaf_environment(directory))
     for name in ("space/state", "space/spool"):
         stack.enter_context(small(os.path.join(directory, name), "2m"))
     space = scene.gateways["space"] = gateway_at(

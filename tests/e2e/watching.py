@@ -586,43 +586,8 @@ def a_hundred_thousand_directories():
                     f"{slowest * 1000:.0f} ms", store, dropped)
 
 
-DEAF = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#include <sys/inotify.h>
-#include <unistd.h>
-static int instance = -1;
-int inotify_init1(int flags)
-{
-    int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "inotify_init1");
-    return instance = real(flags);
-}
-ssize_t read(int fd, void *to, size_t n)
-{
-    ssize_t (*real)(int, void *, size_t) = (ssize_t (*)(int, void *, size_t))dlsym(RTLD_NEXT, "read");
-    ssize_t got = real(fd, to, n);
-    if (fd != instance || got <= 0 || access(getenv("DEAF"), F_OK) != 0)
-        return got;
-    errno = EAGAIN;
-    return -1;
-}
-ssize_t __read_chk(int fd, void *to, size_t n, size_t room)
-{
-    (void)room;
-    return read(fd, to, n);
-}
-"""
-
-
 def a_watcher_that_hears_nothing():
     with Devstore("--require-acl") as store, scratch_dir() as directory:
-        with open(f"{directory}/deaf.c", "w") as file:
-            file.write(DEAF)
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", f"{directory}/deaf.so",
-                        f"{directory}/deaf.c", "-ldl"], check=True)
         flag, pats = f"{directory}/flag", []
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind(f"{directory}/notify")
@@ -640,7 +605,7 @@ def a_watcher_that_hears_nothing():
         thread.start()
         try:
             with Gateway(store, {**FAST, "rescan": "1h"}, env={
-                    "LD_PRELOAD": f"{directory}/deaf.so", "DEAF": flag,
+                    **lib.deaf_environment(directory, flag),
                     "NOTIFY_SOCKET": f"{directory}/notify",
                     "WATCHDOG_USEC": "2000000", "WATCHDOG_PID": None}) as gateway:
                 dropped = Dropped()
