@@ -31,6 +31,11 @@ int64_t clock_mono_now_ns(void)
     return now_ns(CLOCK_MONOTONIC);
 }
 
+int64_t clock_thread_cpu_ns(void)
+{
+    return now_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 static int64_t floor_div(int64_t a, int64_t b)
 {
     return a / b - (a % b < 0);

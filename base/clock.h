@@ -13,8 +13,9 @@
 #define CLOCK_NS_PER_S  INT64_C(1000000000)
 #define CLOCK_NS_PER_MS INT64_C(1000000)
 
-int64_t clock_wall_now_ns(void); /* nanoseconds since 1970, for signing and ages */
-int64_t clock_mono_now_ns(void); /* monotonic, for delays */
+int64_t clock_wall_now_ns(void);   /* nanoseconds since 1970, for signing and ages */
+int64_t clock_mono_now_ns(void);   /* monotonic, for delays */
+int64_t clock_thread_cpu_ns(void); /* what this thread has used of a processor */
 
 struct civil {
     int year, month, day, hour, minute, second; /* month and day from 1 */

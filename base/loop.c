@@ -7,6 +7,7 @@
 #include "base/loop.h"
 
 #include "base/mem.h"
+#include "base/slice.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -249,6 +250,7 @@ struct work {
 static void run_work(uv_work_t *uv)
 {
     struct work *w = (struct work *)uv;
+    slice_follow();
     w->run(w->arg);
 }
 

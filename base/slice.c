@@ -1,8 +1,9 @@
-/* Short turns: see slice.h. sched_setattr(2) has no wrapper in glibc 2.36, and its structure is in
- * a header that clashes with <sched.h> there. */
+/* Short turns and patient ones: see slice.h. sched_setattr(2) has no wrapper in glibc 2.36, and its
+ * structure is in a header that clashes with <sched.h> there. */
 #include "base/slice.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,4 +33,25 @@ void slice_short(void)
     a.runtime_ns = SHORTEST_NS;
     /* Refused, by a sandbox perhaps: then turns are as they were. */
     (void)syscall(SYS_sched_setattr, 0, &a, 0U);
+}
+
+static atomic_bool patient;
+
+void slice_patience(bool on)
+{
+    atomic_store_explicit(&patient, on, memory_order_relaxed);
+}
+
+void slice_follow(void)
+{
+    static _Thread_local bool followed, refused;
+    const struct sched_param none = {0};
+    bool on = atomic_load_explicit(&patient, memory_order_relaxed);
+    if (on == followed || refused)
+        return;
+    followed = on;
+    int now = sched_getscheduler(0), fork = now & SCHED_RESET_ON_FORK;
+    /* Refused by a sandbox, or another policy was chosen for us: that stays. */
+    refused = (now ^ fork) != (on ? SCHED_OTHER : SCHED_BATCH) ||
+              sched_setscheduler(0, (on ? SCHED_BATCH : SCHED_OTHER) | fork, &none) != 0;
 }

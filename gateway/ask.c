@@ -6,7 +6,7 @@
 void ask_store(const struct asker *a, enum request_op op, const char *key,
                struct question_answer *out)
 {
-    struct http_cfg http = settings_http(a->config, 1);
+    struct http_cfg http = settings_http(a->config);
     struct options options = settings_options(a->config);
     struct request_context context = {.endpoint = a->endpoint,
                                       .credentials = a->keys,

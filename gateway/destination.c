@@ -20,6 +20,9 @@
 #define REROUTE_AGAIN_MS 25000
 /* How often a denial is a reason to ask for other keys. */
 #define SUSPECT_AGAIN_MS 60000
+/* On two processors that a store, the gateway and others share, a thread that never rests gets
+ * little more than half of one. */
+#define COMPANY_PERCENT 40
 
 struct destination {
     struct destination_cfg cfg;
@@ -241,9 +244,10 @@ static enum rc open_pool(const struct destination *d, const struct config *c,
         .loop = d->cfg.loop,
         .threads = d->cfg.threads,
         .connections = c->uploads,
+        .company_percent = COMPANY_PERCENT,
         .endpoint = *ep,
         .transfer = settings_transfer(c, d->cfg.root_fd),
-        .http = settings_http(c, d->cfg.threads),
+        .http = settings_http(c),
         .done = outcome,
         .progress = progress,
         .records = true,

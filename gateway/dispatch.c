@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/slice.h"
 #include "base/text.h"
 
 #include <stdlib.h>
@@ -261,6 +262,9 @@ static void pump(void *arg)
            batch_outstanding(p->retirements) < PIPELINE_RETIRING_MAX &&
            destination_slots(p->destination) > 0 && (f = take_next(p)))
         submit(p, f);
+    slice_patience(destination_slots(p->destination) == 0 &&
+                   queue_total(ledger_queue(p->ledger)) > 0);
+    slice_follow();
     uint64_t next = next_due_ms(p, now);
     if (next != UINT64_MAX)
         loop_timer_set(p->pump_timer, next - now);

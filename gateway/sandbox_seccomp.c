@@ -19,9 +19,10 @@
 #define PR_SET_VMA 0x53564d41
 #endif
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define REFUSED  SCMP_ACT_ERRNO(EPERM)
-#define UNKNOWN  SCMP_ACT_ERRNO(ENOSYS)
+#define ANY_POLICY (0xffffffffU ^ SCHED_RESET_ON_FORK) /* the mask of the flag beside it */
+#define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
+#define REFUSED    SCMP_ACT_ERRNO(EPERM)
+#define UNKNOWN    SCMP_ACT_ERRNO(ENOSYS)
 
 /* By name, a space after each: what an architecture or a libseccomp does not know is left out. */
 static const char allowed[] =
@@ -97,6 +98,8 @@ static const struct {
     {"prctl", {0, SCMP_CMP_EQ, PR_GET_SECCOMP, 0}, false},
     {"prctl", {0, SCMP_CMP_EQ, PR_SET_VMA, 0}, false}, /* libc names its memory */
     {"prlimit64", {0, SCMP_CMP_EQ, 0, 0}, false},      /* our own */
+    {"sched_setscheduler", {1, SCMP_CMP_MASKED_EQ, ANY_POLICY, SCHED_BATCH}, false},
+    {"sched_setscheduler", {1, SCMP_CMP_MASKED_EQ, ANY_POLICY, SCHED_OTHER}, false},
     {"socketpair", {0, SCMP_CMP_EQ, AF_UNIX, 0}, false},
 };
 

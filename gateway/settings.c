@@ -84,13 +84,13 @@ struct transfer_cfg settings_transfer(const struct config *c, int root_fd)
     };
 }
 
-struct http_cfg settings_http(const struct config *c, unsigned threads)
+struct http_cfg settings_http(const struct config *c)
 {
     return (struct http_cfg){
         .ca_file = c->bucket.ca_file,
         .connect_ms = c->timeouts.connect_ms,
         .first_byte_ms = c->timeouts.first_byte_ms,
         .stall_ms = c->timeouts.stall_ms,
-        .bytes_per_second = c->bandwidth ? c->bandwidth / threads + 1 : 0,
+        .bytes_per_second = c->bandwidth,
     };
 }

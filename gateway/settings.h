@@ -16,7 +16,6 @@ struct endpoint_cfg settings_endpoint(const struct config *c);
 struct credentials_cfg settings_credentials(const struct config *c);
 struct options settings_options(const struct config *c);
 struct transfer_cfg settings_transfer(const struct config *c, int root_fd);
-/* threads: among which the bandwidth is divided. */
-struct http_cfg settings_http(const struct config *c, unsigned threads);
+struct http_cfg settings_http(const struct config *c);
 
 #endif

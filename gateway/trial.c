@@ -220,7 +220,7 @@ static bool try_again(struct sending *s)
 static void send_message(struct sending *s)
 {
     struct trial *t = s->trial;
-    struct http_cfg hc = settings_http(s->config, 1);
+    struct http_cfg hc = settings_http(s->config);
     struct transfer_cfg tc = settings_transfer(s->config, s->dir_fd);
     hc.connections = 1;
     struct http_client *http = http_client_new(s->loop, &hc);

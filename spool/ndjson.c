@@ -1,5 +1,5 @@
 /* The NDJSON check: a byte at a time through a table of states and classes for the structure, and
- * eight bytes at a time through strings, which is where events keep their bytes.
+ * eight or sixteen bytes at a time through strings, which is where events keep their bytes.
  *
  * All that is known between two pieces is in struct ndjson, so that a piece may end anywhere:
  * within a character, an escape or a literal. */
@@ -8,6 +8,9 @@
 #include <endian.h>
 #include <stdio.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum class {
     C_OTHER, /* of no meaning outside strings */
@@ -163,10 +166,30 @@ static enum rc fault(struct ndjson *v, uint8_t found, struct err *e)
                    text);
 }
 
+#ifdef __SSE2__
+/* Which of the sixteen bytes are not plain, a bit each. Compared as signed numbers, the bytes of
+ * longer characters are below the space as control characters are. */
+static unsigned stops_of_16(const uint8_t *p)
+{
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i quote = _mm_cmpeq_epi8(x, _mm_set1_epi8('"'));
+    __m128i backslash = _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'));
+    __m128i low = _mm_cmplt_epi8(x, _mm_set1_epi8(' '));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), low));
+}
+#endif
+
 /* Past the bytes of a string that are themselves: not a quote, a backslash, a control character,
  * nor part of a longer character. */
 static const uint8_t *skip_plain(const uint8_t *p, const uint8_t *end)
 {
+#ifdef __SSE2__ /* which every x86-64 has; elsewhere what follows does it all */
+    for (; end - p >= 16; p += 16) {
+        unsigned stops = stops_of_16(p);
+        if (stops != 0)
+            return p + __builtin_ctz(stops);
+    }
+#endif
     const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
     while (end - p >= 8) {
         uint64_t x;

@@ -8,7 +8,9 @@
  */
 #include "uploader/pool.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/slice.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -16,8 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TELL_AT_ONCE 24 /* files; LINGER_MS bounds how long they are kept for that */
+#define TELL_AT_ONCE 48 /* files; LINGER_MS bounds how long they are kept for that */
 #define LINGER_MS    20
+#define LOOK_MS      20  /* how often a thread looks how much of a processor it needs */
+#define BUSY_MS      200 /* how long that is believed, should it not look again */
 
 struct event {
     bool is_progress;
@@ -52,7 +56,9 @@ struct worker {
     struct events gathered;
     struct loop_timer *linger; /* set while what is gathered could be told */
     bool urgent;               /* it must be told now */
-    unsigned active, active_max;
+    unsigned active;
+    uint64_t looked_ms;
+    int64_t looked_cpu_ns;
     int64_t clock_offset_s, clock_seen_s;
 
     /* The main thread's own. */
@@ -61,8 +67,10 @@ struct worker {
     unsigned in_flight;
     unsigned unrecorded; /* parts */
 
-    _Atomic uint64_t recorded; /* parts; from the main thread to env.recorded */
-    pthread_mutex_t lock;      /* over what follows */
+    _Atomic uint64_t recorded;      /* parts; from the main thread to env.recorded */
+    _Atomic uint64_t busy_until_ms; /* to the main thread: until then it wants company */
+    _Atomic unsigned active_max;    /* from the main thread */
+    pthread_mutex_t lock;           /* over what follows */
     struct jobs inbox;
     struct events outbox;
     bool stop, cancel, new_credentials, new_endpoint;
@@ -78,7 +86,7 @@ struct pool {
     struct loop_wake *wake;
     struct loop_prepare *prepare;
     struct worker *workers;
-    unsigned n;
+    unsigned n, working; /* the first ones */
     bool staged;
     _Atomic int64_t clock_offset_s;
 };
@@ -203,7 +211,8 @@ static void start_waiting(struct worker *w)
 {
     struct transfer_job *job;
 
-    while (w->active < w->active_max && (job = jobs_take(&w->waiting)) != NULL) {
+    while (w->active < atomic_load_explicit(&w->active_max, memory_order_relaxed) &&
+           (job = jobs_take(&w->waiting)) != NULL) {
         share_clock(w);
         w->active++;
         (void)transfer_start(&w->env, job, worker_done, w); /* env keeps account of it */
@@ -238,6 +247,7 @@ static void worker_woken(void *arg)
     struct credentials *old = NULL;
     bool stop, cancel;
 
+    slice_follow();
     lock(w);
     jobs_move(&w->waiting, &w->inbox);
     stop = w->stop;
@@ -271,10 +281,26 @@ static bool may_linger(const struct worker *w)
     return !w->urgent && w->waiting.n > 0 && w->gathered.n < TELL_AT_ONCE;
 }
 
+static void look(struct worker *w)
+{
+    uint64_t now_ms = loop_now_ms(w->loop), ms = now_ms - w->looked_ms;
+    int64_t cpu_ns;
+
+    if (ms < LOOK_MS)
+        return;
+    cpu_ns = clock_thread_cpu_ns();
+    if ((uint64_t)(cpu_ns - w->looked_cpu_ns) >=
+        ms * (CLOCK_NS_PER_MS / 100) * w->pool->cfg.company_percent)
+        atomic_store(&w->busy_until_ms, now_ms + BUSY_MS);
+    w->looked_ms = now_ms;
+    w->looked_cpu_ns = cpu_ns;
+}
+
 static void worker_prepare(void *arg)
 {
     struct worker *w = arg;
 
+    look(w);
     if (w->gathered.n == 0)
         return;
     if (may_linger(w)) {
@@ -344,11 +370,40 @@ static void take_events(void *arg)
     }
 }
 
+static void set_working(struct pool *p, unsigned n)
+{
+    unsigned each = p->cfg.http.connections / n;
+
+    p->working = n;
+    for (unsigned i = 0; i < p->n; i++)
+        atomic_store(&p->workers[i].active_max, each > 0 ? each : 1);
+}
+
+/* One more if all that work are busy; the first alone when there was nothing to do. */
+static void employ(struct pool *p)
+{
+    uint64_t now_ms = loop_now_ms(p->cfg.loop);
+    unsigned busy = 0, in_flight = 0;
+
+    if (p->cfg.company_percent == 0 || p->cfg.http.bytes_per_second > 0)
+        return;
+    for (unsigned i = 0; i < p->working; i++) {
+        busy += atomic_load(&p->workers[i].busy_until_ms) > now_ms;
+        in_flight += p->workers[i].in_flight;
+    }
+    if (busy == p->working && p->working < p->n)
+        set_working(p, p->working + 1);
+    else if (in_flight == 0 && p->working > 1)
+        set_working(p, 1);
+}
+
 void pool_submit(struct pool *p, struct transfer_job *job)
 {
     struct worker *least = &p->workers[0];
 
-    for (unsigned i = 1; i < p->n; i++) {
+    if (!p->staged)
+        employ(p);
+    for (unsigned i = 1; i < p->working; i++) {
         if (p->workers[i].in_flight < least->in_flight)
             least = &p->workers[i];
     }
@@ -436,6 +491,7 @@ void pool_cancel_all(struct pool *p)
 void pool_stats(const struct pool *p, struct pool_stats *out)
 {
     memset(out, 0, sizeof(*out));
+    out->working = p->working;
     out->clock_offset_s = atomic_load(&p->clock_offset_s);
     for (unsigned i = 0; i < p->n; i++) {
         struct worker *w = &p->workers[i];
@@ -476,11 +532,7 @@ static void copy_cfg(struct pool *p, const struct pool_cfg *cfg)
     p->cfg.transfer.user_agent = p->user_agent = copy(cfg->transfer.user_agent);
     p->cfg.http.user_agent = p->http_user_agent = copy(cfg->http.user_agent);
     p->cfg.http.ca_file = p->ca_file = copy(cfg->http.ca_file);
-    p->cfg.http.connections = cfg->connections / cfg->threads;
-    if (p->cfg.http.connections == 0)
-        p->cfg.http.connections = 1;
-    if (cfg->http.bytes_per_second > 0)
-        p->cfg.http.bytes_per_second = (cfg->http.bytes_per_second - 1) / cfg->threads + 1;
+    p->cfg.http.connections = cfg->connections > 0 ? cfg->connections : 1;
 }
 
 static void worker_init(struct pool *p, struct worker *w)
@@ -488,7 +540,6 @@ static void worker_init(struct pool *p, struct worker *w)
     w->pool = p;
     BUG_ON(pthread_mutex_init(&w->lock, NULL) != 0);
     w->endpoint = p->cfg.endpoint;
-    w->active_max = p->cfg.http.connections;
     w->loop = loop_new();
     w->wake = loop_wake_new(w->loop, worker_woken, w);
     w->prepare = loop_prepare_new(w->loop, worker_prepare, w);
@@ -559,6 +610,7 @@ enum rc pool_new(const struct pool_cfg *cfg, struct pool **out, struct err *e)
         pool_free(p);
         return err_sys(e, failed, "cannot start uploader thread %u", p->n + 1);
     }
+    set_working(p, cfg->company_percent == 0 && cfg->http.bytes_per_second == 0 ? p->n : 1);
     *out = p;
     return RC_OK;
 }

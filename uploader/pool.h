@@ -11,10 +11,12 @@
 struct pool_cfg {
     struct loop *loop;            /* the main one: callbacks run there */
     unsigned threads;             /* 1..POOL_THREADS_MAX */
-    unsigned connections;         /* of all threads together; divided among them, at least 1 each */
+    unsigned connections;         /* of all threads together; divided among those that work */
+    unsigned company_percent;     /* of a processor: when each thread that works needs as much,
+                                     another one joins them; 0: all of them work from the start */
     struct transfer_cfg transfer; /* copied; strings are copied too */
     struct endpoint endpoint;
-    struct http_cfg http;
+    struct http_cfg http; /* with a limit of bytes a second one thread does all of it */
     /* In the order in which things ended in one thread. Valid during the call. */
     void (*done)(void *arg, const struct transfer_outcome *o);
     void (*progress)(void *arg, const struct transfer_progress *p);
@@ -23,7 +25,7 @@ struct pool_cfg {
 };
 
 struct pool_stats {
-    unsigned in_flight;
+    unsigned in_flight, working; /* files; threads */
     struct http_stats http;
     int64_t clock_offset_s;
 };
@@ -33,10 +35,11 @@ enum rc pool_new(const struct pool_cfg *cfg, struct pool **out, struct err *e) M
 /* Cancels what is under way (its done is not called any more), joins the threads. Not from `done`.
  */
 void pool_free(struct pool *p);
-/* Takes the job; to the thread with the least to do. A thread works on as many files as it has
- * connections; more of them wait in it, so that it never waits for the main thread. Handed over in
- * batches: call pool_flush after the last one of a round (pool hands over by itself before the main
- * loop waits). */
+/* Takes the job; to the thread with the least to do. One thread works alone while it keeps up: what
+ * wakes two of them wakes one for twice as much. A thread works on as many files as its share of
+ * the connections; more of them wait in it, so that it never waits for the main thread. Handed over
+ * in batches: call pool_flush after the last one of a round (pool hands over by itself before the
+ * main loop waits). */
 void pool_submit(struct pool *p, struct transfer_job *job);
 void pool_flush(struct pool *p);
 /* A part that this worker's progress told of is recorded, or will never be: transfer_progress's

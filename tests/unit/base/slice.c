@@ -57,3 +57,52 @@ Test(slice, a_policy_that_somebody_chose_stays)
     slice_short();
     cr_expect_eq(sched_getscheduler(0), SCHED_IDLE);
 }
+
+static int policy(void)
+{
+    return sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+}
+
+static void *follow(void *arg)
+{
+    slice_follow();
+    *(int *)arg = policy();
+    return NULL;
+}
+
+Test(slice, who_follows_is_patient_while_it_is_asked_for_and_no_longer)
+{
+    const struct sched_param none = {0};
+    pthread_t thread;
+    int other = -1;
+    if (sched_setscheduler(0, SCHED_OTHER, &none) != 0)
+        cr_skip("the tests are run with a policy that may not be left");
+    slice_short();
+    slice_follow();
+    cr_expect_eq(policy(), SCHED_OTHER);
+    slice_patience(true);
+    cr_expect_eq(policy(), SCHED_OTHER);
+    cr_assert_eq(pthread_create(&thread, NULL, follow, &other), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_expect_eq(other, SCHED_BATCH);
+    cr_expect_eq(policy(), SCHED_OTHER);
+    uint64_t before = turn_ns();
+    slice_follow();
+    cr_expect_eq(policy(), SCHED_BATCH);
+    slice_patience(false);
+    slice_follow();
+    cr_expect_eq(policy(), SCHED_OTHER);
+    cr_expect_eq(turn_ns(), before, "short turns are still short");
+}
+
+Test(slice, patience_leaves_a_policy_that_somebody_chose)
+{
+    const struct sched_param none = {0};
+    cr_assert_eq(sched_setscheduler(0, SCHED_IDLE, &none), 0);
+    slice_patience(true);
+    slice_follow();
+    cr_expect_eq(policy(), SCHED_IDLE);
+    slice_patience(false);
+    slice_follow();
+    cr_expect_eq(policy(), SCHED_IDLE);
+}

@@ -161,6 +161,58 @@ Test(ndjson, a_fault_in_line_17_is_told_as_line_17)
     buf_fini(&b);
 }
 
+/* A piece of one byte never reaches the code that takes many at once. */
+static void expect_as_byte_by_byte(const char *data, size_t n, size_t cut)
+{
+    struct err one = {0}, whole = {0};
+    struct ndjson v;
+    enum rc want = check_in_pieces(data, n, 1, &one);
+    ndjson_init(&v);
+    enum rc rc = ndjson_feed(&v, data, cut, &whole);
+    if (rc == RC_OK)
+        rc = ndjson_feed(&v, data + cut, n - cut, &whole);
+    if (rc == RC_OK)
+        rc = ndjson_finish(&v, &whole);
+    cr_assert(rc == want && strcmp(one.text, whole.text) == 0, "cut at %zu: \"%s\", not \"%s\": %s",
+              cut, whole.text, one.text, data);
+}
+
+/* {"k":"aaaa?aaa"} with so many bytes in the string, one of them another, the last at `end`'s
+ * left, so that a byte read too many is found by the address sanitizer. */
+static char *string_line(size_t length, size_t at, uint8_t byte, size_t *n)
+{
+    *n = length + 9;
+    char *line = mem_alloc(*n);
+    memcpy(line, "{\"k\":\"", 6);
+    memset(line + 6, 'a', length);
+    memcpy(line + 6 + length, "\"}\n", 3);
+    if (at < length)
+        line[6 + at] = (char)byte;
+    return line;
+}
+
+Test(ndjson, many_bytes_of_a_string_at_once_are_judged_as_they_are_one_by_one)
+{
+    for (unsigned byte = 0; byte < 256; byte++)
+        for (size_t at = 0; at < 80; at++) {
+            size_t n;
+            char *line = string_line(80, at, (uint8_t)byte, &n);
+            expect_as_byte_by_byte(line, n, n);
+            free(line);
+        }
+    static const uint8_t edges[] = {0x00, 0x1f, ' ', '!',  '"',  '#',
+                                    '[',  '\\', ']', 0x7f, 0x80, 0xff};
+    for (size_t length = 0; length <= 80; length++)
+        for (size_t at = 0; at <= length; at++) {
+            size_t n;
+            uint8_t byte = edges[(length + at) % sizeof edges];
+            char *line = string_line(length, at, byte, &n);
+            for (size_t cut = 0; cut <= n; cut += length % 8 == 0 ? 1 : 7)
+                expect_as_byte_by_byte(line, n, cut);
+            free(line);
+        }
+}
+
 Test(ndjson, nesting_is_allowed_to_512_levels_of_any_mixture)
 {
     for (int levels = 510; levels <= 514; levels++) {

@@ -53,10 +53,13 @@ static void on_progress(void *arg, const struct transfer_progress *p)
     r->parts += p->is_part;
 }
 
-static void run_init(struct run *r, unsigned threads, unsigned connections)
+static void run_init_with(struct run *r, unsigned threads, unsigned connections,
+                          unsigned company_percent, uint64_t bytes_per_second)
 {
     struct pool_cfg cfg = {.threads = threads,
                            .connections = connections,
+                           .company_percent = company_percent,
+                           .http.bytes_per_second = bytes_per_second,
                            .done = on_done,
                            .progress = on_progress,
                            .arg = r,
@@ -73,6 +76,12 @@ static void run_init(struct run *r, unsigned threads, unsigned connections)
     cfg.endpoint = r->rig.endpoint;
     cr_assert_eq(pool_new(&cfg, &r->pool, &e), RC_OK, "%s", e.text);
     pool_set_credentials(r->pool, r->rig.credentials);
+}
+
+/* All threads work. */
+static void run_init(struct run *r, unsigned threads, unsigned connections)
+{
+    run_init_with(r, threads, connections, 0, 0);
 }
 
 static void run_fini(struct run *r)
@@ -122,6 +131,56 @@ Test(pool, every_file_is_told_once_with_one_thread_or_many)
         cr_expect_eq(st.http.calls, 200);
         cr_expect_leq(st.http.connections, 8);
         cr_expect_eq(r.rig.store.n, 200);
+        run_fini(&r);
+    }
+}
+
+static unsigned working(const struct run *r)
+{
+    struct pool_stats st;
+
+    pool_stats(r->pool, &st);
+    return st.working;
+}
+
+Test(pool, a_busy_thread_gets_company_and_works_alone_again_after_a_rest)
+{
+    struct run r;
+    unsigned done = 0, most = 1;
+
+    run_init_with(&r, 2, 8, 1, 0);
+    cr_expect_eq(working(&r), 1);
+    for (unsigned round = 0; round < 500 && most < 2; round++) {
+        submit(&r, 0, 20, 1000);
+        most = working(&r) > most ? working(&r) : most;
+        wait_for(&r, done += 20);
+    }
+    cr_expect_eq(most, 2, "a thread that needs 1 percent of a processor works alone");
+    usleep(300000);
+    submit(&r, 0, 1, 1000);
+    cr_expect_eq(working(&r), 1);
+    wait_for(&r, done + 1);
+    run_fini(&r);
+}
+
+Test(pool, a_thread_works_alone_while_it_keeps_up_or_the_bandwidth_is_limited)
+{
+    static const struct {
+        unsigned company_percent;
+        uint64_t bytes_per_second;
+    } rows[] = {{10000, 0}, {0, 100000000}, {1, 100000000}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct run r;
+        unsigned most = 1;
+
+        run_init_with(&r, 3, 8, rows[i].company_percent, rows[i].bytes_per_second);
+        for (unsigned done = 0; done < 400;) {
+            submit(&r, 0, 20, 1000);
+            most = working(&r) > most ? working(&r) : most;
+            wait_for(&r, done += 20);
+        }
+        cr_expect_eq(most, 1, "row %zu", i);
         run_fini(&r);
     }
 }
