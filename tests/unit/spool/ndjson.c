@@ -173,12 +173,12 @@ static void expect_as_byte_by_byte(const char *data, size_t n, size_t cut)
         rc = ndjson_feed(&v, data + cut, n - cut, &whole);
     if (rc == RC_OK)
         rc = ndjson_finish(&v, &whole);
-    cr_assert(rc == want && strcmp(one.text, whole.text) == 0, "cut at %zu: \"%s\", not \"%s\": %s",
-              cut, whole.text, one.text, data);
+    cr_assert(rc == want && strcmp(one.text, whole.text) == 0,
+              "cut at %zu: \"%s\", not \"%s\": %.*s", cut, whole.text, one.text, (int)n, data);
 }
 
-/* {"k":"aaaa?aaa"} with so many bytes in the string, one of them another, the last at `end`'s
- * left, so that a byte read too many is found by the address sanitizer. */
+/* {"k":"aaaa?aaa"} with so many bytes in the string, one of them another. Nothing follows it in
+ * memory, so that the address sanitizer finds a byte read too many. */
 static char *string_line(size_t length, size_t at, uint8_t byte, size_t *n)
 {
     *n = length + 9;
