@@ -217,7 +217,7 @@ static enum rc examine(struct retire_batch *b, const char *aside, const struct i
         rc = err_sys(e, result, "cannot stat %s", aside);
     else if (!S_ISREG(st.mode) || (id && !identity_equal_moved(id, &st.id)))
         rc = err_set(e, RC_CHANGED, "it is another file than was delivered");
-    else if (lease_ask(fd) == LEASE_WRITER)
+    else if ((rehash ? lease_ask(fd) : lease_ask_last(fd)) == LEASE_WRITER)
         rc = err_set(e, RC_CHANGED, "somebody has it open for writing");
     if (rc == RC_OK && rehash) {
         rc = hash_file(b, fd, now, e);

@@ -112,7 +112,7 @@ MUTANTS = [
     ("another file than was delivered is removed", "spool/retire.c",
      "(id && !identity_equal_moved(id, &st.id))", "false", SPOOL),
     ("a file with a writer is removed", "spool/retire.c",
-     "lease_ask(fd) == LEASE_WRITER", "(lease_ask(fd), false)", SPOOL),
+     "lease_ask_last(fd)) == LEASE_WRITER", "lease_ask_last(fd), false)", SPOOL),
     ("the result of stat is not looked at", "spool/retire.c",
      "    if (result < 0)\n        rc = err_sys(e, result, \"cannot stat %s\", aside);\n    else if",
      "    if", SPOOL),

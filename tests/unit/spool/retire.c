@@ -441,7 +441,7 @@ Test(retire, a_batch_over_many_directories_costs_eight_calls_a_file_at_most)
         f.place = (uint64_t)i + 1;
         cr_expect_eq(retire_next(b, &f, &e), RETIRE_DONE, "%s", e.text);
         cr_expect(!scratch_has(&s, path));
-        if (i % 10 > 0) /* stat, rename, open, stat, unlink; two for the lease and close are more */
+        if (i % 10 > 0) /* stat, rename, open, stat, unlink; the lease and close are more */
             cr_expect_leq(counting.calls - before, 5);
         before = counting.calls;
     }
