@@ -14,7 +14,6 @@
 
 #include <curl/curl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,8 +34,8 @@ struct handle {
     struct http_call *call; /* NULL: idle */
     enum mode mode;
     char method[8];
+    char origin[320]; /* that curl has for its URL; "": it has a whole one */
     struct curl_slist headers[HTTP_HEADERS_MAX + OWN_HEADERS];
-    bool has_unix_socket;
     uint64_t sent; /* of a file body */
     struct buf body;
     struct http_answer answer;
@@ -53,12 +52,9 @@ struct http_client {
     CURLM *multi;
     struct loop_timer *timer; /* curl's */
     struct loop_timer *watch; /* first byte and stall */
-    uint64_t watch_ms;
-    struct loop_timer *pace; /* bandwidth limit */
-    struct handle **handles;
-    unsigned n_handles, n_active;
-    struct handle **idle;
-    unsigned n_idle;
+    struct loop_timer *pace;  /* bandwidth limit */
+    struct handle **handles, **idle;
+    unsigned n_handles, n_active, n_idle;
     struct http_line line; /* waiting */
     struct http_sockets *sockets;
     struct http_stats stats;
@@ -144,9 +140,10 @@ static size_t refuse(struct handle *h, size_t len, enum rc why, const char *text
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
     struct handle *h = arg;
-    bool ends = http_head_line(&h->head, line, size * n);
 
-    return ends ? size * n : refuse(h, size * n, RC_LIMIT, "the answer's header does not end");
+    return http_head_line(&h->head, line, size * n)
+               ? size * n
+               : refuse(h, size * n, RC_LIMIT, "the answer's header does not end");
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
@@ -212,8 +209,10 @@ static struct handle *handle_new(struct http_client *c)
     EASY_SET(h, CURLOPT_CA_CACHE_TIMEOUT, 30L); /* a file of CAs that is mended counts soon */
     if (c->ca_file != NULL)
         EASY_SET(h, CURLOPT_CAINFO, c->ca_file);
-    if (c->cfg.no_proxy)
+    if (c->cfg.no_proxy) {
         EASY_SET(h, CURLOPT_PROXY, "");
+        EASY_SET(h, CURLOPT_NOPROXY, ""); /* both, or it reads the environment for each call */
+    }
     EASY_SET(h, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     EASY_SET(h, CURLOPT_OPENSOCKETDATA, c);
     EASY_SET(h, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
@@ -283,6 +282,21 @@ static void set_body(struct handle *h, const struct http_call *call)
     }
 }
 
+/* curl takes a URL apart and puts it together again for each call. One that stays the same costs it
+ * little where it is short, and what changes goes beside it. A proxy would be sent the whole URL.
+ */
+static void set_url(struct handle *h, const struct http_call *call)
+{
+    bool whole = !h->client->cfg.no_proxy || call->origin_len >= sizeof(h->origin);
+    size_t n = whole ? 0 : call->origin_len;
+
+    EASY_SET(h, CURLOPT_REQUEST_TARGET, n > 0 ? call->url + n : NULL);
+    if (n > 0 && strncmp(h->origin, call->url, n) == 0 && h->origin[n] == '\0')
+        return;
+    text_copy(h->origin, n + 1, call->url);
+    EASY_SET(h, CURLOPT_URL, n > 0 ? h->origin : call->url);
+}
+
 static void start_call(struct handle *h, struct http_call *call)
 {
     struct http_client *c = h->client;
@@ -292,8 +306,6 @@ static void start_call(struct handle *h, struct http_call *call)
     h->own = RC_OK;
     h->sent = 0;
     h->error[0] = '\0';
-    h->answer.text[0] = '\0';
-    h->answer.failure = HTTP_NO_FAILURE;
     http_head_begin(&h->head, &h->answer);
     h->body.max = call->answer_max ? call->answer_max : ANSWER_DEFAULT_MAX;
     buf_reset(&h->body);
@@ -301,15 +313,13 @@ static void start_call(struct handle *h, struct http_call *call)
     h->seen_ms = loop_now_ms(c->loop);
     set_headers(h, call);
     set_body(h, call);
-    EASY_SET(h, CURLOPT_URL, call->url);
-    if (call->unix_socket != NULL || h->has_unix_socket)
-        EASY_SET(h, CURLOPT_UNIX_SOCKET_PATH, call->unix_socket);
-    h->has_unix_socket = call->unix_socket != NULL;
+    set_url(h, call);
+    EASY_SET(h, CURLOPT_UNIX_SOCKET_PATH, call->unix_socket);
     c->n_active++;
     c->stats.calls++;
     BUG_ON(curl_multi_add_handle(c->multi, h->easy) != CURLM_OK);
     if (!loop_timer_is_set(c->watch))
-        loop_timer_set(c->watch, c->watch_ms);
+        loop_timer_set(c->watch, http_cfg_watch_ms(&c->cfg));
 }
 
 static uint64_t info(struct handle *h, CURLINFO what)
@@ -387,8 +397,7 @@ static void conclude(struct handle *h, CURLcode result)
     if (curl_easy_getinfo(h->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) == CURLE_OK &&
         length >= 0)
         a->content_length = (uint64_t)length;
-    if (a->status != 0)
-        http_head_end(&h->head, clock_wall_now_ns() / CLOCK_NS_PER_S);
+    http_head_end(&h->head, clock_wall_now_ns() / CLOCK_NS_PER_S);
     st->bytes_sent += up + request;
     st->bytes_received += info(h, CURLINFO_SIZE_DOWNLOAD_T) + info(h, CURLINFO_HEADER_SIZE);
 }
@@ -420,12 +429,11 @@ static void collect(struct http_client *c)
 
     while ((m = curl_multi_info_read(c->multi, &left)) != NULL) {
         char *private = NULL;
-        CURLcode result = m->data.result;
 
         if (m->msg != CURLMSG_DONE ||
             curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &private) != CURLE_OK)
             continue;
-        finish_call((struct handle *)(void *)private, result);
+        finish_call((struct handle *)(void *)private, m->data.result);
     }
     run_queue(c);
 }
@@ -489,7 +497,7 @@ static void watch_fired(void *arg)
         end_call(h, RC_NET, text);
     }
     if (c->n_active > 0)
-        loop_timer_set(c->watch, c->watch_ms);
+        loop_timer_set(c->watch, http_cfg_watch_ms(&c->cfg));
     run_queue(c);
 }
 
@@ -499,13 +507,7 @@ struct http_client *http_client_new(struct loop *l, const struct http_cfg *cfg)
 
     c->loop = l;
     c->cfg = *cfg;
-    c->cfg.connections = cfg->connections ? cfg->connections : 1;
-    c->cfg.connect_ms = cfg->connect_ms ? cfg->connect_ms : 10000;
-    c->cfg.first_byte_ms = cfg->first_byte_ms ? cfg->first_byte_ms : 60000;
-    c->cfg.stall_ms = cfg->stall_ms ? cfg->stall_ms : 60000;
-    c->watch_ms =
-        (c->cfg.first_byte_ms < c->cfg.stall_ms ? c->cfg.first_byte_ms : c->cfg.stall_ms) / 8;
-    c->watch_ms = c->watch_ms < 10 ? 10 : c->watch_ms > 1000 ? 1000 : c->watch_ms;
+    http_cfg_complete(&c->cfg);
     c->line.bytes_per_second = cfg->bytes_per_second;
     c->ca_file = cfg->ca_file ? mem_strdup(cfg->ca_file) : NULL;
     c->multi = curl_multi_init();
@@ -579,13 +581,11 @@ void http_client_stats(const struct http_client *c, struct http_stats *out)
 
 enum rc http_global_init(struct err *e)
 {
-    struct sigaction sa;
     CURLcode rc = curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, http_memory_free,
                                        http_memory_realloc, strdup, calloc);
     if (rc != CURLE_OK)
         return err_set(e, RC_IO, "libcurl does not start: %s", curl_easy_strerror(rc));
-    if (sigaction(SIGPIPE, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL)
-        (void)signal(SIGPIPE, SIG_IGN); /* cannot fail for a known signal */
+    http_sockets_outlive_their_peers();
     return RC_OK;
 }
 

@@ -62,6 +62,9 @@ struct http_answer {
 struct http_call {
     const char *method; /* "PUT", "GET", "HEAD", "POST", "DELETE" */
     const char *url;
+    /* So many bytes of url are the scheme, host and port, and what follows is a path and a query to
+     * be sent as they are, which spares their parsing; 0: not known. */
+    size_t origin_len;
     const char *const *headers; /* "name: value" */
     size_t n_headers;           /* at most HTTP_HEADERS_MAX */
     struct http_body body;

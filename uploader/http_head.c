@@ -116,6 +116,8 @@ void http_head_begin(struct http_head *h, struct http_answer *a)
 {
     h->answer = a;
     h->bytes = 0;
+    a->text[0] = '\0';
+    a->failure = HTTP_NO_FAILURE;
     forget(h);
 }
 

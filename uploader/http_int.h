@@ -5,6 +5,12 @@
 
 #include "uploader/http.h"
 
+/* Put in what a zero stands for. no_proxy becomes true where the environment names no proxy either:
+ * curl, left to itself, reads it anew for each call. */
+void http_cfg_complete(struct http_cfg *cfg);
+/* How often to look at the progress of calls, for the times that cfg allows without any. */
+uint64_t http_cfg_watch_ms(const struct http_cfg *cfg);
+
 /* The header of an answer as it comes, line by line. */
 struct http_head {
     struct http_answer *answer;
@@ -12,6 +18,7 @@ struct http_head {
     size_t bytes;            /* so far, those of a 100 that came before included */
     int64_t retry_at_unix_s; /* a Retry-After that is a date; 0: none */
 };
+/* The answer, but for its body, is as if none had come. */
 void http_head_begin(struct http_head *h, struct http_answer *a);
 /* One line, with or without its line end. A status line begins anew: a 100 may have come before.
  * False: more has come than any header has, and no end of it. */
@@ -50,6 +57,8 @@ int http_sockets_close(struct http_sockets *s, int fd);
 /* events: LOOP_READ|LOOP_WRITE that are wanted now. With 0, a descriptor that was not opened here
  * is forgotten, since its owner may close it without telling. */
 void http_sockets_watch(struct http_sockets *s, int fd, int events);
+/* Writing to one whose peer hung up fails, and no longer ends a program without a handler. */
+void http_sockets_outlive_their_peers(void);
 
 /* Whether what curl frees on this thread is wiped. */
 void http_wipe_freed(bool yes);

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -134,4 +135,12 @@ void http_sockets_watch(struct http_sockets *s, int fd, int events)
         w->poll = loop_poll_new(s->loop, fd, fired, w);
     w->armed = events;
     loop_poll_set(w->poll, events);
+}
+
+void http_sockets_outlive_their_peers(void)
+{
+    struct sigaction sa;
+
+    if (sigaction(SIGPIPE, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL)
+        (void)signal(SIGPIPE, SIG_IGN); /* cannot fail for a known signal */
 }

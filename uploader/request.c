@@ -89,7 +89,7 @@ struct builder {
     const char *names[REQUEST_HEADERS_MAX];
     size_t lines[REQUEST_HEADERS_MAX]; /* offsets of "name: value" */
     size_t n, n_signed;
-    size_t url, path, query;
+    size_t url, origin_len, path, query;
     bool control; /* a value has a control character */
 };
 
@@ -153,6 +153,7 @@ static void add_url(struct builder *b, const struct endpoint *ep, const struct o
     buf_add(arena, "", 1);
     b->url = arena->len;
     buf_adds(arena, ep->origin);
+    b->origin_len = arena->len - b->url;
     if (arena->overflow)
         return;
     /* The arena may move while it grows, so these are read from a place that does not. */
@@ -294,6 +295,7 @@ static enum rc finish(struct builder *b, struct err *e)
                        "a header of the request would have a control character in it; look at the "
                        "acl, the content type, the options of bucket and the keys");
     r->url = r->arena_.data + b->url;
+    r->origin_len = b->origin_len;
     if (strlen(r->url) > LINE_MAX_BYTES)
         return err_set(e, RC_LIMIT, "the request's URL is over %d KiB", LINE_MAX_BYTES / 1024);
     for (size_t i = 0; i < b->n; i++) {

@@ -63,6 +63,7 @@ struct request_spec {
 struct request {
     const char *method;
     const char *url;
+    size_t origin_len; /* of url: scheme, host and port; path and query follow */
     const char *headers[REQUEST_HEADERS_MAX]; /* "name: value" lines, Host and Authorization too */
     size_t n_headers;
     struct buf arena_; /* what is kept between builds: the texts of this request … */

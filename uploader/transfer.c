@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/hex.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,11 +222,9 @@ static struct transfer *borrow(struct transfer_env *env)
 static void take_etag(char out[72], const char *etag)
 {
     size_t n = strlen(etag);
+    bool quoted = n >= 2 && etag[0] == '"' && etag[n - 1] == '"';
 
-    if (n >= 2 && etag[0] == '"' && etag[n - 1] == '"')
-        snprintf(out, 72, "%.*s", (int)n - 2, etag + 1);
-    else
-        snprintf(out, 72, "%s", etag);
+    text_copy(out, quoted && n - 1 < 72 ? n - 1 : 72, etag + quoted);
 }
 
 bool transfer_made(struct exchange *x, const struct http_answer *a, const struct verdict *v,
@@ -242,7 +241,7 @@ bool transfer_made(struct exchange *x, const struct http_answer *a, const struct
     switch (v->class) {
     case ANSWER_OK:
         take_etag(t->out.etag, v->xml != NULL && v->xml->etag[0] ? v->xml->etag : a->etag);
-        snprintf(t->out.version_id, sizeof(t->out.version_id), "%s", a->version_id);
+        text_copy(t->out.version_id, sizeof(t->out.version_id), a->version_id);
         transfer_end(t, TRANSFER_STORED);
         return true;
     case ANSWER_EXISTS:

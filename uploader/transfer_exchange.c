@@ -126,6 +126,7 @@ void exchange_send(struct exchange *x, const struct request_spec *spec,
     x->call = (struct http_call){
         .method = x->request.method,
         .url = x->request.url,
+        .origin_len = x->request.origin_len,
         .headers = x->request.headers,
         .n_headers = x->request.n_headers,
         .sink = sink,
@@ -195,8 +196,8 @@ void exchange_decides(struct exchange *x, const struct http_answer *a, const str
     if (v->class == ANSWER_REROUTE)
         memcpy(o->asked_region, x->region, sizeof(o->asked_region));
     if (v->class == ANSWER_REROUTE)
-        snprintf(o->region, sizeof(o->region), "%s", region);
-    snprintf(o->request_id, sizeof(o->request_id), "%s", id);
+        text_copy(o->region, sizeof(o->region), region);
+    text_copy(o->request_id, sizeof(o->request_id), id);
     memset(&o->err, 0, sizeof(o->err));
     o->remedy = NULL;
     text_copy(o->message, sizeof(o->message), v->xml != NULL ? v->xml->message : "");
