@@ -47,9 +47,12 @@ static void taken_enter(struct ledger *l, struct taken *t)
     l->window_last = t;
 }
 
-/* A part that was sent again: the later record counts, and is met first. */
+/* A part that was sent again: the later record counts, and is met first. `seen` is cleared for the
+ * first part, since most files have none and it is larger than all else that is looked at here. */
 static void take_part(struct ledger_file *f, const struct record *r, uint8_t *seen)
 {
+    if (f->n_parts == 0)
+        memset(seen, 0, PART_NUMBER_MAX + 1);
     if (r->part_number > PART_NUMBER_MAX || seen[r->part_number])
         return;
     seen[r->part_number] = 1;
@@ -94,7 +97,7 @@ static int part_order(const void *a, const void *b)
 static enum rc take_chain(struct ledger *l, struct taken *t)
 {
     struct ledger_file *f = &t->pub;
-    uint8_t seen[PART_NUMBER_MAX + 1] = {0};
+    uint8_t seen[PART_NUMBER_MAX + 1]; /* with f->parts, or not looked at */
     char buf[RECORD_MAX];
     record_place at = f->last, first = 0;
     bool upload = false; /* its beginning was met: older parts are another upload's */
