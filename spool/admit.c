@@ -10,7 +10,7 @@
 #include "base/lease.h"
 #include "base/mem.h"
 #include "spool/beneath.h"
-#include "spool/ndjson.h"
+#include "spool/contents.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-enum { PIECE = 128 * 1024 };
 
 /* What one call works on. */
 struct look {
@@ -191,30 +189,6 @@ static bool is_finished(struct look *k, int fd, enum admit_trust trust)
     return is_quiet(k);
 }
 
-/* Hold the contents against the rule for them. RC_OK, RC_INVALID, or what reading came to. */
-static enum rc check_contents(struct look *k, int fd, struct err *e)
-{
-    struct ndjson v;
-    uint64_t size = k->out->id.size, at = 0;
-    size_t cap = size < PIECE ? (size_t)size : PIECE;
-    char *piece = mem_resize(NULL, cap + 1, 1);
-    enum rc rc = RC_OK;
-    ndjson_init(&v);
-    while (rc == RC_OK && at < size) {
-        size_t got, want = size - at < cap ? (size_t)(size - at) : cap;
-        rc = fsio_read_full(k->cfg->fs, fd, piece, want, at, &got, e);
-        if (rc == RC_OK && got == 0)
-            break; /* it became shorter, which its new identity tells */
-        if (rc == RC_OK)
-            rc = ndjson_feed(&v, piece, got, e);
-        at += got;
-    }
-    if (rc == RC_OK)
-        rc = ndjson_finish(&v, e);
-    free(piece);
-    return rc;
-}
-
 /* It is finished: is it what it should be? */
 static void judge(struct look *k, int fd)
 {
@@ -237,7 +211,7 @@ static void judge(struct look *k, int fd)
         out->verdict = ADMIT_OK;
         return;
     }
-    enum rc rc = check_contents(k, fd, &why);
+    enum rc rc = contents_check(cfg->fs, fd, out->id.size, &why);
     struct file_stat after;
     int result = cfg->fs->ops->stat(cfg->fs->ctx, fd, "", &after);
     if (result < 0) {
