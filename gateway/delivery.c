@@ -22,6 +22,7 @@ struct delivery {
     struct ledger_file *file;
     struct ledger_receipt receipt;
     char *key, *etag, *version_id, *request_id; /* the receipt's */
+    struct open_file *open;                     /* NULL: not any more */
     int64_t read_wall_ns;
     bool renamed, again;
     uint64_t bytes;
@@ -29,6 +30,7 @@ struct delivery {
 
 static void delivery_free(struct delivery *d)
 {
+    open_file_free(d->open);
     free(d->key);
     free(d->etag);
     free(d->version_id);
@@ -60,6 +62,8 @@ static void count(struct pipeline *p, const struct delivery *d)
 static void wait_for_journal(struct pipeline *p, struct delivery *d)
 {
     struct ledger_file *f = d->file;
+    open_file_free(d->open); /* who knows for how long */
+    d->open = NULL;
     f->state = LEDGER_DEFERRED;
     f->why = (struct err){.code = "receipt"};
     (void)err_set(&f->why, RC_FULL,
@@ -86,7 +90,8 @@ static void delivered(void *arg, enum rc rc)
         if (rc == RC_OK) {
             count(p, d);
             dispatch_taken(f)->read_wall_ns = d->read_wall_ns;
-            retirement_start(p, f);
+            retirement_start(p, f, d->open);
+            d->open = NULL;
         } else {
             dispatch_put_back(p, f);
         }
@@ -112,6 +117,7 @@ void delivery_start(struct pipeline *p, struct ledger_file *f, const struct tran
         .etag = mem_strdup(o->etag),
         .version_id = mem_strdup(o->version_id),
         .request_id = mem_strdup(o->request_id),
+        .open = open_file_share(o->file),
         .read_wall_ns = o->read_wall_ns,
         .bytes = o->bytes,
     };

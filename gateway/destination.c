@@ -253,6 +253,7 @@ static enum rc open_pool(const struct destination *d, const struct config *c,
         .records = true,
         .arg = (void *)d,
     };
+    pc.transfer.hand_on = c->after_delivery.action != CONFIG_KEEP;
     return pool_new(&pc, out, e);
 }
 

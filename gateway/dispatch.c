@@ -252,7 +252,7 @@ static void pump(void *arg)
     while (now >= p->retire_again_ms &&
            batch_outstanding(p->retirements) < PIPELINE_RETIRING_AGAIN_MAX &&
            (f = ledger_take_delivered(p->ledger)))
-        retirement_start(p, f);
+        retirement_start(p, f, NULL);
     /* What is in the bucket already is recorded before more is sent: a disk that refuses receipts
      * must not let them pile up without end, nor have the same files sent again and again. */
     bool journal_ok = !p->poisoned && now >= p->journal_again_ms;

@@ -159,7 +159,8 @@ void delivery_again(struct pipeline *p);
 /* retirement.c */
 void retirement_init(struct pipeline *p);
 void retirement_free(struct pipeline *p);
-void retirement_start(struct pipeline *p, struct ledger_file *f);
+/* Takes the share of `open`; NULL: it is not open any more. */
+void retirement_start(struct pipeline *p, struct ledger_file *f, struct open_file *open);
 
 /* reconcile.c */
 void reconcile_init(struct pipeline *p);

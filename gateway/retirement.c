@@ -35,7 +35,7 @@ static enum retire_action action_of(const struct config *c)
     return RETIRE_DELETE;
 }
 
-void retirement_start(struct pipeline *p, struct ledger_file *f)
+void retirement_start(struct pipeline *p, struct ledger_file *f, struct open_file *open)
 {
     struct retirement *r = batch_add(p->retirements);
     r->file = f;
@@ -47,6 +47,7 @@ void retirement_start(struct pipeline *p, struct ledger_file *f)
         .racy = !f->user || identity_is_racy(&f->id, dispatch_taken(f)->read_wall_ns),
         .place = f->first,
         .delivered_ns = f->delivered_ns,
+        .open = open,
     };
     memcpy(r->what.sha256, f->sha256, SHA256_SIZE);
 }
@@ -73,6 +74,9 @@ static void retirements_run(void *arg, void *items, size_t n)
         }
         if (retire_end(batch, &e) == RC_OK)
             return;
+    } else {
+        for (size_t i = 0; i < n; i++)
+            open_file_free(r[i].what.open);
     }
     for (size_t i = 0; i < n; i++) {
         if (r[i].result == RETIRE_DONE) { /* which is 0: also those that were never begun */

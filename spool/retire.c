@@ -196,39 +196,70 @@ static enum rc hash_file(struct retire_batch *b, int fd, uint8_t sha[SHA256_SIZE
     return rc;
 }
 
-/* Is what lies aside the file that is meant, and finished? RC_OK; RC_CHANGED: it is not. id NULL:
- * its bytes alone tell. */
-static enum rc examine(struct retire_batch *b, const char *aside, const struct identity *id,
-                       const uint8_t *sha, bool rehash, struct err *e)
+/* What lies aside should be. */
+struct meant {
+    const struct identity *id; /* NULL: its bytes alone tell */
+    const uint8_t *sha;
+    bool rehash;
+    struct open_file *open; /* NULL: it is opened here */
+};
+
+static int open_aside(struct retire_batch *b, const char *aside, const struct meant *m)
+{
+    if (m->open)
+        return open_file_fd(m->open);
+    return b->fs->ops->open_beneath(b->fs->ctx, b->aside_fd, aside,
+                                    O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+}
+
+/* Of one that was open before, its name is asked: no inode gets another's number while that is
+ * open, so the right number tells that the name leads to it. */
+static int stat_aside(struct retire_batch *b, const char *aside, const struct meant *m, int fd,
+                      struct file_stat *st)
+{
+    const struct fsio *fs = b->fs;
+    return m->open ? fs->ops->stat(fs->ctx, b->aside_fd, aside, st)
+                   : fs->ops->stat(fs->ctx, fd, "", st);
+}
+
+static void close_aside(struct retire_batch *b, struct meant *m, int fd)
+{
+    if (!m->open)
+        (void)b->fs->ops->close(b->fs->ctx, fd); /* only read from: nothing can be lost */
+    open_file_free(m->open);
+    m->open = NULL;
+}
+
+/* Is what lies aside the file that is meant, and finished? RC_OK; RC_CHANGED: it is not. */
+static enum rc examine(struct retire_batch *b, const char *aside, struct meant *m, struct err *e)
 {
     const struct fsio *fs = b->fs;
     struct file_stat st, after;
     uint8_t now[SHA256_SIZE];
     enum rc rc = RC_OK;
-    int fd =
-        fs->ops->open_beneath(fs->ctx, b->aside_fd, aside, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    int fd = open_aside(b, aside, m);
     if (fd == -ELOOP || fd == -ENXIO || fd == -EAGAIN)
         return err_set(e, RC_CHANGED,
                        "it is no regular file any more, or somebody has a lease on it");
     if (fd < 0)
         return err_sys(e, fd, "cannot open %s", aside);
-    int result = fs->ops->stat(fs->ctx, fd, "", &st);
+    int result = stat_aside(b, aside, m, fd, &st);
     if (result < 0)
         rc = err_sys(e, result, "cannot stat %s", aside);
-    else if (!S_ISREG(st.mode) || (id && !identity_equal_moved(id, &st.id)))
+    else if (!S_ISREG(st.mode) || (m->id && !identity_equal_moved(m->id, &st.id)))
         rc = err_set(e, RC_CHANGED, "it is another file than was delivered");
-    else if ((rehash ? lease_ask(fd) : lease_ask_last(fd)) == LEASE_WRITER)
+    else if ((m->rehash ? lease_ask(fd) : lease_ask_last(fd)) == LEASE_WRITER)
         rc = err_set(e, RC_CHANGED, "somebody has it open for writing");
-    if (rc == RC_OK && rehash) {
+    if (rc == RC_OK && m->rehash) {
         rc = hash_file(b, fd, now, e);
         result = fs->ops->stat(fs->ctx, fd, "", &after);
         if (rc == RC_OK && result < 0)
             rc = err_sys(e, result, "cannot stat %s", aside);
         else if (rc == RC_OK &&
-                 (memcmp(now, sha, SHA256_SIZE) != 0 || !identity_equal(&st.id, &after.id)))
+                 (memcmp(now, m->sha, SHA256_SIZE) != 0 || !identity_equal(&st.id, &after.id)))
             rc = err_set(e, RC_CHANGED, "its bytes are not those that were delivered");
     }
-    (void)fs->ops->close(fs->ctx, fd); /* only read from: nothing can be lost */
+    close_aside(b, m, fd);
     return rc;
 }
 
@@ -270,7 +301,8 @@ static int take_aside(struct retire_batch *b, const char *name, const char *asid
     return b->fs->ops->rename(b->fs->ctx, b->parent_fd, name, b->aside_fd, aside, RENAME_NOREPLACE);
 }
 
-enum retire_result retire_next(struct retire_batch *b, const struct retire_file *f, struct err *e)
+static enum retire_result retire_one(struct retire_batch *b, const struct retire_file *f,
+                                     struct meant *m, struct err *e)
 {
     struct file_stat st;
     struct err why, back;
@@ -294,7 +326,8 @@ enum retire_result retire_next(struct retire_batch *b, const struct retire_file 
     result = take_aside(b, name, aside);
     if (result < 0)
         return failed(b, result, f, "take aside", e);
-    enum rc rc = examine(b, aside, &f->id, f->sha256, f->racy || !same, &why);
+    m->rehash = f->racy || !same;
+    enum rc rc = examine(b, aside, m, &why);
     if (rc == RC_OK)
         rc = dispose(b, aside, f->path, f->delivered_ns, &why);
     if (rc == RC_OK)
@@ -309,12 +342,22 @@ enum retire_result retire_next(struct retire_batch *b, const struct retire_file 
     return rc == RC_CHANGED ? RETIRE_CHANGED : RETIRE_FAILED;
 }
 
+enum retire_result retire_next(struct retire_batch *b, const struct retire_file *f, struct err *e)
+{
+    struct meant m = {.id = &f->id, .sha = f->sha256, .open = f->open};
+    enum retire_result r = retire_one(b, f, &m, e);
+    open_file_free(m.open); /* it did not come to be looked at */
+    return r;
+}
+
 enum retire_result retire_file(const struct fsio *fs, int root_fd, enum retire_action action,
                                const struct retire_file *f, struct err *e)
 {
     struct retire_batch *b;
-    if (retire_begin(fs, root_fd, action, &b, e) != RC_OK)
+    if (retire_begin(fs, root_fd, action, &b, e) != RC_OK) {
+        open_file_free(f->open);
         return RETIRE_FAILED;
+    }
     enum retire_result r = retire_next(b, f, e);
     if (retire_end(b, e) != RC_OK && r == RETIRE_DONE)
         r = RETIRE_FAILED;
@@ -370,7 +413,7 @@ static enum rc recover_one(struct retire_batch *b, const char *name,
     /* Where another has its name by now, it would come back as a new file, and be sent again under
      * a new key. */
     struct err why;
-    enum rc rc = examine(b, name, NULL, sha, true, &why);
+    enum rc rc = examine(b, name, &(struct meant){.sha = sha, .rehash = true}, &why);
     if (rc == RC_CHANGED)
         return known ? put_back(b, name, path, e) : make_stray(b, name, why.text, e);
     if (rc == RC_OK) {

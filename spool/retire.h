@@ -10,6 +10,7 @@
 
 #include "base/checksum.h"
 #include "base/fsio.h"
+#include "base/open_file.h"
 #include "spool/reject.h"
 
 #include <stdbool.h>
@@ -25,6 +26,8 @@ struct retire_file {
     bool racy;      /* identity_is_racy when it was read: the bytes are hashed again aside */
     uint64_t place; /* of its ACCEPTED record: unique */
     int64_t delivered_ns;
+    struct open_file *open; /* NULL allowed; else one that had `id` while it was open: what is taken
+                               aside need not be opened again. Its share is given up. */
     struct identity *found; /* NULL allowed; set to what the regular file under its name has */
 };
 enum retire_result {

@@ -169,6 +169,16 @@ static void events_move(struct events *to, struct events *from)
     from->n = 0;
 }
 
+/* With what nobody was told of. */
+static void events_free(struct events *e)
+{
+    for (size_t i = 0; i < e->n; i++) {
+        if (!e->at[i].is_progress)
+            open_file_free(e->at[i].outcome.file);
+    }
+    free(e->at);
+}
+
 /* ---- on an uploader thread ---- */
 
 /* The offset goes round by comparing with what was last seen: a correction made here goes out, else
@@ -362,6 +372,7 @@ static void take_events(void *arg)
             if (!ev->is_progress) {
                 w->in_flight--;
                 p->cfg.done(p->cfg.arg, &ev->outcome);
+                open_file_free(ev->outcome.file);
             } else if (p->cfg.progress != NULL) {
                 w->unrecorded += ev->progress.is_part;
                 p->cfg.progress(p->cfg.arg, &ev->progress);
@@ -567,8 +578,8 @@ static void worker_fini(struct worker *w)
     jobs_free(&w->staged);
     jobs_free(&w->inbox);
     jobs_free(&w->waiting);
-    free(w->gathered.at);
-    free(w->outbox.at);
+    events_free(&w->gathered);
+    events_free(&w->outbox);
     free(w->taken.at);
     BUG_ON(pthread_mutex_destroy(&w->lock) != 0);
 }

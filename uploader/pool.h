@@ -17,7 +17,8 @@ struct pool_cfg {
     struct transfer_cfg transfer; /* copied; strings are copied too */
     struct endpoint endpoint;
     struct http_cfg http; /* with a limit of bytes a second one thread does all of it */
-    /* In the order in which things ended in one thread. Valid during the call. */
+    /* In the order in which things ended in one thread. Valid during the call; `file` may be
+     * shared. */
     void (*done)(void *arg, const struct transfer_outcome *o);
     void (*progress)(void *arg, const struct transfer_progress *p);
     bool records; /* pool_recorded is called for each part that progress told of */

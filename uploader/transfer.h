@@ -9,6 +9,7 @@
 #define UPLOADER_TRANSFER_H
 
 #include "base/identity.h"
+#include "base/open_file.h"
 #include "uploader/answer.h"
 #include "uploader/http.h"
 #include "uploader/request.h"
@@ -31,6 +32,7 @@ struct transfer_cfg {
     const char *acl;
     struct options options;
     bool checksum_sha256, content_md5, if_none_match;
+    bool hand_on; /* outcomes have `file`: whoever is told of them frees it */
     const char *user_agent;
 };
 
@@ -88,6 +90,8 @@ struct transfer_outcome {
     int64_t done_wall_ns;
     uint64_t answer_us; /* of the deciding request, for the latency figure */
     uint64_t retry_after_ms;
+    struct open_file *file; /* TRANSFER_STORED with hand_on: what was sent, as open as it was; or
+                               NULL */
     uint64_t bytes;         /* of the object */
     unsigned requests;      /* made for it this time */
     bool multipart_refused; /* CreateMultipartUpload got 403 and a single PUT was tried */

@@ -108,7 +108,9 @@ bool file_open(struct transfer *t)
 
 void file_close(struct transfer *t)
 {
-    if (t->fd >= 0)
+    if (t->fd >= 0 && t->out.result == TRANSFER_STORED && t->env->cfg->hand_on)
+        t->out.file = open_file_new(t->fd);
+    if (t->fd >= 0 && !t->out.file)
         (void)fsio_system.ops->close(fsio_system.ctx, t->fd); /* only read from: nothing to lose */
     t->fd = -1;
 }

@@ -100,7 +100,7 @@ void transfer_send(struct transfer *t);
 /* ---- transfer_file.c ---- */
 /* False: not opened, and out.result and out.err say why. */
 bool file_open(struct transfer *t);
-void file_close(struct transfer *t);
+void file_close(struct transfer *t); /* or hand it on, as the result is */
 /* Is it still what was accepted? If not, *why is TRANSFER_CHANGED or TRANSFER_SHRUNK. */
 bool file_same(struct transfer *t, enum transfer_result *why);
 /* All of it into memory, and its digests. False as file_open. */

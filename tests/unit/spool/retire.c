@@ -222,6 +222,85 @@ Test(retire, a_file_that_somebody_writes_goes_back)
     scratch_free(&s);
 }
 
+/* The file as the uploader hands it on. */
+static struct open_file *handed_on(const struct scratch *s)
+{
+    int fd = openat(s->fd, PATH, O_RDONLY | O_CLOEXEC);
+    struct open_file *open = open_file_new(fd);
+    cr_assert_not_null(open);
+    return open;
+}
+
+Test(retire, one_that_is_open_already_is_judged_as_any_other_and_closed)
+{
+    static const struct {
+        enum retire_action action;
+        bool racy, writer, replaced, other_bytes, gone;
+        enum retire_result result;
+    } cases[] = {
+        {.result = RETIRE_DONE},
+        {.action = RETIRE_ARCHIVE, .result = RETIRE_DONE},
+        {.action = RETIRE_KEEP, .result = RETIRE_DONE},
+        {.racy = true, .result = RETIRE_DONE},
+        {.racy = true, .other_bytes = true, .result = RETIRE_CHANGED},
+        {.writer = true, .result = RETIRE_CHANGED},
+        {.racy = true, .writer = true, .result = RETIRE_CHANGED},
+        {.replaced = true, .result = RETIRE_CHANGED},
+        {.gone = true, .result = RETIRE_GONE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct retire_file f;
+        struct scratch s = set_up(&f);
+        struct open_file *open = handed_on(&s);
+        int fd = open_file_fd(open), writer = -1;
+        f.racy = cases[i].racy;
+        f.sha256[0] ^= cases[i].other_bytes;
+        if (cases[i].writer)
+            writer = openat(s.fd, PATH, O_WRONLY | O_APPEND);
+        if (cases[i].replaced || cases[i].gone)
+            cr_assert_eq(unlinkat(s.fd, PATH, 0), 0);
+        if (cases[i].replaced)
+            scratch_write(&s, PATH, BYTES);
+        f.open = open;
+        cr_expect_eq(retire(&s, cases[i].action, &f), cases[i].result, "case %zu", i);
+        cr_expect_eq(fcntl(fd, F_GETFD), -1, "case %zu is still open", i);
+        cr_expect_eq(scratch_has(&s, PATH),
+                     cases[i].result == RETIRE_CHANGED || cases[i].action == RETIRE_KEEP,
+                     "case %zu", i);
+        cr_expect_eq(scratch_count(&s, RETIRE_DIR), 0);
+        if (writer >= 0)
+            (void)close(writer);
+        scratch_free(&s);
+    }
+}
+
+static bool swap_aside(void *arg, const char *call)
+{
+    struct scratch *s = arg;
+    char aside[160];
+    if (strcmp(call, "stat") != 0 || scratch_count(s, RETIRE_DIR) == 0)
+        return false;
+    struct retire_file f = {.place = 0x1234};
+    sha256(BYTES, strlen(BYTES), f.sha256);
+    aside_path(aside, &f);
+    cr_assert_eq(unlinkat(s->fd, aside, 0), 0);
+    scratch_write(s, aside, BYTES);
+    return false;
+}
+
+Test(retire, what_is_aside_must_be_what_is_open)
+{
+    struct retire_file f;
+    struct scratch s = set_up(&f);
+    struct failing swapping = {.before = swap_aside, .arg = &s};
+    const struct fsio fs = {&failing_ops, &swapping};
+    struct err e;
+    f.open = handed_on(&s);
+    cr_expect_eq(retire_file(&fs, s.fd, RETIRE_DELETE, &f, &e), RETIRE_CHANGED);
+    cr_expect(scratch_has(&s, PATH));
+    scratch_free(&s);
+}
+
 /* After the file was taken aside its producer does something; then it is put back. */
 struct meanwhile {
     const struct scratch *s;

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +21,7 @@ struct run {
     unsigned told[FILES];
     enum transfer_result result[FILES];
     enum answer_class class[FILES];
-    unsigned done, parts;
+    unsigned done, parts, open;
     unsigned resubmit; /* how many to submit from done */
 };
 
@@ -38,6 +40,7 @@ static void on_done(void *arg, const struct transfer_outcome *o)
     r->told[o->tag]++;
     r->result[o->tag] = o->result;
     r->class[o->tag] = o->class;
+    r->open += o->file != NULL && fcntl(open_file_fd(o->file), F_GETFD) >= 0;
     r->done++;
     if (r->resubmit > 0) {
         r->resubmit--;
@@ -73,6 +76,7 @@ static void run_init_with(struct run *r, unsigned threads, unsigned connections,
     on_tick(r);
     cfg.loop = r->loop;
     cfg.transfer = r->rig.cfg;
+    cfg.transfer.hand_on = true;
     cfg.endpoint = r->rig.endpoint;
     cr_assert_eq(pool_new(&cfg, &r->pool, &e), RC_OK, "%s", e.text);
     pool_set_credentials(r->pool, r->rig.credentials);
@@ -133,6 +137,38 @@ Test(pool, every_file_is_told_once_with_one_thread_or_many)
         cr_expect_eq(r.rig.store.n, 200);
         run_fini(&r);
     }
+}
+
+static unsigned count_open(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    cr_assert_not_null(d);
+    while (readdir(d) != NULL)
+        n++;
+    (void)closedir(d);
+    return n;
+}
+
+Test(pool, a_stored_file_is_told_of_open_and_closed_whether_it_is_told_of_or_not)
+{
+    struct run r;
+    unsigned before;
+
+    run_init(&r, 2, 8);
+    before = count_open();
+    submit(&r, 0, 100, 1000);
+    wait_for(&r, 100);
+    cr_expect_eq(r.open, 100);
+    submit(&r, 100, 100, 1000);
+    pool_flush(r.pool);
+    usleep(300000); /* they end, and nobody asks for them */
+    pool_free(r.pool);
+    cr_expect_eq(r.done, 100);
+    r.pool = NULL;
+    cr_expect_leq(count_open(), before, "%u, %u before", count_open(), before);
+    run_fini(&r);
 }
 
 static unsigned working(const struct run *r)
