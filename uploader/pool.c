@@ -2,15 +2,16 @@
  *
  * A thread and the main one meet in two places only, both under the thread's lock and both handed
  * over whole, once a round: what goes in (jobs, credentials, endpoint, stop) and what comes out
- * (outcomes and progress, in their order). A thread starts no more files than it has connections;
- * the rest wait as jobs, which are small, so memory does not follow the backlog.
- * The store's clock offset is the one thing that the threads share.
+ * (outcomes and progress, in their order). A thread starts no more files than its share of
+ * connections; the rest wait as jobs, which are small, so memory does not follow the backlog. The
+ * store's clock offset is the one thing that the threads share.
  */
 #include "uploader/pool.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/slice.h"
+#include "uploader/pool_lists.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -22,24 +23,6 @@
 #define LINGER_MS    20
 #define LOOK_MS      20  /* how often a thread looks how much of a processor it needs */
 #define BUSY_MS      200 /* how long that is believed, should it not look again */
-
-struct event {
-    bool is_progress;
-    union {
-        struct transfer_outcome outcome;
-        struct transfer_progress progress;
-    };
-};
-
-struct events {
-    struct event *at;
-    size_t n, cap;
-};
-
-struct jobs {
-    struct transfer_job **at;
-    size_t first, n, cap; /* n from first */
-};
 
 struct worker {
     struct pool *pool;
@@ -99,84 +82,6 @@ static void lock(struct worker *w)
 static void unlock(struct worker *w)
 {
     BUG_ON(pthread_mutex_unlock(&w->lock) != 0);
-}
-
-/* ---- lists ---- */
-
-static void jobs_add(struct jobs *j, struct transfer_job *job)
-{
-    if (j->first + j->n == j->cap && j->first > j->n) {
-        memmove(j->at, j->at + j->first, j->n * sizeof(*j->at));
-        j->first = 0;
-    } else if (j->first + j->n == j->cap) {
-        j->cap = j->cap ? j->cap * 2 : 64;
-        j->at = mem_resize(j->at, j->cap, sizeof(*j->at));
-    }
-    j->at[j->first + j->n++] = job;
-}
-
-static struct transfer_job *jobs_take(struct jobs *j)
-{
-    struct transfer_job *job = NULL;
-
-    if (j->n > 0) {
-        job = j->at[j->first++];
-        j->n--;
-    }
-    if (j->n == 0)
-        j->first = 0;
-    return job;
-}
-
-static void jobs_move(struct jobs *to, struct jobs *from)
-{
-    struct transfer_job *job;
-
-    while ((job = jobs_take(from)) != NULL)
-        jobs_add(to, job);
-}
-
-static void jobs_free(struct jobs *j)
-{
-    struct transfer_job *job;
-
-    while ((job = jobs_take(j)) != NULL)
-        transfer_job_free(job);
-    free(j->at);
-}
-
-static struct event *events_add(struct events *e)
-{
-    if (e->n == e->cap) {
-        e->cap = e->cap ? e->cap * 2 : 16;
-        e->at = mem_resize(e->at, e->cap, sizeof(*e->at));
-    }
-    return &e->at[e->n++];
-}
-
-/* All of from behind to; the memory goes round where it can. */
-static void events_move(struct events *to, struct events *from)
-{
-    struct events kept = *to;
-
-    if (to->n == 0) {
-        *to = *from;
-        *from = kept;
-        return;
-    }
-    for (size_t i = 0; i < from->n; i++)
-        *events_add(to) = from->at[i];
-    from->n = 0;
-}
-
-/* With what nobody was told of. */
-static void events_free(struct events *e)
-{
-    for (size_t i = 0; i < e->n; i++) {
-        if (!e->at[i].is_progress)
-            open_file_free(e->at[i].outcome.file);
-    }
-    free(e->at);
 }
 
 /* ---- on an uploader thread ---- */
