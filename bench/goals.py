@@ -95,9 +95,10 @@ def drain_devstore(results):
 def drain_minio(results):
     name = "drain-10k-minio"
     bare, working = (ratio(results, name, "files_per_s", other) for other in (MEMORY, FILES))
-    text = "not measured" if bare is None else f"{number(bare)} of it" + (
-        "" if working is None else f"; {number(working)} of one that reads, hashes and signs files")
-    return [("0.95 of the bare loop", text, None if bare is None else bare >= 0.95),
+    text = "not measured" if working is None else f"{number(working)} of it" + (
+        "" if bare is None else f"; {number(bare)} of one that sends what was signed before")
+    return [("0.95 of the bare loop that drains the same files", text,
+             None if working is None else working >= 0.95),
             ("above every peer", *times_best(results, name, 1))]
 
 

@@ -77,7 +77,7 @@ def wait_delivered(gateway, count, timeout=1800):
                 break
         except OSError:
             pass  # it does not listen yet
-        time.sleep(0.05)
+        time.sleep(0.2)  # each question costs it, and Python more
     time.sleep(0.3)  # the last records
 
 
