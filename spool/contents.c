@@ -30,14 +30,14 @@ struct half {
     pthread_t thread;
 };
 
-/* Feed a range of the file to the check; nothing more once *idle. */
+/* Feed a range of the file to the check; nothing more once *idle (NULL: never). */
 static enum rc feed(const struct file *f, uint64_t at, uint64_t end, struct ndjson *v,
                     const atomic_bool *idle, struct err *e)
 {
     size_t cap = end - at < PIECE ? (size_t)(end - at) : PIECE;
     char *piece = mem_resize(NULL, cap + 1, 1);
     enum rc rc = RC_OK;
-    while (rc == RC_OK && at < end && !atomic_load(idle)) {
+    while (rc == RC_OK && at < end && !(idle && atomic_load(idle))) {
         size_t got, want = end - at < cap ? (size_t)(end - at) : cap;
         rc = fsio_read_full(f->fs, f->fd, piece, want, at, &got, e);
         if (rc == RC_OK && got == 0)
@@ -78,7 +78,6 @@ enum rc contents_check(const struct fsio *fs, int fd, uint64_t size, struct err 
 {
     const struct file f = {.fs = fs, .fd = fd, .size = size};
     struct half second = {.file = &f};
-    atomic_bool never = false;
     struct ndjson v;
     enum rc rc = RC_OK;
     ndjson_init(&v);
@@ -86,7 +85,7 @@ enum rc contents_check(const struct fsio *fs, int fd, uint64_t size, struct err 
         second.start = find_middle(&f);
     /* Without a second thread this one does it all. */
     if (second.start > 0 && pthread_create(&second.thread, NULL, check_half, &second) == 0) {
-        rc = feed(&f, 0, second.start, &v, &never, e);
+        rc = feed(&f, 0, second.start, &v, NULL, e);
         if (rc != RC_OK)
             atomic_store(&second.idle, true);
         BUG_ON(pthread_join(second.thread, NULL) != 0);
@@ -96,7 +95,7 @@ enum rc contents_check(const struct fsio *fs, int fd, uint64_t size, struct err 
         second.start = 0;
     }
     if (rc == RC_OK)
-        rc = feed(&f, second.start, size, &v, &never, e);
+        rc = feed(&f, second.start, size, &v, NULL, e);
     if (rc == RC_OK)
         rc = ndjson_finish(&v, e);
     return rc;

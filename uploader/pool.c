@@ -4,7 +4,7 @@
  * over whole, once a round: what goes in (jobs, credentials, endpoint, stop) and what comes out
  * (outcomes and progress, in their order). A thread starts no more files than its share of
  * connections; the rest wait as jobs, which are small, so memory does not follow the backlog. The
- * store's clock offset is the one thing that the threads share.
+ * store's clock offset is the one thing that the threads tell each other.
  */
 #include "uploader/pool.h"
 
@@ -52,7 +52,6 @@ struct worker {
 
     _Atomic uint64_t recorded;      /* parts; from the main thread to env.recorded */
     _Atomic uint64_t busy_until_ms; /* to the main thread: until then it wants company */
-    _Atomic unsigned active_max;    /* from the main thread */
     pthread_mutex_t lock;           /* over what follows */
     struct jobs inbox;
     struct events outbox;
@@ -69,7 +68,8 @@ struct pool {
     struct loop_wake *wake;
     struct loop_prepare *prepare;
     struct worker *workers;
-    unsigned n, working; /* the first ones */
+    unsigned n, working;    /* the first ones */
+    _Atomic unsigned share; /* of the connections, for each that works */
     bool staged;
     _Atomic int64_t clock_offset_s;
 };
@@ -126,7 +126,7 @@ static void start_waiting(struct worker *w)
 {
     struct transfer_job *job;
 
-    while (w->active < atomic_load_explicit(&w->active_max, memory_order_relaxed) &&
+    while (w->active < atomic_load_explicit(&w->pool->share, memory_order_relaxed) &&
            (job = jobs_take(&w->waiting)) != NULL) {
         share_clock(w);
         w->active++;
@@ -291,8 +291,7 @@ static void set_working(struct pool *p, unsigned n)
     unsigned each = p->cfg.http.connections / n;
 
     p->working = n;
-    for (unsigned i = 0; i < p->n; i++)
-        atomic_store(&p->workers[i].active_max, each > 0 ? each : 1);
+    atomic_store(&p->share, each > 0 ? each : 1);
 }
 
 /* One more if all that work are busy; the first alone when there was nothing to do. */
