@@ -250,6 +250,11 @@ const char *answer_code_known(const char *code)
     return rule ? rule->code : NULL;
 }
 
+uint64_t answer_wait_ms(const char *code, uint64_t retry_after_ms)
+{
+    return strcmp(code, "XMinioServerNotInitialized") == 0 ? 0 : retry_after_ms;
+}
+
 /* What only some operations or answers may mean; else what the rule says. */
 static enum answer_class by_rule(const struct rule *rule, const struct answer_facts *f)
 {

@@ -9,6 +9,7 @@
 #include "uploader/request.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum answer_class {
     ANSWER_OK,       /* final success of this request */
@@ -42,6 +43,9 @@ struct answer_facts {
     bool no_acl;     /* writes are sent without an ACL: what a policy may refuse */
 };
 enum answer_class answer_classify(const struct answer_facts *f);
+/* What of an answer's Retry-After is meant. MinIO says a minute with every 503: also while it
+ * starts, which takes moments. */
+uint64_t answer_wait_ms(const char *code, uint64_t retry_after_ms);
 /* The code as it stands in our table of those that stores are known to send; NULL: not among them.
  */
 const char *answer_code_known(const char *code);

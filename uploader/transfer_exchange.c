@@ -90,6 +90,7 @@ static void on_answer(void *arg, const struct http_answer *a)
         v.xml = &xml;
     f = facts_of(x, a, v.xml);
     v.class = answer_classify(&f);
+    v.wait_ms = answer_wait_ms(f.code, a->retry_after_ms);
     tally_add(&t->env->tally, x->op, tally_code(&f, v.class), a->total_us);
     x->answered(x, a, &v);
 }
@@ -191,7 +192,7 @@ void exchange_decides(struct exchange *x, const struct http_answer *a, const str
     o->op = x->op;
     o->class = v->class;
     o->answer_us = a->total_us;
-    o->retry_after_ms = a->retry_after_ms;
+    o->retry_after_ms = v->wait_ms;
     o->region[0] = '\0';
     if (v->class == ANSWER_REROUTE)
         memcpy(o->asked_region, x->region, sizeof(o->asked_region));

@@ -16,11 +16,15 @@
 #include "base/checksum.h"
 
 #define TRANSFER_TRIES_IN_PLACE 3
+/* Longer than a probe's own pauses, a wait is the whole destination's: status shows that one, and a
+ * retry by hand ends it. */
+#define TRANSFER_WAIT_IN_PLACE_MS 8000
 
 /* What an answer means. xml: NULL without a body that was read as XML. */
 struct verdict {
     enum answer_class class;
     const struct xml_answer *xml;
+    uint64_t wait_ms; /* that the store asks for; 0: it does not */
 };
 
 /* One request under way at most. Its memory is used again by the next one. */

@@ -267,9 +267,9 @@ static bool part_again(struct slot *s, const struct http_answer *a, const struct
     switch (v->class) {
     case ANSWER_RETRY:
     case ANSWER_THROTTLE:
-        if (++s->tries > TRANSFER_TRIES_IN_PLACE)
+        if (v->wait_ms > TRANSFER_WAIT_IN_PLACE_MS || ++s->tries > TRANSFER_TRIES_IN_PLACE)
             return false;
-        loop_timer_set(s->timer, retry_delay_ms(s->tries, a->retry_after_ms, &random_system));
+        loop_timer_set(s->timer, retry_delay_ms(s->tries, v->wait_ms, &random_system));
         return true;
     case ANSWER_SKEW:
         /* Parts that were under way together find the clock corrected by the first of them. */

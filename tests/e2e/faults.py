@@ -88,6 +88,31 @@ def fault_test(name, specs):
     return test
 
 
+def a_store_that_asks_for_a_minute():
+    """MinIO says so with each 503. While it starts it is not taken at its word; else the gateway waits, and
+    `retry` ends that, also for a large file of which some parts are there."""
+    minute = "status=503,retry-after=60,code="
+    for name, spec, by_hand in (("while it starts", minute + "XMinioServerNotInitialized", False),
+                                ("of everybody", minute + "ServiceUnavailable", True),
+                                ("of one part", "op=UploadPart,nth=2,count=1," + minute + "ServiceUnavailable", True)):
+        with Devstore("--require-acl") as bucket, Gateway(bucket, CONFIG) as gateway:
+            bucket.fault(spec)
+            dropped = drop(gateway, 20, 1)
+            check(wait_until(lambda: bucket.stats()["faults_fired"] > 0), f"{name}: the fault fired")
+            check(not wait_until(gateway.is_idle, 3), f"{name}: it waits")
+            sentence = gateway.status()["sentence"]
+            bucket.clear_faults()
+            cleared = time.monotonic()
+            if by_hand:
+                check(not wait_until(gateway.is_idle, 3), f"{name}: it waits as it was asked to")
+                check_equal(gateway.cli("retry", "--all").returncode, 0, f"{name}: retry")
+            gateway.wait_idle(20)
+            took = time.monotonic() - cleared
+            compare(bucket, dropped)
+            row(f"Retry-After: 60 {name}", f'"{sentence}"; all delivered {took:.1f} s after it was well again'
+                + (", 3 s of it until retry" if by_hand else ""))
+
+
 def a_store_that_is_gone_for_one_prefix():
     with Devstore("--require-acl", "--deny-prefix", "Panoptica/audit/") as bucket, \
             Gateway(bucket, CONFIG) as gateway:
@@ -319,6 +344,6 @@ def everything_at_once():
 
 
 run_tests([*(fault_test(name, specs) for name, specs in FAULTS.items()),
-           a_store_that_is_gone_for_one_prefix, keys_that_exist, conflicts_may_be_held_or_overwrite,
+           a_store_that_asks_for_a_minute, a_store_that_is_gone_for_one_prefix, keys_that_exist, conflicts_may_be_held_or_overwrite,
            uploads_that_nobody_goes_on_with, an_upload_aborted_by_another, a_file_that_changes_within_its_upload,
            killed_in_a_large_upload, everything_at_once])
