@@ -139,7 +139,7 @@ static enum cli_status act_on_selection(struct call *c)
     do {
         before = c->changed;
         status = go_through_all(c, false);
-    } while (status == CLI_YES && ++pass < PASSES_MAX && c->changed > before && c->failed == 0 &&
+    } while (status == CLI_YES && ++pass < PASSES_MAX && c->changed > before &&
              c->verb->confirm[0]);
     if (c->quiet && c->bulk && c->total > 0)
         fputc('\n', stderr);

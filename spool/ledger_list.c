@@ -79,9 +79,7 @@ struct lane_page {
     struct ledger_row *rows;
     size_t got, n;
     bool more;
-    /* When looking for the place of the cursor: */
-    uint64_t found_exact, found_later;
-    bool exact, later;
+    bool exact; /* the place of the cursor was found */
 };
 
 static bool page_visit(void *arg, record_place at)
@@ -103,36 +101,33 @@ static bool look_visit(void *arg, record_place at)
 {
     struct lane_page *p = arg;
 
+    p->c.number++;
     p->exact = at == p->c.at;
-    if (at > p->c.at && !p->later) {
-        p->later = true;
-        p->found_later = p->found_exact;
-    }
-    p->found_exact++; /* behind this one */
     return !p->exact;
 }
 
 static bool only_visit(void *arg, record_place at)
 {
-    struct lane_page *p = arg;
-
-    p->exact = at == p->c.at;
+    (void)look_visit(arg, at);
     return false;
 }
 
-/* Numbers hold while files come and go at the ends. After a sweep they do not: then the place says
- * where to go on, or, if that file has left, the first younger one. */
+/* Numbers hold while files come and go at the ends. After a sweep they do not: then the file that
+ * was visited last tells where to go on. If that has left, too, it begins at the front again: the
+ * places of a lane are in no order that would tell more, and shown twice is better than missed. */
 static void lane_resume(struct lane_page *p, const struct deque *d)
 {
     uint64_t front = deque_front_number(d);
 
-    p->exact = p->later = false;
-    deque_each_from(d, p->c.number - 1, only_visit, p);
+    p->exact = false;
+    p->c.number--;
+    deque_each_from(d, p->c.number, only_visit, p);
     if (p->exact)
         return;
-    p->found_exact = front;
+    p->c.number = front;
     deque_each(d, look_visit, p);
-    p->c.number = p->exact ? p->found_exact : p->later ? p->found_later : p->found_exact;
+    if (!p->exact)
+        p->c.number = front;
 }
 
 static void page_lanes(struct lane_page *p, bool resume)

@@ -264,12 +264,13 @@ def lists_end(gateway, bucket, dropped):
                        event(number, 300))
     wanted = set(spooled(gateway.root))
     check(wait_until(lambda: gateway.status()["backlog"]["files"] >= 130), "130 files wait")
-    held, cursor = 0, ""
+    held, before, cursor = 0, 0, ""
     while True:  # so that none changes its state while it is listed
         answer = ask(gateway, "POST", "/v1/hold", {"match": "*/l-*", "cursor": cursor, "limit": 50})[2]
         held, cursor = held + answer["count"], answer["cursor"]
-        if not cursor:
+        if not cursor and held == before:
             break
+        before = before if cursor else held
     check_equal(held, 130, "held, by pages")
     for limit in (1, 7, 50, 1000):
         if limit == 1 and SLOW > 1:

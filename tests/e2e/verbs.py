@@ -114,6 +114,32 @@ def what_is_being_sent():
         compare(bucket, dropped)
 
 
+def nothing_is_sent_after_hold_all():
+    """Files go from state to state while they are listed page by page: none of them is missed."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, {**FAST, "uploads": 4}) as gateway:
+        bucket.fault("latency=15ms,jitter=15ms")
+        dropped, rounds = Dropped(), 0
+        for number in range(3000):
+            dropped.rename(gateway.root, key(("findings", "audit")[number % 2], f"f-{number}.ndjson"), event(number))
+        wait_until(lambda: gateway.status()["backlog"]["files"] > 0)
+        while rounds < 6 and gateway.status()["backlog"]["files"] > 200:
+            held = gateway.cli("hold", "--all", "--yes")  # 1: some were delivered before it was their turn
+            check(held.returncode in (0, 1), f"round {rounds}: hold: {held.returncode} {held.stderr}")
+            left = gateway.status()["files"]
+            check_equal((left["accepted"], left["sending"], left["deferred"]), (0, 0, 0), f"round {rounds}: not held")
+            delivered = gateway.delivered()
+            time.sleep(0.3)
+            check_equal(gateway.delivered(), delivered, f"round {rounds}: files delivered after it")
+            rounds += 1
+            expect(gateway.cli("release", "--all", "--yes"), 0, what="release")
+            time.sleep(0.2)
+        check(rounds > 2, f"{rounds} rounds")
+        bucket.clear_faults()
+        gateway.wait_idle(60)
+        compare(bucket, dropped)
+        row("hold --all while files are sent", f"{rounds} times, nothing was sent afterwards")
+
+
 def chosen_by_pattern_and_state():
     with Devstore("--require-acl", "--count") as bucket, Gateway(bucket, FAST) as gateway:
         bucket.fault(REFUSING)
@@ -307,5 +333,5 @@ def receipts():
         row("receipts, with and without a gateway", f"{len(left)} left beside a damaged segment")
 
 
-run_tests([durable_when_it_returns, what_is_being_sent, chosen_by_pattern_and_state, a_terminal_is_asked,
-           the_api_is_told_nonsense, rejected_files, a_stop_waits_for_no_flood, receipts])
+run_tests([durable_when_it_returns, what_is_being_sent, nothing_is_sent_after_hold_all,
+           chosen_by_pattern_and_state, a_terminal_is_asked, the_api_is_told_nonsense, rejected_files, a_stop_waits_for_no_flood, receipts])

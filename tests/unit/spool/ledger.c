@@ -2,6 +2,8 @@
  */
 #include "tests/unit/spool/ledger_fix.h"
 
+#include <inttypes.h>
+
 static struct ledger_file *take(struct fix *f, const char *path)
 {
     struct ledger_file *file = ledger_take(f->l);
@@ -501,6 +503,42 @@ Test(ledger, pages_show_ten_thousand_files_once_in_each_state)
     size_t kept = page_all(&f, LEDGER_DELIVERED, seen, false);
     cr_assert_eq(kept, MANY / 2 - sending);
     cr_assert_eq(kept, ledger_count(f.l, LEDGER_DELIVERED));
+    fix_free(&f);
+}
+
+/* Those that were released stand at the front with the youngest first, and leave there while they
+ * are listed; those that are held are swept out from between. */
+Test(ledger, no_file_is_missed_by_who_holds_them_page_by_page)
+{
+    static struct ledger_row rows[100];
+    const struct err by_hand = {.code = "by-hand", .text = "why"};
+    struct fix f;
+    char path[32];
+    fix_new(&f);
+    accept_many(&f);
+    for (int round = 0; round < 2; round++) {
+        char cursor[64] = "";
+        do {
+            size_t n = ledger_page(f.l, LEDGER_ACCEPTED, cursor, rows, 100);
+            for (size_t i = 0; i < n; i++)
+                cr_assert_eq(
+                    ledger_hold_path(f.l, rows[i].path, strlen(rows[i].path), &by_hand, NULL, NULL),
+                    RC_OK);
+            flush(&f);
+            for (int i = 0; i < 20; i++)
+                (void)ledger_take(f.l);
+        } while (cursor[0]);
+        cr_assert_eq(ledger_count(f.l, LEDGER_ACCEPTED), 0, "round %d: %" PRIu64 " were missed",
+                     round, ledger_count(f.l, LEDGER_ACCEPTED));
+        for (int i = 0; i < MANY; i++) {
+            (void)snprintf(path, sizeof path, "f/%d", i);
+            if (strcmp(state(&f, path), "held") == 0)
+                cr_assert_eq(ledger_release_path(f.l, path, strlen(path), NULL, NULL), RC_OK);
+        }
+        flush(&f);
+        accept(&f, round ? "g/1" : "g/0", "audit", 7);
+        flush(&f);
+    }
     fix_free(&f);
 }
 
