@@ -97,10 +97,8 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
     int fd = http_sockets_open(c->sockets, address->family, address->socktype, address->protocol);
 
     (void)purpose;
-    if (fd < 0)
-        return CURL_SOCKET_BAD;
-    c->stats.connections++;
-    return fd;
+    c->stats.connections += fd >= 0;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
 static int on_close_socket(void *arg, curl_socket_t fd)
@@ -200,6 +198,7 @@ static struct handle *handle_new(struct http_client *c)
     EASY_SET(h, CURLOPT_PATH_AS_IS, 1L); /* a key may hold "..": what was signed is what is sent */
     EASY_SET(h, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     EASY_SET(h, CURLOPT_TCP_KEEPALIVE, 1L);
+    EASY_SET(h, CURLOPT_QUICK_EXIT, 1L); /* a name server that is slow is not waited for */
     EASY_SET(h, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
     EASY_SET(h, CURLOPT_CONNECTTIMEOUT_MS, (long)c->cfg.connect_ms);
     if (c->cfg.bytes_per_second > 0)
@@ -392,6 +391,7 @@ static void conclude(struct handle *h, CURLcode result)
         explain(h, result);
     a->body = h->body.data;
     a->body_len = h->body.len;
+    http_line_give_back(&h->client->line, h->call, up, clock_mono_now_ns());
     a->request_sent = request > 0 && up >= h->call->body.size;
     a->total_us = info(h, CURLINFO_TOTAL_TIME_T);
     if (curl_easy_getinfo(h->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) == CURLE_OK &&

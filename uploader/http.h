@@ -75,6 +75,7 @@ struct http_call {
     void (*done)(void *arg, const struct http_answer *a); /* once; may start another call */
     void *arg;
     void *handle_;           /* http.c's */
+    int64_t booked_ns_;      /* until when it has the bandwidth: http_line.c's */
     struct http_call *next_; /* http.c's: calls wait for a connection in the order of http_start */
 };
 

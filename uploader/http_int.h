@@ -43,6 +43,10 @@ void http_line_add(struct http_line *l, struct http_call *call);
 void http_line_remove(struct http_line *l, struct http_call *call); /* BUG if it is not in it */
 /* The next call, or NULL: with *wait_ms > 0 there is one that may go then. */
 struct http_call *http_line_take(struct http_line *l, int64_t now_ns, uint64_t *wait_ms);
+/* A call that was taken is over: what it booked and did not send is the others', as far as it is
+ * still to come. */
+void http_line_give_back(struct http_line *l, const struct http_call *call, uint64_t sent,
+                         int64_t now_ns);
 
 /* Descriptors watched on a loop, by number. Interest is widened at once but shrinks only when an
  * event comes that nobody wants: a kept connection goes through thousands of calls without a

@@ -50,8 +50,20 @@ struct http_call *http_line_take(struct http_line *l, int64_t now_ns, uint64_t *
             l->free_ns = now_ns - IDLE_CREDIT_NS;
         l->free_ns += (int64_t)((double)call->body.size * 1e9 / (double)l->bytes_per_second);
     }
+    call->booked_ns_ = l->free_ns;
     http_line_remove(l, call);
     return call;
+}
+
+void http_line_give_back(struct http_line *l, const struct http_call *call, uint64_t sent,
+                         int64_t now_ns)
+{
+    int64_t left_ns = call->booked_ns_ - now_ns, unsent_ns;
+
+    if (l->bytes_per_second == 0 || sent >= call->body.size || left_ns <= 0)
+        return;
+    unsent_ns = (int64_t)((double)(call->body.size - sent) * 1e9 / (double)l->bytes_per_second);
+    l->free_ns -= unsent_ns < left_ns ? unsent_ns : left_ns;
 }
 
 enum rc http_body_read(const struct http_body *b, uint64_t sent, void *out, size_t max, size_t *got,

@@ -533,6 +533,35 @@ Test(http, the_bandwidth_limit_holds_over_many_small_bodies_and_within_a_large_o
     free(seen.rq.body);
 }
 
+Test(http, bandwidth_that_a_failed_call_did_not_use_is_the_next_ones)
+{
+    static char data[8000000]; /* ten seconds of it */
+    struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct scripted *gone = scripted_new(see, &seen), *server;
+    struct loop *l = loop_new();
+    struct http_client *c = client(l, &(struct http_cfg){.bytes_per_second = 800000});
+    struct shot failed = {.call.body = {.data = data, .size = sizeof(data)}};
+    struct shot next = {.call.body = {.data = data, .size = 1}};
+    int64_t began = clock_mono_now_ns(), took;
+
+    shoot(&failed, c, gone, "PUT", "/");
+    scripted_free(gone);
+    server = scripted_new(see, &seen);
+    shoot(&next, c, server, "PUT", "/");
+    await(l, &failed);
+    cr_expect_eq(failed.answer.rc, RC_NET);
+    await(l, &next);
+    cr_expect_eq(next.answer.rc, RC_OK);
+    took = (clock_mono_now_ns() - began) / CLOCK_NS_PER_MS;
+    cr_expect_lt(took, 3000, "%lld ms", (long long)took);
+    free(failed.body);
+    free(next.body);
+    http_client_free(c);
+    loop_free(l);
+    scripted_free(server);
+    free(seen.rq.body);
+}
+
 Test(http, one_call_by_itself_over_tcp_or_a_unix_socket_or_to_nobody)
 {
     struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .reply = {.body = "hi", .body_len = 2}};
