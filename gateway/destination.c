@@ -23,6 +23,11 @@
 /* On two processors that a store, the gateway and others share, a thread that never rests gets
  * little more than half of one. */
 #define COMPANY_PERCENT 40
+/* How long a probe, or what is left from before, is waited for alone. A large file may take hours,
+ * and a request that hangs a minute. */
+#define ALONE_MS UINT64_C(8000)
+/* Other keys are there in a moment, or it is worth telling. */
+#define REFUSED_TOLD_MS 2000
 
 struct destination {
     struct destination_cfg cfg;
@@ -33,8 +38,10 @@ struct destination {
     struct keys *keys;
     bool has_keys;
     bool refused; /* the store did not take the keys, others have been asked for */
+    uint64_t refused_ms;
     struct err refused_why;
     struct loop_timer *probe_timer;
+    uint64_t heard_ms;     /* when something was sent or ended last; 0: alone or not is the same */
     uint64_t rerouted_ms;  /* when a region was learned from an answer; 0: never */
     uint64_t suspected_ms; /* when a denial made us ask for other keys; 0: never */
     unsigned in_flight;
@@ -56,10 +63,11 @@ static void wake_for_probe(struct destination *d)
         loop_timer_set(d->probe_timer, wait);
 }
 
-static void probe_due(void *arg)
+/* How long a probe still has to wait until what is in flight has ended. */
+static uint64_t alone_in_ms(const struct destination *d)
 {
-    struct destination *d = arg;
-    d->cfg.ready(d->cfg.arg);
+    uint64_t end = d->heard_ms + ALONE_MS, now = loop_now_ms(d->cfg.loop);
+    return d->in_flight == 0 || d->heard_ms == 0 || end <= now ? 0 : end - now;
 }
 
 static void tell_breaker(struct destination *d, enum breaker_event ev, const struct err *why,
@@ -78,6 +86,20 @@ static void tell_breaker(struct destination *d, enum breaker_event ev, const str
         d->why = (struct err){0};
         d->cfg.ready(d->cfg.arg);
     }
+}
+
+static void probe_due(void *arg)
+{
+    struct destination *d = arg;
+    uint64_t wait = alone_in_ms(d);
+    if (d->breaker.state == BREAKER_CLOSED)
+        return;
+    if (wait > 0)
+        loop_timer_set(d->probe_timer, wait);
+    else if (d->breaker.state == BREAKER_PROBING)
+        tell_breaker(d, BREAKER_KICK, NULL, 0); /* another one, beside it */
+    else
+        d->cfg.ready(d->cfg.arg);
 }
 
 /* ---- credentials ---- */
@@ -105,7 +127,8 @@ static void keys_asked(void *arg, bool other)
     d->old_in_flight = d->in_flight;
     if (first)
         d->why = (struct err){0};
-    destination_kick(d);
+    tell_breaker(d, BREAKER_KICK, NULL, 0);
+    d->cfg.ready(d->cfg.arg);
     if (!first)
         d->cfg.other_keys(d->cfg.arg);
 }
@@ -128,6 +151,8 @@ static void refresh(struct destination *d, const struct err *why)
             tell_breaker(d, BREAKER_KICK, NULL, 0);
         return;
     }
+    if (!d->refused)
+        d->refused_ms = loop_now_ms(d->cfg.loop);
     d->refused = true;
     d->refused_why = *why;
     keys_ask(d->keys);
@@ -211,6 +236,7 @@ static void outcome(void *arg, const struct transfer_outcome *o)
     struct destination *d = arg;
     BUG_ON(d->in_flight == 0);
     d->in_flight--;
+    d->heard_ms = loop_now_ms(d->cfg.loop);
     struct advice_verdict v = advice_of(o, d->cfg.attempts(d->cfg.arg, o->tag));
     if (o->result == TRANSFER_ANSWERED || v.destination != ADVICE_DEST_NOTHING)
         act_on_destination(d, o, v.destination);
@@ -232,6 +258,9 @@ static void outcome(void *arg, const struct transfer_outcome *o)
 static void progress(void *arg, const struct transfer_progress *p)
 {
     struct destination *d = arg;
+    /* Of a large file the store takes part by part: that is an answer, too. */
+    if (p->is_part && d->breaker.state == BREAKER_PROBING)
+        tell_breaker(d, BREAKER_SUCCESS, NULL, 0);
     d->cfg.progress(d->cfg.arg, p);
 }
 
@@ -348,7 +377,7 @@ unsigned destination_slots(struct destination *d)
         return slots_of(d) - d->in_flight;
     /* A probe goes alone, so that its answer says how things are now. */
     bool due = breaker_wait_ms(&d->breaker, loop_now_ms(d->cfg.loop)) == 0;
-    return d->in_flight == 0 && due ? 1 : 0;
+    return due && alone_in_ms(d) == 0 ? 1 : 0;
 }
 
 void destination_submit(struct destination *d, struct transfer_job *job)
@@ -356,6 +385,9 @@ void destination_submit(struct destination *d, struct transfer_job *job)
     bool allowed = breaker_allows(&d->breaker, loop_now_ms(d->cfg.loop));
     BUG_ON(!allowed);
     d->in_flight++;
+    d->heard_ms = loop_now_ms(d->cfg.loop);
+    if (d->breaker.state == BREAKER_PROBING)
+        loop_timer_set(d->probe_timer, ALONE_MS);
     pool_submit(d->pool, job);
 }
 
@@ -366,7 +398,10 @@ void destination_cancel_all(struct destination *d)
 
 void destination_kick(struct destination *d)
 {
+    d->heard_ms = 0;
     tell_breaker(d, BREAKER_KICK, NULL, 0);
+    if (!d->has_keys)
+        keys_ask(d->keys);
     d->cfg.ready(d->cfg.arg);
 }
 
@@ -401,6 +436,11 @@ void destination_status(struct destination *d, struct destination_status *out)
         .credentials_expire = INT64_MAX,
         .has_credentials = d->has_keys,
     };
+    if (d->refused && now - d->refused_ms > REFUSED_TOLD_MS) {
+        out->state = BREAKER_OPEN;
+        out->why = d->refused_why;
+        out->since_ms = now - d->refused_ms;
+    }
     keys_status(d->keys, &out->keys);
     pool_stats(d->pool, &out->pool);
     memcpy(out->endpoint, d->endpoint.origin, sizeof out->endpoint);

@@ -213,6 +213,27 @@ def from_a_program():
             check("ended with status 4" in told, f"test tells why: {told}")
 
 
+def keys_that_are_awaited():
+    """The store takes the keys no longer, and their source needs long for others: status says so."""
+    with bucket_of() as bucket, scratch_dir() as home:
+        for name in ("first", "second"):
+            keys = make_keys(name.upper(), 3600)
+            write(os.path.join(home, name), json.dumps({"Version": 1, "SessionToken": keys.pop("Token"), **keys}))
+        write(os.path.join(home, ".aws/config"), f"[default]\ncredential_process = {home}/helper\n")
+        write(os.path.join(home, "helper"), f"#!/bin/sh\n[ -e {home}/slow ] || exec cat {home}/first\n"
+                                            f"sleep 6\nexec cat {home}/second\n", 0o700)
+        with Gateway(bucket, FAST, env={**BARE, "HOME": home}) as gateway:
+            dropped = delivers("before", bucket, gateway, None, "profile default")
+            write(os.path.join(home, "slow"), "")
+            bucket.fault("op=PutObject,status=400,code=ExpiredToken,nth=1,count=1")
+            drop(gateway, dropped)
+            check(wait_until(lambda: "ExpiredToken" in gateway.status()["sentence"]), "status says what is awaited")
+            check_equal(gateway.status()["state"], "stuck", "state")
+            gateway.wait_idle()
+            compare(bucket, dropped)
+            row("keys that are awaited", "status says why nothing is sent; then all are delivered")
+
+
 def from_the_instance():
     with bucket_of() as bucket, Fake() as fake:
         env = {**BARE, "AWS_EC2_METADATA_DISABLED": None, "AWS_EC2_METADATA_SERVICE_ENDPOINT": fake.url}
@@ -682,8 +703,8 @@ def web_identity_of_minio():
             print("  " + told.strip().splitlines()[-1][:250])
 
 
-SHORT = [from_a_program, from_the_instance, from_the_container, from_the_task, from_web_identity, a_role_on_top,
-         roles_of_profiles, sources_of_profiles, denied_keys_are_replaced, a_core_dump_has_no_secret_key,
+SHORT = [from_a_program, keys_that_are_awaited, from_the_instance, from_the_container, from_the_task,
+         from_web_identity, a_role_on_top, roles_of_profiles, sources_of_profiles, denied_keys_are_replaced, a_core_dump_has_no_secret_key,
          web_identity_of_minio]
 LONG = [keys_that_expire_in_mid_backlog, a_slow_source_delays_nothing, a_role_of_minio_is_revoked_in_mid_backlog,
         a_user_of_minio_is_removed_and_comes_back]
