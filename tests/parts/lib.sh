@@ -61,8 +61,9 @@ run_counted() { # NAME COMMAND…
     fi
     printf 'FAILED %-32s %5d passed, %3d failed  %4d s (status %d%s)\n' "$name" "$p" "$f" \
         $((SECONDS - began)) "$status" "$([ "$status" != 124 ] || echo ': took too long')"
-    { # Criterion's verdicts first: they may stand far above the end
+    { # the verdicts first, Criterion's and ours: they may stand far above the end
         grep -aE -A 4 '\[(----|FAIL)\]' "$scratch/out" | head -n 60
+        grep -aE '^FAILED:' "$scratch/out" | head -n 40
         echo "--- the end of what it said:"
         tail -n 40 "$scratch/out"
     } | sed 's/^/       /'
