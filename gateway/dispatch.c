@@ -439,6 +439,7 @@ void dispatch_progress(void *arg, const struct transfer_progress *pr)
 static void pause_pool(struct pipeline *p, bool paused)
 {
     batch_pause(p->admissions, paused);
+    batch_pause(p->large, paused);
     batch_pause(p->rejections, paused);
     batch_pause(p->retirements, paused);
 }
@@ -450,7 +451,7 @@ static void swap_settings(struct pipeline *p)
     if (p->n_sending > 0)
         return;
     pause_pool(p, true);
-    if (batch_running(p->admissions) + batch_running(p->rejections) +
+    if (batch_running(p->admissions) + batch_running(p->large) + batch_running(p->rejections) +
                 batch_running(p->retirements) >
             0 ||
         p->housekeeping)
@@ -472,8 +473,8 @@ void dispatch_check_drained(struct pipeline *p)
         return;
     bool busy = p->n_sending > 0 || p->n_delivering > 0 || p->n_accepting > 0 ||
                 batch_outstanding(p->retirements) > 0 || batch_outstanding(p->admissions) > 0 ||
-                batch_outstanding(p->rejections) > 0 || p->housekeeping ||
-                p->n_actings + p->n_listings > 0 || p->reconciling;
+                batch_outstanding(p->large) > 0 || batch_outstanding(p->rejections) > 0 ||
+                p->housekeeping || p->n_actings + p->n_listings > 0 || p->reconciling;
     if (busy)
         return;
     if (p->n_unrecorded > 0) { /* a last try; those that fail are sent again after the start */

@@ -2,13 +2,15 @@
  *
  * A candidate is looked at on the pool (admit_file), then ACCEPTED or REJECTED is made durable, and
  * only then is the watcher told that it is taken care of; whatever fails in between leaves the file
- * with the watcher, which brings it again.
+ * with the watcher, which brings it again. Large contents, which are minutes of reading, are read
+ * one file after the other in a line of their own, so that no other file waits for them.
  */
 #include "gateway/pipeline_int.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "spool/contents.h"
 #include "spool/reject.h"
 
 #include <stdio.h>
@@ -16,8 +18,10 @@
 #include <string.h>
 
 #define ADMISSIONS_A_BATCH 64
+#define LARGE_WAITING_MAX  1024 /* of the watcher's window; the rest of it is for the others */
 #define DENIED_AGAIN_MS    30000
 #define ERROR_AGAIN_MS     5000
+#define LARGE_AGAIN_MS     5000
 #define UNSURE_AGAIN_MS    1000
 
 /* A candidate on its way through the pool. */
@@ -103,11 +107,9 @@ void intake_candidate(void *arg, const char *path, size_t n, enum watcher_trust 
     a->trust = trust == WATCHER_MOVED ? ADMIT_MOVED : ADMIT_QUIET;
 }
 
-static void admissions_run(void *arg, void *items, size_t n)
+static struct admit_cfg admission_rules(struct pipeline *p)
 {
-    struct pipeline *p = arg;
-    struct admission *a = items;
-    struct admit_cfg cfg = {
+    return (struct admit_cfg){
         .fs = &fsio_system,
         .root_fd = p->cfg.root_fd,
         .layout = p->layout,
@@ -116,7 +118,24 @@ static void admissions_run(void *arg, void *items, size_t n)
         .wants_ndjson = wants_ndjson,
         .arg = p,
     };
+}
+
+static void admissions_run(void *arg, void *items, size_t n)
+{
+    struct admission *a = items;
+    struct admit_cfg cfg = admission_rules(arg);
+    cfg.large_min = CONTENTS_HALVES_MIN;
     for (size_t i = 0; i < n; i++)
+        admit_file(&cfg, a[i].path, a[i].n, a[i].trust, clock_wall_now_ns(), &a[i].result);
+}
+
+static void large_run(void *arg, void *items, size_t n)
+{
+    struct pipeline *p = arg;
+    struct admission *a = items;
+    struct admit_cfg cfg = admission_rules(p);
+    /* A stop waits for the one that is being read, not for those behind it. */
+    for (size_t i = 0; i < n && !atomic_load(&p->stop_early); i++)
         admit_file(&cfg, a[i].path, a[i].n, a[i].trust, clock_wall_now_ns(), &a[i].result);
 }
 
@@ -326,6 +345,19 @@ static void denied(struct pipeline *p, const struct admission *a)
     watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, DENIED_AGAIN_MS);
 }
 
+static void read_large(struct pipeline *p, const struct admission *a)
+{
+    if (batch_outstanding(p->large) >= LARGE_WAITING_MAX) {
+        watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, LARGE_AGAIN_MS);
+        return;
+    }
+    struct admission *again = batch_add(p->large);
+    again->p = p;
+    again->path = mem_strndup(a->path, a->n);
+    again->n = a->n;
+    again->trust = a->trust;
+}
+
 static void act_on_verdict(struct pipeline *p, const struct admission *a)
 {
     if (p->stopping) {
@@ -335,6 +367,9 @@ static void act_on_verdict(struct pipeline *p, const struct admission *a)
     switch (a->result.verdict) {
     case ADMIT_OK:
         accept(p, a);
+        break;
+    case ADMIT_LARGE:
+        read_large(p, a);
         break;
     case ADMIT_BUSY:
         watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, p->config->settle_ms);
@@ -383,6 +418,11 @@ void intake_init(struct pipeline *p)
         .arg = p,
     };
     p->admissions = batch_new(&admissions);
+    struct batch_cfg large = admissions;
+    large.items_max = 1;
+    large.parallel = 1; /* two threads read it (spool/contents.h) */
+    large.run = large_run;
+    p->large = batch_new(&large);
     struct batch_cfg rejections = admissions;
     rejections.item_bytes = sizeof(struct rejection);
     rejections.items_max = 16;
@@ -395,5 +435,6 @@ void intake_init(struct pipeline *p)
 void intake_free(struct pipeline *p)
 {
     batch_free(p->admissions);
+    batch_free(p->large);
     batch_free(p->rejections);
 }

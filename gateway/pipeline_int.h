@@ -59,6 +59,7 @@ struct pipeline {
     struct watcher *watcher;
     struct destination *destination;
     struct batch *admissions, *retirements, *rejections;
+    struct batch *large; /* admissions whose contents take long to read */
     struct loop_prepare *pump_prepare;
     struct loop_timer *pump_timer, *housekeeping_timer, *reconcile_timer;
     char reconcile_cursor[64];

@@ -211,6 +211,10 @@ static void judge(struct look *k, int fd)
         out->verdict = ADMIT_OK;
         return;
     }
+    if (cfg->large_min > 0 && out->id.size >= cfg->large_min) {
+        out->verdict = ADMIT_LARGE;
+        return;
+    }
     enum rc rc = contents_check(cfg->fs, fd, out->id.size, &why);
     struct file_stat after;
     int result = cfg->fs->ops->stat(cfg->fs->ctx, fd, "", &after);

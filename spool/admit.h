@@ -12,7 +12,8 @@ struct admit_cfg {
     int root_fd;
     const struct layout *layout;
     uint64_t settle_ms;
-    uint64_t size_max; /* bytes; over it: rejected */
+    uint64_t size_max;  /* bytes; over it: rejected */
+    uint64_t large_min; /* contents of so many bytes are not read: ADMIT_LARGE; 0: all are */
     /* Must the contents be NDJSON? By event type. */
     bool (*wants_ndjson)(void *arg, const char *event_type, size_t n);
     void *arg;
@@ -20,6 +21,8 @@ struct admit_cfg {
 
 enum admit_verdict {
     ADMIT_OK,
+    ADMIT_LARGE,  /* all is well so far, and its contents are to be read, which takes long: call
+                     again without large_min, where nothing waits behind it */
     ADMIT_BUSY,   /* a writer has it open */
     ADMIT_FRESH,  /* changed less than `settle` ago: wait_ms says how long to wait */
     ADMIT_LINKED, /* more than one link: perhaps a producer between link(2) and unlink(2): wait_ms

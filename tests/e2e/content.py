@@ -95,6 +95,31 @@ def broken_files_are_rejected_and_come_back_mended():
         check("never-there" in missing.stderr, f"it says so: {missing.stderr}")
 
 
+def small_files_do_not_wait_until_large_ones_are_read():
+    with Devstore("--require-acl") as bucket, Gateway(bucket, {"settle": "100ms"}) as gateway:
+        dropped = Dropped()
+        dropped.rename(gateway.root, key("findings", "first.ndjson"), event())
+        gateway.wait_delivered(1)
+        lines = b"".join(event(n, 1000) for n in range(1000))
+        large = lines * ((34 << 20) // len(lines) + 1)
+        names = [key("findings", f"large-{n}.ndjson") for n in range(2)]
+        os.kill(gateway.process.pid, signal.SIGSTOP)  # so that it finds all of them at once
+        for name in names:
+            dropped.rename(gateway.root, name, large)
+        for number in range(20):
+            dropped.rename(gateway.root, key("findings", f"small-{number}.ndjson"), event(number))
+        bad = key("findings", "large-bad.ndjson")
+        spool(gateway, bad, large + b"{]\n")
+        gateway.signal(signal.SIGCONT)
+        gateway.wait_delivered(23)
+        compare(bucket, dropped)
+        ok = wait_until(lambda: bad in gateway.files("rejected"))
+        check(ok, "a large one is rejected for its last line")
+        dump = gateway.cli("journal", "dump").stdout.splitlines()
+        order = [r["path"] for r in map(json.loads, dump) if r["type"] == "accepted"]
+        check_equal(order[-2:], names, "those accepted last")
+
+
 def content_may_be_switched_off_for_a_type():
     with Devstore("--require-acl") as bucket, Gateway(bucket, {
             "settle": "100ms", "send": {"types": {"packed": {"content": "any"}}}}) as gateway:
@@ -213,6 +238,7 @@ def kept_files_are_not_sent_again():
         compare(bucket, dropped)
 
 
-run_tests([broken_files_are_rejected_and_come_back_mended, content_may_be_switched_off_for_a_type,
+run_tests([broken_files_are_rejected_and_come_back_mended,
+           small_files_do_not_wait_until_large_ones_are_read, content_may_be_switched_off_for_a_type,
            what_is_not_selected_waits, delivered_files_go_into_the_archive,
            kept_files_are_not_sent_again])

@@ -227,6 +227,38 @@ Test(admit, contents_and_size_are_held_against_the_rules)
     tear_down(&a);
 }
 
+Test(admit, large_contents_are_left_unread_where_that_is_asked_for_and_nothing_else_is)
+{
+    static const struct {
+        const char *path, *data;
+        enum admit_verdict first, then;
+    } cases[] = {
+        {GOOD "good", "{\"a\":1}\n{\"b\":2}\n", ADMIT_LARGE, ADMIT_OK},
+        {GOOD "bad", "{\"a\":1}\n{\"b\":}\n", ADMIT_LARGE, ADMIT_REJECT},
+        {GOOD "just", "{\"a\":10000}\n", ADMIT_LARGE, ADMIT_OK},
+        {GOOD "small", "{\"a\":1000}\n", ADMIT_OK, ADMIT_OK},
+        {GOOD "small-bad", "{\"a\":}\n", ADMIT_REJECT, ADMIT_REJECT},
+        {"P/any/2026-11-23/acct/f", "{\"a\":1}\n{\"b\":}\n", ADMIT_OK, ADMIT_OK},
+        {"misfit", "{\"a\":1}\n{\"b\":2}\n", ADMIT_REJECT, ADMIT_REJECT},
+    };
+    struct admission a;
+    set_up(&a);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        scratch_write(&a.s, cases[i].path, cases[i].data);
+        a.cfg.large_min = 12;
+        cr_expect_eq(look(&a, cases[i].path, ADMIT_MOVED, LATER), cases[i].first, "%s",
+                     cases[i].path);
+        cr_expect_eq(a.r.id.size, strlen(cases[i].data));
+        a.cfg.large_min = 0;
+        cr_expect_eq(look(&a, cases[i].path, ADMIT_MOVED, LATER), cases[i].then, "%s",
+                     cases[i].path);
+    }
+    a.cfg.large_min = a.cfg.size_max = 4;
+    cr_expect_eq(look(&a, GOOD "good", ADMIT_MOVED, LATER), ADMIT_REJECT);
+    cr_expect_str_eq(a.r.err.code, "size", "what is too large is not read at all");
+    tear_down(&a);
+}
+
 /* A file system in which the file changes while it is read. */
 static ssize_t pread_and_change(void *ctx, int fd, void *data, size_t n, uint64_t offset)
 {
