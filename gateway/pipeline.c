@@ -49,7 +49,7 @@ static void on_trouble(void *arg, const char *code, const char *text)
     p->trouble.at_ms = loop_now_ms(p->cfg.loop);
 }
 
-static void on_ready(void *arg)
+static void on_more(void *arg)
 {
     dispatch_want(arg);
 }
@@ -109,6 +109,8 @@ static enum rc open_ledger(struct pipeline *p, struct err *e)
             },
         .priority = priority_of,
         .priority_arg = p,
+        .queued_again = on_more,
+        .queued_again_arg = p,
         .receipts_keep_ms = p->config->receipts_keep_ms,
     };
     bool lost = false;
@@ -137,7 +139,7 @@ static enum rc open_destination(struct pipeline *p, struct err *e)
         .attempts = dispatch_attempts,
         .done = dispatch_outcome,
         .progress = dispatch_progress,
-        .ready = on_ready,
+        .ready = on_more,
         .other_keys = on_other_keys,
         .arg = p,
     };

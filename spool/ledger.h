@@ -60,6 +60,10 @@ struct ledger_cfg {
     struct journal_cfg journal; /* poisoned/arg are used by the ledger's owner as given */
     unsigned (*priority)(void *arg, const char *event_type); /* NULL: all 0 */
     void *priority_arg;
+    /* NULL, or: a taken file is in its lane again. Where it stood behind a record this comes later
+     * than the call that put it back. It must not call the ledger. */
+    void (*queued_again)(void *arg);
+    void *queued_again_arg;
     uint64_t receipts_keep_ms;
 };
 
@@ -113,7 +117,8 @@ struct ledger_file *ledger_take_from(struct ledger *l, unsigned lane); /* paused
 /* The next one that was delivered and is not retired: before a restart, or ledger_retire_later.
  * They come in turn, so that those that fail again and again do not hide the others. */
 struct ledger_file *ledger_take_delivered(struct ledger *l);
-/* Back into its lane, to the end that it was taken from. Frees f. Nothing is written. */
+/* Back into its lane, to the end that it was taken from, when the records about it that are on
+ * their way have ended: queued_again tells when. Frees f. Nothing is written. */
 void ledger_put_back(struct ledger *l, struct ledger_file *f);
 /* An attempt ended without delivery (the caller has counted it in f->attempts). ATTEMPT is written
  * when its class is another than the last one's. Nobody waits for it. */

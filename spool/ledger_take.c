@@ -33,6 +33,8 @@ void ledger_queue_again(struct ledger *l, struct taken *t)
     (t->newest ? queue_push : queue_push_again)(l->queue, t->pub.lane, at);
     ledger_segment_stray(l, t->pub.first, at);
     ledger_taken_free(l, t);
+    if (l->cfg.queued_again)
+        l->cfg.queued_again(l->cfg.queued_again_arg);
 }
 
 static void taken_enter(struct ledger *l, struct taken *t)

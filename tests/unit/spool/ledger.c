@@ -353,6 +353,45 @@ Test(ledger, what_was_taken_as_the_newest_and_put_back_does_not_hide_the_oldest)
     fix_free(&f);
 }
 
+Test(ledger, that_a_file_is_in_its_lane_again_is_told_when_it_is_not_before)
+{
+    static const struct {
+        const char *name;
+        bool attempt, forget, broken;
+    } rows[] = {
+        {"put back", false, false, false},
+        {"put back behind a record", true, false, false},
+        {"put back behind a record that fails", true, false, true},
+        {"forgotten by a record that fails", false, true, true},
+        {"forgotten behind a record, and both fail", true, true, true},
+    };
+    struct err why = {.code = "x"};
+    struct fix f;
+    fix_new(&f);
+    accept(&f, "p", "audit", 40);
+    flush(&f);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct ledger_file *file = take(&f, "p");
+        bool at_once = !rows[i].attempt && !rows[i].forget;
+        f.broken = rows[i].broken;
+        f.queued_again = 0;
+        if (rows[i].attempt)
+            ledger_attempt(f.l, file, file->last_class == 3 ? 4 : 3, &why);
+        if (rows[i].forget)
+            ledger_forget(f.l, file, "code", "text");
+        else
+            ledger_put_back(f.l, file);
+        cr_expect_eq(f.queued_again, at_once, "%s", rows[i].name);
+        cr_expect_eq(queue_total(ledger_queue(f.l)), at_once, "%s", rows[i].name);
+        flush(&f);
+        cr_expect_eq(f.queued_again, 1, "%s", rows[i].name);
+        cr_expect_eq(queue_total(ledger_queue(f.l)), 1, "%s", rows[i].name);
+        if (rows[i].broken)
+            mend(&f);
+    }
+    fix_free(&f);
+}
+
 Test(ledger, what_is_in_flight_when_it_closes_is_told_as_cancelled)
 {
     struct fix f;

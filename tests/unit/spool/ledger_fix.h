@@ -20,6 +20,7 @@ struct fix {
     struct fsio fs;
     bool broken; /* syncs fail */
     bool lost;
+    int queued_again; /* how often it was told */
     int64_t now;
     uint32_t segment_bytes;
     struct ledger *l;
@@ -42,6 +43,11 @@ static inline unsigned fix_priority(void *arg, const char *event_type)
     return strcmp(event_type, "findings") == 0 ? 3 : 0;
 }
 
+static inline void fix_queued_again(void *arg)
+{
+    ((struct fix *)arg)->queued_again++;
+}
+
 static inline void fix_open(struct fix *f)
 {
     struct ledger_cfg cfg = {
@@ -51,6 +57,8 @@ static inline void fix_open(struct fix *f)
                     .wall_ns = fix_wall_ns,
                     .wall_arg = f},
         .priority = fix_priority,
+        .queued_again = fix_queued_again,
+        .queued_again_arg = f,
         .receipts_keep_ms = KEEP_MS,
     };
     struct err e = {0};
