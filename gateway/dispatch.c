@@ -51,6 +51,20 @@ void dispatch_lanes(struct pipeline *p)
     p->n_lanes = n;
 }
 
+/* Those that were tried and wait for their next try are not in their lane, which a pause stops. */
+static void put_back_deselected(struct pipeline *p)
+{
+    for (size_t i = 0; i < p->n_deferred;) {
+        struct ledger_file *f = p->deferred[i].file;
+        if (p->lanes[f->lane].selected) {
+            i++;
+            continue;
+        }
+        p->deferred[i] = p->deferred[--p->n_deferred];
+        dispatch_put_back(p, f);
+    }
+}
+
 void dispatch_lanes_anew(struct pipeline *p)
 {
     dispatch_lanes(p);
@@ -61,6 +75,7 @@ void dispatch_lanes_anew(struct pipeline *p)
         p->lanes[i].refused = false;
         queue_pause(q, i, p->lanes[i].selected ? NULL : "not selected");
     }
+    put_back_deselected(p);
     dispatch_want(p);
 }
 

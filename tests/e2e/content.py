@@ -170,6 +170,35 @@ def what_is_not_selected_waits():
         compare(bucket, Dropped(**sent, **waiting))
 
 
+def what_is_deselected_waits_though_it_was_tried():
+    with Devstore("--require-acl") as bucket, Gateway(bucket, {"settle": "100ms"}) as gateway:
+        bucket.fault("op=PutObject,status=500,code=InternalError,prefix=Panoptica/audit")
+        sent, waiting = Dropped(), Dropped()
+        for number in range(3):
+            waiting.rename(gateway.root, key("audit", f"a-{number}.ndjson"), event(number))
+
+        def all_deferred():  # others pass, or the store as a whole would be paused
+            number = len(sent)
+            sent.rename(gateway.root, key("findings", f"f-{number}.ndjson"), event(number))
+            gateway.wait_delivered(number + 1)
+            return gateway.status()["files"]["deferred"] == 3
+
+        check(wait_until(all_deferred, 30, 0.2), f"three are deferred: {gateway.status()['files']}")
+        gateway.configure({"send": {"types": {"audit": {"class": "raw"}}, "raw": False}})
+        gateway.reload()
+        check(wait_until(lambda: "event=reloaded" in gateway.log()), "the gateway reloaded")
+        tried = bucket.stats()["operations"]["PutObject"]
+        bucket.clear_faults()
+        time.sleep(3)
+        compare(bucket, sent)
+        check_equal(bucket.stats()["operations"]["PutObject"], tried, "requests after the reload")
+        check_equal(gateway.status()["files"]["held"], 3, "they are held")
+        gateway.configure({"send": {"raw": True}})
+        gateway.reload()
+        gateway.wait_idle()
+        compare(bucket, Dropped(**sent, **waiting))
+
+
 def delivered_files_go_into_the_archive():
     with Devstore("--require-acl") as bucket, Gateway(bucket, {
             "settle": "100ms", "after_delivery": {"action": "archive"}}) as gateway:
@@ -240,5 +269,5 @@ def kept_files_are_not_sent_again():
 
 run_tests([broken_files_are_rejected_and_come_back_mended,
            small_files_do_not_wait_until_large_ones_are_read, content_may_be_switched_off_for_a_type,
-           what_is_not_selected_waits, delivered_files_go_into_the_archive,
-           kept_files_are_not_sent_again])
+           what_is_not_selected_waits, what_is_deselected_waits_though_it_was_tried,
+           delivered_files_go_into_the_archive, kept_files_are_not_sent_again])
