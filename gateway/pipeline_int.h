@@ -1,6 +1,6 @@
 /* The pipeline's inside, shared by its files: pipeline.c (life, settings), intake.c (candidate to
  * accepted), dispatch.c (accepted to sent), delivery.c (sent to a durable receipt), retirement.c
- * (delivered to retired), reconcile.c (kept files that are gone), housekeeping.c (what time
+ * (delivered to retired), reconcile.c (files that are gone), housekeeping.c (what time
  * brings), verbs.c (what people decide), listing.c, report.c and why.c (what people see).
  */
 #ifndef GATEWAY_PIPELINE_INT_H

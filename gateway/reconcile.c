@@ -1,17 +1,20 @@
-/* Kept and forgotten files that are not there any more: see pipeline_int.h. Nobody waits for them,
- * so nothing else would notice, and index and journal would name them for ever.
+/* Kept, held and forgotten files that are not there any more: see pipeline_int.h. Nobody sends
+ * them, so nothing else would notice, and index and journal would name them for ever.
  *
  * Slowly, beside the rescan: a page of paths at a time is looked at on the pool. A spool root that
- * is gone says nothing about its files.
+ * is gone says nothing about its files. A hold is given up only where the file was removed for
+ * certain: what comes back with its file system must not be sent.
  */
 #include "gateway/pipeline_int.h"
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define PAGE          64
 #define PAGE_AGAIN_MS 250
@@ -23,16 +26,32 @@ struct page {
     struct ledger_row rows[PAGE];
 };
 
-static const enum ledger_state states[] = {LEDGER_DELIVERED, LEDGER_FORGOTTEN};
+static const enum ledger_state states[] = {LEDGER_DELIVERED, LEDGER_FORGOTTEN, LEDGER_HELD};
+
+/* Its directory is still there and of the file system that the file was in. Where nothing is
+ * mounted now, there is no such directory, or the one below the mount. */
+static bool is_directory_there(int root_fd, const struct ledger_row *row)
+{
+    char path[sizeof row->path];
+    struct file_stat st;
+    text_copy(path, sizeof path, row->path);
+    char *slash = strrchr(path, '/');
+    if (slash)
+        *slash = '\0';
+    return fsio_system.ops->stat(fsio_system.ctx, root_fd, slash ? path : ".", &st) == 0 &&
+           S_ISDIR(st.mode) && st.id.dev == row->dev;
+}
 
 static void page_run(void *arg)
 {
     struct page *page = arg;
+    int root_fd = page->p->cfg.root_fd;
     struct file_stat st;
     for (size_t i = 0; i < page->n; i++) {
-        int result =
-            fsio_system.ops->stat(fsio_system.ctx, page->p->cfg.root_fd, page->rows[i].path, &st);
-        page->gone[i] = result == -ENOENT || result == -ENOTDIR;
+        const struct ledger_row *row = &page->rows[i];
+        int result = fsio_system.ops->stat(fsio_system.ctx, root_fd, row->path, &st);
+        page->gone[i] = (result == -ENOENT || result == -ENOTDIR) &&
+                        (row->state != LEDGER_HELD || is_directory_there(root_fd, row));
     }
 }
 
@@ -47,7 +66,8 @@ static void page_done(void *arg)
         gone += page->gone[i] &&
                 ledger_gone(p->ledger, page->rows[i].path, strlen(page->rows[i].path)) == RC_OK;
     if (gone > 0)
-        log_info("kept_files_gone", F_U64("files", gone));
+        log_info("kept_files_gone", F_U64("files", gone),
+                 F_STR("state", ledger_state_name(states[p->reconcile_state])));
     if (p->reconcile_cursor[0] == '\0')
         p->reconcile_state = (p->reconcile_state + 1) % (sizeof states / sizeof states[0]);
     bool whole = p->reconcile_cursor[0] == '\0' && p->reconcile_state == 0;
@@ -64,9 +84,10 @@ static void reconcile(void *arg)
     if (p->stopping)
         return;
     watcher_stats(p->watcher, &w);
-    bool some = ledger_count(p->ledger, LEDGER_DELIVERED) > 0 ||
-                ledger_count(p->ledger, LEDGER_FORGOTTEN) > 0;
-    if (w.root_gone || !some) {
+    uint64_t some = 0;
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        some += ledger_count(p->ledger, states[i]);
+    if (w.root_gone || some == 0) {
         loop_timer_set(p->reconcile_timer, p->config->rescan_ms);
         return;
     }

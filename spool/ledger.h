@@ -160,9 +160,9 @@ enum rc ledger_forget_path(struct ledger *l, const char *path, size_t n, const s
                            ledger_done *done, void *arg) MUST_CHECK;
 enum rc ledger_release_path(struct ledger *l, const char *path, size_t n, ledger_done *done,
                             void *arg) MUST_CHECK;
-/* The file of a kept or forgotten path is not there any more: FORGOTTEN, and its entry goes. RC_OK:
- * on its way, and nobody waits for it; RC_ABSENT: there is no such entry; RC_AGAIN: a record about
- * the path is on its way. */
+/* The file of a kept, held or forgotten path is not there any more: FORGOTTEN, and its entry goes.
+ * RC_OK: on its way, and nobody waits for it; RC_ABSENT: there is no such entry; RC_AGAIN: a record
+ * about the path is on its way. */
 enum rc ledger_gone(struct ledger *l, const char *path, size_t n) MUST_CHECK;
 /* REJECTED: recorded before the file is moved away. Only a record: an entry of the path stays. */
 void ledger_reject(struct ledger *l, const char *path, size_t n, const struct identity *id,
@@ -176,7 +176,7 @@ void ledger_reject(struct ledger *l, const char *path, size_t n, const struct id
 struct ledger_row {
     enum ledger_state state;
     char path[RECORD_PATH_MAX + 1];
-    uint64_t size;
+    uint64_t dev, size; /* of its identity */
     int64_t accepted_ns;
     char code[64], text[256];
 };

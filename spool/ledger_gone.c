@@ -1,5 +1,5 @@
-/* Entries whose file is not there any more, though nothing of it waits for us: kept and forgotten
- * ones. Without this they would stay in index and journal for ever.
+/* Entries whose file is not there any more, though nobody sends it and so would notice: kept, held
+ * and forgotten ones. Without this they would stay in index and journal for ever.
  *
  * Invariant (P3): the entry goes when its FORGOTTEN is durable; until then all is as it was.
  */
@@ -38,7 +38,7 @@ enum rc ledger_gone(struct ledger *l, const char *path, size_t n)
     if (ledger_motion(l, hash))
         return RC_AGAIN;
     enum rc rc = ledger_entry(l, &p, hash, &e);
-    if (rc != RC_OK || (e.state != INDEX_KEPT && e.state != INDEX_FORGOTTEN))
+    if (rc != RC_OK || e.state == INDEX_QUEUED || e.state == INDEX_TAKEN)
         return RC_ABSENT;
     struct op *op = ledger_op_new(l, &type, NULL, NULL);
     op->entry = e;

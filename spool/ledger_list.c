@@ -64,6 +64,7 @@ static bool row_read(struct ledger *l, enum ledger_state state, record_place at,
     if (ledger_read_first(l, at, buf, &r, &first) != RC_OK)
         return false;
     ledger_copy_text(row->path, sizeof(row->path), r.path);
+    row->dev = r.id.dev;
     row->size = r.id.size;
     row->accepted_ns = ledger_accepted_ns(&r);
     return true;
@@ -160,6 +161,7 @@ static void page_window(struct lane_page *p)
         struct ledger_row *row = &p->rows[p->got++];
         *row = (struct ledger_row){
             .state = p->state,
+            .dev = t->pub.id.dev,
             .size = t->pub.id.size,
             .accepted_ns = t->pub.accepted_ns,
         };

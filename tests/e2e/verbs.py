@@ -140,6 +140,31 @@ def nothing_is_sent_after_hold_all():
         row("hold --all while files are sent", f"{rounds} times, nothing was sent afterwards")
 
 
+def a_held_file_that_is_removed_is_let_go():
+    """But not one whose directory is gone, too: that may come back with its file system."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        bucket.fault(REFUSING)
+        dropped = drop(gateway, 2)
+        dropped.update(drop(gateway, 1, "audit"))
+        wait_waiting(gateway, 3)
+        removed, stays, moved = dropped
+        expect(gateway.cli("hold", "--all", "--yes"), 0, "3 files held", what="hold")
+        away = os.path.join(gateway.root, "Panoptica/audit")
+        os.rename(away, gateway.state + ".away")
+        os.unlink(os.path.join(gateway.root, removed))
+        check(wait_until(lambda: gateway.status()["files"]["held"] == 2, 20), "it is held no more")
+        check_equal(states(gateway), {stays: "held", moved: "held"}, "the others are")
+        os.rename(gateway.state + ".away", away)
+        bucket.clear_faults()
+        gateway.restart()
+        time.sleep(0.5)
+        check_equal((states(gateway), bucket.keys()), ({stays: "held", moved: "held"}, {}), "after a restart")
+        expect(gateway.cli("release", "--all", "--yes"), 0, "2 files released", what="release")
+        gateway.wait_idle()
+        del dropped[removed]
+        compare(bucket, dropped)
+
+
 def chosen_by_pattern_and_state():
     with Devstore("--require-acl", "--count") as bucket, Gateway(bucket, FAST) as gateway:
         bucket.fault(REFUSING)
@@ -334,4 +359,5 @@ def receipts():
 
 
 run_tests([durable_when_it_returns, what_is_being_sent, nothing_is_sent_after_hold_all,
+           a_held_file_that_is_removed_is_let_go,
            chosen_by_pattern_and_state, a_terminal_is_asked, the_api_is_told_nonsense, rejected_files, a_stop_waits_for_no_flood, receipts])

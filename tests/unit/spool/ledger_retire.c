@@ -1,4 +1,4 @@
-/* Delivered files that cannot be retired, and kept ones that are gone. */
+/* Delivered files that cannot be retired, and kept and held ones that are gone. */
 #include "spool/ledger_int.h"
 #include "tests/unit/spool/ledger_fix.h"
 
@@ -77,6 +77,35 @@ Test(ledger_retire, another_file_of_its_path_replaces_one_that_could_not_be_reti
     cr_assert_null(ledger_take_delivered(f.l));
     struct ledger_file *file = ledger_take(f.l);
     cr_assert(file && file->id.size == 99);
+    fix_free(&f);
+}
+
+Test(ledger_retire, a_held_file_that_is_gone_is_held_no_more)
+{
+    const struct err by_hand = {.code = "by-hand", .text = "why"};
+    struct fix f;
+    fix_new(&f);
+    accept_many(&f, 3);
+    cr_assert_eq(ledger_hold_path(f.l, "a/0", 3, &by_hand, NULL, NULL), RC_OK);
+    cr_assert_eq(ledger_hold_path(f.l, "a/1", 3, &by_hand, NULL, NULL), RC_OK);
+    flush(&f);
+    cr_assert_eq(ledger_gone(f.l, "a/0", 3), RC_OK);
+    flush(&f);
+    f.broken = true;
+    cr_assert_eq(ledger_gone(f.l, "a/1", 3), RC_OK);
+    flush(&f);
+    mend(&f);
+    for (int round = 0; round < 2; round++) {
+        static struct ledger_row rows[3];
+        char cursor[64] = "";
+        cr_assert_str_eq(state(&f, "a/0"), "");
+        cr_assert_str_eq(state(&f, "a/1"), "held", "what is not durable has not happened");
+        cr_assert_eq(ledger_count(f.l, LEDGER_HELD), 1);
+        cr_assert_eq(ledger_page(f.l, LEDGER_HELD, cursor, rows, 3), 1);
+        cr_assert_str_eq(rows[0].path, "a/1");
+        cr_assert_eq(lane_counts(&f, "a").files, 1);
+        restart(&f);
+    }
     fix_free(&f);
 }
 
