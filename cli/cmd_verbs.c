@@ -15,6 +15,7 @@
 #define PAGE_FILES  500
 #define PASSES_MAX  5   /* files that move from state to state while they are gone through */
 #define LINES_QUIET 100 /* on a terminal, more than these are only counted */
+#define REJECTED    "rejected"
 
 struct verb {
     const struct cli_command *command;
@@ -31,7 +32,8 @@ struct call {
     bool all, yes;
     bool quiet, bulk;
     json_t *names;   /* files as they are called */
-    json_t *matches; /* patterns; with --state names too */
+    json_t *places;  /* rejected files, by their place below .spoolgate/rejected */
+    json_t *choices; /* "match" and "state" of patterns; with --state of names too; of all */
     unsigned long long total, changed, unchanged, failed, left_by_hand;
 };
 
@@ -85,25 +87,18 @@ static enum cli_status ask(struct call *c, json_t *body, struct buf *cursor, jso
     return CLI_YES;
 }
 
-static json_t *selection(const struct call *c, const char *match, bool dry_run)
-{
-    json_t *body = json_pack("{s:b, s:i, s:b}", "all", 1, "limit", PAGE_FILES, "dry_run", dry_run);
-    if (match)
-        json_object_set_new(body, "match", json_string(match));
-    if (c->state)
-        json_object_set_new(body, "state", json_string(c->state));
-    return body;
-}
-
-/* All pages of one selection: counted, or acted upon. */
-static enum cli_status go_through(struct call *c, const char *match, bool dry_run)
+/* All pages of one choice: counted, or acted upon. */
+static enum cli_status go_through(struct call *c, json_t *choice, bool dry_run)
 {
     struct buf cursor;
     enum cli_status status;
     buf_init(&cursor, 8192);
     do {
         json_t *v = NULL;
-        status = ask(c, selection(c, match, dry_run), &cursor, &v);
+        json_t *body =
+            json_pack("{s:b, s:i, s:b}", "all", 1, "limit", PAGE_FILES, "dry_run", dry_run);
+        (void)json_object_update(body, choice); /* fails only for want of memory */
+        status = ask(c, body, &cursor, &v);
         if (status == CLI_YES && dry_run) {
             c->total += (unsigned long long)json_integer_value(json_object_get(v, "count"));
         } else if (status == CLI_YES) {
@@ -123,10 +118,8 @@ static enum cli_status go_through(struct call *c, const char *match, bool dry_ru
 static enum cli_status go_through_all(struct call *c, bool dry_run)
 {
     enum cli_status status = CLI_YES;
-    if (c->all)
-        return go_through(c, NULL, dry_run);
-    for (size_t i = 0; i < json_array_size(c->matches) && status == CLI_YES; i++)
-        status = go_through(c, json_string_value(json_array_get(c->matches, i)), dry_run);
+    for (size_t i = 0; i < json_array_size(c->choices) && status == CLI_YES; i++)
+        status = go_through(c, json_array_get(c->choices, i), dry_run);
     return status;
 }
 
@@ -146,17 +139,18 @@ static enum cli_status act_on_selection(struct call *c)
     return status;
 }
 
-static enum cli_status act_on_names(struct call *c)
+/* state: NULL, or the only one in which they are meant. */
+static enum cli_status act_on_names(struct call *c, const json_t *names, const char *state)
 {
     enum cli_status status = CLI_YES;
-    size_t n = json_array_size(c->names);
+    size_t n = json_array_size(names);
     for (size_t at = 0; at < n && status == CLI_YES; at += PAGE_FILES) {
         struct buf cursor;
         json_t *some = json_array(), *v = NULL;
         for (size_t i = at; i < n && i < at + PAGE_FILES; i++)
-            json_array_append(some, json_array_get(c->names, i));
+            json_array_append(some, json_array_get(names, i));
         buf_init(&cursor, 8192);
-        status = ask(c, json_pack("{s:o}", "paths", some), &cursor, &v);
+        status = ask(c, json_pack("{s:o, s:s*}", "paths", some, "state", state), &cursor, &v);
         buf_fini(&cursor);
         size_t i;
         const json_t *row;
@@ -195,7 +189,7 @@ static enum cli_status sum_up(const struct call *c)
             stderr,
             "spoolgate: %llu files are held by hand and stay so: spoolgate release sends them\n",
             c->left_by_hand);
-    if (json_array_size(c->matches) > 0 && c->changed + c->unchanged + c->failed == 0)
+    if (c->bulk && !c->all && c->changed + c->unchanged + c->failed == 0)
         return cli_fail(CLI_NO, "no file that %s is meant for matches", c->verb->command->name);
     return c->failed > 0 ? CLI_NO : CLI_YES;
 }
@@ -203,13 +197,15 @@ static enum cli_status sum_up(const struct call *c)
 static enum cli_status act(struct call *c)
 {
     enum cli_status status = CLI_YES;
-    c->bulk = c->all || json_array_size(c->matches) > 0;
+    c->bulk = json_array_size(c->choices) > 0;
     if (c->bulk)
         status = confirm(c);
     c->quiet =
         cli_is_terminal(STDOUT_FILENO) && cli_is_terminal(STDERR_FILENO) && c->total > LINES_QUIET;
-    if (status == CLI_YES && json_array_size(c->names) > 0)
-        status = act_on_names(c);
+    if (status == CLI_YES)
+        status = act_on_names(c, c->names, NULL);
+    if (status == CLI_YES)
+        status = act_on_names(c, c->places, REJECTED);
     if (status == CLI_YES && c->bulk)
         status = act_on_selection(c);
     return status == CLI_YES ? sum_up(c) : status;
@@ -222,7 +218,8 @@ static bool is_pattern(const char *path)
     return strpbrk(path, "*?[") != NULL;
 }
 
-/* What is called by its place below .spoolgate/rejected is called by the place where it belongs. */
+/* What is called by its place below .spoolgate/rejected is the rejected file: another one may have
+ * come under the name where it belongs. */
 static enum cli_status take_file(struct call *c, const char *given, struct buf *path)
 {
     static const char rejected[] = ".spoolgate/rejected/";
@@ -230,14 +227,27 @@ static enum cli_status take_file(struct call *c, const char *given, struct buf *
     enum rc rc = cli_path_below(c->config, given, path, &e);
     if (rc != RC_OK)
         return cli_fail_err(rc, &e);
-    const char *below = path->data;
-    if (strncmp(below, rejected, sizeof rejected - 1) == 0)
+    const char *below = path->data, *state = c->state;
+    bool is_place = strncmp(below, rejected, sizeof rejected - 1) == 0;
+    if (is_place && c->verb->command != &cmd_retry)
+        return cli_fail(CLI_NO, "%s: it is rejected, so it is not sent", given);
+    if (is_place && state && strcmp(state, REJECTED) != 0)
+        return cli_fail(CLI_NO, "%s: it is rejected, not %s", given, state);
+    if (is_place) {
         below += sizeof rejected - 1;
-    json_t *text = json_string(below);
+        state = REJECTED;
+    }
+    json_t *text = json_string(below), *list = c->names;
     if (!text)
         return cli_fail(CLI_USAGE, "%s: not UTF-8; name it by a pattern with ? for such bytes",
                         given);
-    json_array_append_new(is_pattern(below) || c->state ? c->matches : c->names, text);
+    if (is_pattern(below) || c->state) {
+        list = c->choices;
+        text = json_pack("{s:o, s:s*}", "match", text, "state", state);
+    } else if (is_place) {
+        list = c->places;
+    }
+    json_array_append_new(list, text);
     return CLI_YES;
 }
 
@@ -281,16 +291,22 @@ static enum cli_status run_verb(const struct verb *verb, int argc, char **argv)
     if (c.all ? files > 0 : files == 0 && !c.state)
         return cli_fail(CLI_USAGE, "usage: spoolgate %s FILE… | --state STATE | --all", name);
     c.all = files == 0;
+    if (c.state && utf8_span(c.state, strlen(c.state)) < strlen(c.state))
+        return cli_fail(CLI_USAGE, "--state: there is no such state");
     if ((status = cli_load_config(&o, &config)) != CLI_YES)
         return status;
     c.config = config;
     c.names = json_array();
-    c.matches = json_array();
+    c.places = json_array();
+    c.choices = json_array();
+    if (c.all)
+        json_array_append_new(c.choices, json_pack("{s:s*}", "state", c.state));
     status = take_files(&c, files, argv + optind);
     if (status == CLI_YES)
         status = act(&c);
     json_decref(c.names);
-    json_decref(c.matches);
+    json_decref(c.places);
+    json_decref(c.choices);
     config_free(config);
     return status;
 }

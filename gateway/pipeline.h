@@ -46,7 +46,8 @@ struct pipeline_act {
     enum pipeline_verb verb;
     const char *const *paths; /* these; NULL: a page of those chosen by the following */
     size_t n_paths;
-    const char *state;  /* NULL: all that the verb is meant for */
+    const char *state;  /* NULL: all that the verb is meant for; with paths only "rejected" counts:
+                         * the rejected files, though others may have come under their names */
     const char *match;  /* a pattern for fnmatch over the path, or the path; NULL: all */
     const char *cursor; /* "" at first */
     size_t limit;

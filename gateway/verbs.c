@@ -38,6 +38,7 @@ struct acting {
     struct pipeline *p;
     enum pipeline_verb verb;
     bool dry, first, trying;
+    bool rejected; /* only such files are meant, whatever else has their names by now */
     struct row *rows;
     size_t n, cap;
     size_t outstanding;
@@ -301,7 +302,7 @@ static void restore_run(void *arg)
         }
         if (reject_restore(&fsio_system, a->p->cfg.root_fd, r->path, &e) == RC_OK)
             end_row(r, "restored", "%s", "");
-        else if (e.rc == RC_ABSENT)
+        else if (e.rc == RC_ABSENT && !a->rejected)
             end_row(r, "failed",
                     "it is not waiting, held or rejected: it was delivered and removed, or it was "
                     "never in the spool");
@@ -428,8 +429,9 @@ void pipeline_act(struct pipeline *p, const struct pipeline_act *act, pipeline_a
         rc = err_set(&e, RC_AGAIN, "too many such commands at once: try again");
     else if (states == 0 || (states & ~verb->allowed) != 0)
         rc = err_set(&e, RC_INVALID, "state: %s takes %s", verb->name, verb->states);
+    a->rejected = states == LISTING_REJECTED;
     for (size_t i = 0; i < act->n_paths && rc == RC_OK; i++)
-        (void)add_row(a, act->paths[i]);
+        add_row(a, act->paths[i])->phase = a->rejected ? REJECTED : BEGUN;
     if (rc != RC_OK) {
         finish(a, rc, &e);
     } else if (act->paths) {

@@ -251,7 +251,7 @@ def the_api_is_told_nonsense():
                            ("hold", {"paths": [""]}), ("hold", {"paths": ["a"] * 1001}),
                            ("retry", {"all": True, "limit": 0}), ("retry", {"all": True, "limit": 1001}),
                            ("retry", {"all": True, "limit": "x"}), ("retry", {"all": True, "cursor": "77:00"}),
-                           ("retry", {"all": True, "cursor": "1:zz"}), ("release", {"state": "accepted"})):
+                           ("retry", {"all": True, "cursor": "1:zz"}), ("release", {"state": "accepted"}), ("hold", {"paths": ["f"], "state": "rejected"})):
             check_equal(gateway.api("POST", f"/v1/{verb}", body)[0], 400, f"{verb} {str(body)[:60]}")
         status, answer = gateway.api("POST", "/v1/hold", {"paths": ["never", "../x", "a" * 3000]})
         check_equal((status, [r["result"] for r in answer["files"]]), (200, ["failed"] * 3), "paths of nobody")
@@ -288,6 +288,39 @@ def rejected_files():
         expect(gateway.cli("retry", "--all"), 0, "291 files on their way", what="retry --all")
         check(wait_until(lambda: gateway.status()["files"]["rejected"] == 1, 30), "the strange name comes back")
         check(wait_until(lambda: len(bucket.keys()) == 300, 30), "the others go")
+        compare(bucket, dropped)
+
+
+def a_rejected_file_named_by_its_place():
+    """A newer file of that name waits or is held by now, and is not the one that was named."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        bucket.fault(REFUSING)
+        name = key("findings", "f.ndjson")
+        place, pattern = ".spoolgate/rejected/" + name, ".spoolgate/rejected/Panoptica/*"
+        Dropped().rename(gateway.root, name, b"{not json\n")
+        check(wait_until(lambda: gateway.status()["files"]["rejected"] == 1), "the first is rejected")
+        dropped = drop(gateway, 1, "audit")
+        dropped.rename(gateway.root, name, event(1))
+        wait_waiting(gateway, 2)
+        for verb in ("hold", "forget", "release"):
+            for named in (place, os.path.join(gateway.root, place), pattern):
+                done = gateway.cli(verb, *dropped, named, *(() if verb == "release" else ("--yes",)))
+                expect(done, 1, named, "rejected, so it is not sent", what=f"{verb} {named}")
+        check(not {"held", "forgotten"} & set(states(gateway).values()), f"nothing was touched: {states(gateway)}")
+        expect(gateway.cli("hold", name), 0, "held", what="hold")
+        for named in (place, pattern):
+            expect(gateway.cli("retry", named), 1, name, "there is a new file", what=f"retry {named}")
+        expect(gateway.cli("retry", "--state", "held", place), 1, "rejected, not held", what="retry --state held")
+        expect(gateway.cli("retry", place + "-none"), 1, "there is no rejected file", what="retry of nothing")
+        check_equal(gateway.cli_json("why", name)["state"], "held", "the newer file")
+        os.rename(os.path.join(gateway.root, name), os.path.join(gateway.root, key("findings", "newer.ndjson")))
+        with open(os.path.join(gateway.root, place), "wb") as file:
+            file.write(event(2))
+        dropped.add(name, event(2))
+        dropped.add(key("findings", "newer.ndjson"), event(1))
+        bucket.clear_faults()
+        expect(gateway.cli("retry", place), 0, f"restored  {name}", what="retry")
+        gateway.wait_idle()
         compare(bucket, dropped)
 
 
@@ -359,5 +392,6 @@ def receipts():
 
 
 run_tests([durable_when_it_returns, what_is_being_sent, nothing_is_sent_after_hold_all,
-           a_held_file_that_is_removed_is_let_go,
-           chosen_by_pattern_and_state, a_terminal_is_asked, the_api_is_told_nonsense, rejected_files, a_stop_waits_for_no_flood, receipts])
+           a_held_file_that_is_removed_is_let_go, chosen_by_pattern_and_state, a_terminal_is_asked,
+           the_api_is_told_nonsense, rejected_files, a_rejected_file_named_by_its_place, a_stop_waits_for_no_flood,
+           receipts])
