@@ -169,6 +169,33 @@ static void tell_sending(const struct config *c, const char *path, struct progre
     progress_wait(progress, "it is being sent");
 }
 
+static enum cli_status ask_receipt(const struct config *c, const char *path, int64_t since_ns,
+                                   json_t **out)
+{
+    struct err e = {0};
+    enum rc rc = receipt_find(c, path, since_ns, out, &e);
+    return rc == RC_OK || rc == RC_ABSENT ? CLI_YES : cli_fail_err(rc, &e);
+}
+
+/* Only a person ends these. */
+static bool is_stuck(const char *state)
+{
+    return strcmp(state, "held") == 0 || strcmp(state, "rejected") == 0 ||
+           strcmp(state, "forgotten") == 0;
+}
+
+/* Until the gateway has seen the file that was put it tells of an older one of that name: rejected,
+ * or in its care although somebody took it away. */
+static bool is_of_older(const json_t *v, int64_t since_ns)
+{
+    const char *at = json_string_value(json_object_get(v, "rejected_at"));
+    int64_t ns;
+    if (!at)
+        at = json_string_value(json_object_get(v, "accepted_at"));
+    return at && clock_parse_rfc3339(at, &ns) == RC_OK &&
+           ns < since_ns - since_ns % CLOCK_NS_PER_MS; /* as exact as the text is */
+}
+
 /* CLI_YES with *out: delivered; CLI_YES without: not yet. */
 static enum cli_status ask_once(const struct config *c, const char *path, int64_t since_ns,
                                 struct progress *progress, json_t **out)
@@ -181,20 +208,19 @@ static enum cli_status ask_once(const struct config *c, const char *path, int64_
     cli_query_encode(&url, path);
     enum cli_status status = cli_ask(c, "GET", url.data, NULL, &v, &e);
     buf_fini(&url);
-    if (status == CLI_NO) {
-        enum rc rc = receipt_find(c, path, since_ns, out, &e);
-        return rc == RC_OK || rc == RC_ABSENT ? CLI_YES : cli_fail_err(rc, &e);
-    }
+    if (status == CLI_NO)
+        return ask_receipt(c, path, since_ns, out);
     if (status != CLI_YES)
         return status;
     const char *state = json_string_value(json_object_get(v, "state"));
     const char *why = json_string_value(json_object_get(v, "why"));
-    if (state && strcmp(state, "delivered") == 0) {
-        enum rc rc = receipt_find(c, path, since_ns, out, &e);
-        status = rc == RC_OK || rc == RC_ABSENT ? CLI_YES : cli_fail_err(rc, &e);
-    } else if (state && (strcmp(state, "held") == 0 || strcmp(state, "rejected") == 0)) {
-        progress_end(progress);
-        status = cli_fail(CLI_NO, "%s is %s: %s", path, state, why ? why : "no reason is known");
+    if (state && (strcmp(state, "delivered") == 0 || is_stuck(state))) {
+        status = ask_receipt(c, path, since_ns, out);
+        if (status == CLI_YES && !*out && is_stuck(state) && !is_of_older(v, since_ns)) {
+            progress_end(progress);
+            status =
+                cli_fail(CLI_NO, "%s is %s: %s", path, state, why ? why : "no reason is known");
+        }
     } else if (state && strcmp(state, "sending") == 0) {
         tell_sending(c, path, progress);
     } else if (state) {
@@ -295,7 +321,8 @@ const struct cli_command cmd_put = {
         "Example:\n"
         "  echo '{\"id\":1}' | spoolgate put Panoptica/findings/2026-11-23/prod/f-1.json "
         "--wait=60\n\n"
-        "Exit status: 0 in the spool (with --wait: delivered); 1 not delivered in time, held or\n"
-        "rejected; 100 usage, layout or contents; 111 no space, no permission, no gateway.\n",
+        "Exit status: 0 in the spool (with --wait: delivered); 1 not delivered in time, held,\n"
+        "rejected or forgotten; 100 usage, layout or contents; 111 no space, no permission, no "
+        "gateway.\n",
     .run = run,
 };

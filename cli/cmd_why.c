@@ -1,6 +1,7 @@
 /* spoolgate why: the state of one file, the reason, the remedy, its history. */
 #include "cli/cli.h"
 
+#include "base/clock.h"
 #include "cli/receipt.h"
 
 #include <stdio.h>
@@ -46,9 +47,22 @@ static void print_receipt(const json_t *r)
         puts("note      the object was there already and was verified to be the same bytes");
 }
 
+/* Was it, or one of its name, delivered after what the gateway tells of? What was rejected stays
+ * where it is, and tells nothing of a good one that came later. */
+static bool was_delivered(const struct config *c, const char *path, const json_t *v,
+                          json_t **receipt)
+{
+    const char *at = json_string_value(json_object_get(v, "rejected_at"));
+    int64_t since_ns = 0;
+    struct err e;
+    if (v && (!at || clock_parse_rfc3339(at, &since_ns) != RC_OK))
+        return false;
+    return receipt_find(c, path, since_ns, receipt, &e) == RC_OK;
+}
+
 static enum cli_status explain(const struct cli_common *o, const struct config *c, const char *path)
 {
-    struct err e = {0}, receipt_err = {0};
+    struct err e = {0};
     struct buf url;
     json_t *v = NULL, *receipt = NULL;
     buf_init(&url, 16384);
@@ -56,18 +70,17 @@ static enum cli_status explain(const struct cli_common *o, const struct config *
     cli_query_encode(&url, path);
     enum cli_status status = cli_ask(c, "GET", url.data, NULL, &v, &e);
     buf_fini(&url);
-    if (status == CLI_YES) {
-        if (o->json)
-            cli_print_json(v);
-        else
-            print_answer(v);
-    } else if (status == CLI_NO && receipt_find(c, path, 0, &receipt, &receipt_err) == RC_OK) {
+    if ((status == CLI_YES || status == CLI_NO) && was_delivered(c, path, v, &receipt)) {
         json_object_set_new(receipt, "state", json_string("delivered"));
         if (o->json)
             cli_print_json(receipt);
         else
             print_receipt(receipt);
         status = CLI_YES;
+    } else if (status == CLI_YES && o->json) {
+        cli_print_json(v);
+    } else if (status == CLI_YES) {
+        print_answer(v);
     } else if (status == CLI_NO) {
         status = cli_fail(CLI_NO, "%s", e.text);
     }
@@ -103,7 +116,7 @@ const struct cli_command cmd_why = {
     .help = "Usage: spoolgate why FILE [-c FILE] [--json]\n\n"
             "FILE is a path below the spool root, or a whole path into it. A file that is gone "
             "from the\n"
-            "spool is looked up among the receipts.\n\n"
+            "spool, or was rejected and came again, is looked up among the receipts.\n\n"
             "Example:\n  spoolgate why Panoptica/findings/2026-11-23/prod/f-1.json\n\n"
             "Exit status: 0 something is known of it; 1 nothing is; 111 no gateway answers.\n",
     .run = run,

@@ -99,6 +99,47 @@ def put_waits_until_it_is_in_the_bucket():
         compare(bucket, dropped)
 
 
+def put_waits_for_its_own_file():
+    """Not for what was said of an older one of its name, which is rejected, held or forgotten."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        dropped = Dropped()
+        name = key("findings", "rejected.ndjson")
+        dropped.rename(gateway.root, name, b"{not json\n")
+        check(wait_until(lambda: gateway.status()["files"]["rejected"] == 1), "the older one is rejected")
+        expect(gateway.cli("why", name), 0, "rejected", what="why of what is rejected")
+        dropped.add(name, event(1))
+        done = gateway.cli("put", name, "--wait=20", "--json", stdin=event(1))
+        if expect(done, 0, name, what="put --wait beside a rejected file"):
+            check_equal(json.loads(done.stdout)["sha256"], dropped[name][1], "the receipt")
+        expect(gateway.cli("why", name), 0, "delivered", dropped[name][1], what="why of what was delivered after")
+        bucket.fault("op=PutObject,status=503,code=SlowDown")
+        older = [key("findings", f"{verb}.ndjson") for verb in ("hold", "forget")]
+        for path in older:
+            Dropped().rename(gateway.root, path, event(2, 300))
+        check(wait_until(lambda: gateway.status()["backlog"]["files"] == 2), "two others wait")
+        for path, verb in zip(older, ("hold", "forget")):
+            expect(gateway.cli(verb, path), 0, what=verb)
+            os.unlink(os.path.join(gateway.root, path))
+        bucket.clear_faults()
+        gateway.cli("retry", name)  # the bucket is tried now
+        for path in older:
+            dropped.add(path, event(3))
+            expect(gateway.cli("put", path, "--wait=20", stdin=event(3)), 0, path, what="put --wait in place of " + path)
+        compare(bucket, dropped)
+        bucket.fault("op=PutObject,status=503,code=SlowDown")
+        name = key("findings", "given-up.ndjson")
+        waiting = start_process([SPOOLGATE, "put", name, "--wait", "-c", gateway.config_path], stdin=subprocess.PIPE,
+                                stderr=subprocess.PIPE, env=gateway.environment())
+        waiting.stdin.write(event(4))
+        waiting.stdin.close()
+        check(wait_until(lambda: gateway.status()["backlog"]["files"] == 1), "one is waited for")
+        expect(gateway.cli("forget", name), 0, what="forget")
+        check_equal(waiting.wait(20 * SLOW), 1, "exit status of put --wait of what was forgotten")
+        said = waiting.stderr.read().decode()
+        waiting.stderr.close()
+        check("is forgotten" in said, f"it says so: {said}")
+
+
 def test_says_what_to_change():
     with Devstore("--require-acl") as bucket, Gateway(bucket, start=False) as gateway:
         done = gateway.cli("test")
@@ -274,5 +315,6 @@ def help_and_usage():
 
 
 run_tests([put_needs_no_gateway, put_refuses_with_a_sentence, put_waits_until_it_is_in_the_bucket,
+           put_waits_for_its_own_file,
            test_says_what_to_change, status_ls_and_why, hold_release_and_retry,
            the_journal_is_read_offline, help_and_usage])
