@@ -259,7 +259,7 @@ static void pump(void *arg)
     p->pump_wanted = false;
     if (p->fresh)
         swap_settings(p);
-    if (p->stopping || p->fresh || !p->destination)
+    if (p->stopping || p->swapping || !p->destination)
         return;
     dispatch_lanes(p);
     struct ledger_file *f;
@@ -459,22 +459,29 @@ static void pause_pool(struct pipeline *p, bool paused)
     batch_pause(p->retirements, paused);
 }
 
-/* Pool threads and transfers read the settings, so they are swapped when none are at work. */
+static bool pool_is_busy(const struct pipeline *p)
+{
+    return batch_running(p->admissions) + batch_running(p->large) + batch_running(p->rejections) +
+                   batch_running(p->retirements) >
+               0 ||
+           p->housekeeping;
+}
+
+/* Pool threads and transfers read the settings, so they are swapped when none are at work. First
+ * the pool comes to rest, for which a large file's contents may take minutes, and sending goes on
+ * meanwhile. */
 static void swap_settings(struct pipeline *p)
 {
     struct err e = {0};
-    if (p->n_sending > 0)
-        return;
     pause_pool(p, true);
-    if (batch_running(p->admissions) + batch_running(p->large) + batch_running(p->rejections) +
-                batch_running(p->retirements) >
-            0 ||
-        p->housekeeping)
+    p->swapping = !pool_is_busy(p);
+    if (!p->swapping || p->n_sending > 0)
         return;
     enum rc rc = destination_reload(p->destination, p->fresh, &e);
     if (rc == RC_OK)
         p->config = p->fresh;
     p->fresh = NULL;
+    p->swapping = false;
     pause_pool(p, false);
     if (rc == RC_OK)
         dispatch_lanes_anew(p);

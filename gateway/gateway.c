@@ -132,7 +132,11 @@ static void on_term(void *arg)
 static void on_reload_grace_over(void *arg)
 {
     struct gateway *g = arg;
-    if (g->pipeline)
+    if (!g->pipeline)
+        return;
+    if (pipeline_still_reads(g->pipeline))
+        loop_timer_set(g->reload_grace, RELOAD_GRACE_MS);
+    else
         pipeline_cancel(g->pipeline);
 }
 

@@ -208,6 +208,11 @@ void pipeline_cancel(struct pipeline *p)
     destination_cancel_all(p->destination);
 }
 
+bool pipeline_still_reads(const struct pipeline *p)
+{
+    return p->fresh && !p->swapping && !p->stopping;
+}
+
 void pipeline_free(struct pipeline *p)
 {
     if (!p)

@@ -28,6 +28,9 @@ enum rc pipeline_new(const struct pipeline_cfg *cfg, struct pipeline **out,
 void pipeline_stop(struct pipeline *p);
 /* What is in flight ends now; it is sent again after the next start. */
 void pipeline_cancel(struct pipeline *p);
+/* New settings are waiting for files that are being read; what is sent meanwhile is not in their
+ * way. */
+bool pipeline_still_reads(const struct pipeline *p);
 void pipeline_free(struct pipeline *p);
 
 /* New settings: waits until nothing is in flight, then swaps. Takes the configuration when told

@@ -194,6 +194,8 @@ static void add_notes(const struct pipeline *p, uint64_t held, const char *shut,
         buf_addf(out, " Delivered files cannot be %s: %s.",
                  p->config->after_delivery.action == CONFIG_ARCHIVE ? "archived" : "removed",
                  p->retire_why.text);
+    if (pipeline_still_reads(p))
+        buf_adds(out, " New settings wait until the files that are being read have been.");
     if (p->full)
         buf_addf(out, " The spool is full and put refuses new files: %s.", p->full_why.text);
     if (held > 0)
