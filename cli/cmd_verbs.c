@@ -361,11 +361,12 @@ static enum cli_status run_hold(int argc, char **argv)
 const struct cli_command cmd_hold = {
     .name = "hold",
     .summary = "waiting files: do not send them until release",
-    .help =
-        "Usage: spoolgate hold FILE… | --state STATE | --all [--yes] [-c FILE] [--json]\n\n"
-        "A file that waits is not sent until spoolgate release; one that is being sent is "
-        "waited for, some\nseconds. Files that come later are not meant.\n\n" HELP_OPTIONS HELP_YES
-        "\nExample:\n  spoolgate hold 'Panoptica/audit/2026-11-23/*'\n" HELP_EXIT,
+    .help = "Usage: spoolgate hold FILE… | --state STATE | --all [--yes] [-c FILE] [--json]\n\n"
+            "A file that waits is not sent until spoolgate release, also if its event type may go "
+            "again; "
+            "one\nthat is being sent is waited for, some seconds. Files that come later are not "
+            "meant.\n\n" HELP_OPTIONS HELP_YES
+            "\nExample:\n  spoolgate hold 'Panoptica/audit/2026-11-23/*'\n" HELP_EXIT,
     .run = run_hold,
 };
 

@@ -116,7 +116,7 @@ _spoolgate() {
         ;;
     release--state) candidates=held ;;
     retry--state) candidates='held rejected forgotten deferred' ;;
-    hold--state) candidates='accepted deferred sending' ;;
+    hold--state) candidates='accepted sending deferred held' ;;
     forget--state) candidates='accepted sending deferred held' ;;
     ls--state) candidates='settling accepted sending deferred held rejected forgotten delivered' ;;
     *--max-age) candidates='30s 60s 5min 1h' ;;

@@ -137,7 +137,7 @@ complete -c spoolgate -n '__spoolgate_is receipts' -l until -x -a '1h 24h 7d (da
 
 complete -c spoolgate -n '__spoolgate_is ls' -l state -x -a 'settling accepted sending deferred held rejected forgotten delivered' -d 'Only these'
 complete -c spoolgate -n '__spoolgate_is retry' -l state -x -a 'held rejected forgotten deferred' -d 'Only these'
-complete -c spoolgate -n '__spoolgate_is hold' -l state -x -a 'accepted deferred sending' -d 'Only these'
+complete -c spoolgate -n '__spoolgate_is hold' -l state -x -a 'accepted sending deferred held' -d 'Only these'
 complete -c spoolgate -n '__spoolgate_is release' -l state -x -a held -d 'Only these'
 complete -c spoolgate -n '__spoolgate_is forget' -l state -x -a 'accepted sending deferred held' -d 'Only these'
 complete -c spoolgate -n '__spoolgate_is retry hold release forget' -l all -d 'All that the command is meant for'

@@ -64,9 +64,9 @@ static const struct verb {
                         {.code = ""}},
     [PIPELINE_HOLD] = {"hold",
                        "held",
-                       LISTING_ACCEPTED | LISTING_SENDING | LISTING_DEFERRED,
-                       LISTING_ACCEPTED | LISTING_SENDING | LISTING_DEFERRED,
-                       "accepted, sending or deferred",
+                       LISTING_ACCEPTED | LISTING_SENDING | LISTING_DEFERRED | LISTING_HELD,
+                       LISTING_ACCEPTED | LISTING_SENDING | LISTING_DEFERRED | LISTING_HELD,
+                       "accepted, sending, deferred or held",
                        {.code = LEDGER_BY_HAND, .text = "held by hand"}},
     [PIPELINE_RELEASE] = {"release", "released", LISTING_HELD, LISTING_HELD, "held", {.code = ""}},
     [PIPELINE_FORGET] = {"forget",
@@ -384,6 +384,8 @@ static void chosen(void *arg, const struct listing_row *row)
     bool wants_held = a->verb == PIPELINE_RETRY || a->verb == PIPELINE_RELEASE;
     if (row->state == LISTING_HELD && wants_held && row->paused)
         return; /* with its event type: there is nothing to release */
+    if (row->state == LISTING_HELD && a->verb == PIPELINE_HOLD && !row->paused)
+        return; /* by itself already */
     if (row->state == LISTING_HELD && a->verb == PIPELINE_RETRY && by_hand) {
         a->left_by_hand++;
         return;

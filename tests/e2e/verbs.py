@@ -324,6 +324,27 @@ def a_rejected_file_named_by_its_place():
         compare(bucket, dropped)
 
 
+def held_with_its_event_type():
+    """What waits because its event type is refused is held too: it does not go when that may again."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        bucket.fault("op=PutObject,status=403,code=AccessDenied,prefix=Panoptica/findings")
+        dropped = drop(gateway, 5)
+        check(wait_until(lambda: list(states(gateway).values()) == ["held"] * 5, 20), "they wait for their event type")
+        expect(gateway.cli("hold", "--all"), 100, "Hold 5 files", what="hold --all in a pipe")
+        expect(gateway.cli("hold", "--state", "held", "Panoptica/*/f-0.ndjson"), 0, "1 files held", what="hold --state held")
+        expect(gateway.cli("hold", "--all", "--yes"), 0, "4 files held", what="hold --all")
+        expect(gateway.cli("hold", "--all"), 0, "there are none", what="hold --all again")
+        bucket.clear_faults()
+        expect(gateway.cli("retry", "--all"), 0, "5 files are held by hand", what="retry --all")
+        dropped.update(drop(gateway, 1, start=5))
+        check(wait_until(lambda: bucket.keys()), "the event type goes out again")
+        time.sleep(0.5)
+        check_equal(sorted(bucket.keys()), sorted(dropped)[5:], "sent after hold --all")
+        expect(gateway.cli("release", "--all", "--yes"), 0, "5 files released", what="release --all")
+        gateway.wait_idle()
+        compare(bucket, dropped)
+
+
 def a_stop_waits_for_no_flood():
     """What is still to be rejected is left to the next start."""
     with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
@@ -393,5 +414,5 @@ def receipts():
 
 run_tests([durable_when_it_returns, what_is_being_sent, nothing_is_sent_after_hold_all,
            a_held_file_that_is_removed_is_let_go, chosen_by_pattern_and_state, a_terminal_is_asked,
-           the_api_is_told_nonsense, rejected_files, a_rejected_file_named_by_its_place, a_stop_waits_for_no_flood,
-           receipts])
+           the_api_is_told_nonsense, rejected_files, a_rejected_file_named_by_its_place, held_with_its_event_type,
+           a_stop_waits_for_no_flood, receipts])
