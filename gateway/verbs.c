@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define AT_ONCE_MAX 16
 #define AGAIN_MS    50
@@ -194,7 +195,26 @@ static void end_unknown(struct row *r, bool delivered)
             "in the spool");
 }
 
-static enum rc ask_ledger(struct row *r)
+/* Released with the identity that it was accepted with, a file that is shorter since would only be
+ * held again: it is accepted as it is now. One that is another by now is released, which the
+ * uploader finds out, so that it is looked at like any new file. */
+static enum rc release(struct row *r, const struct ledger_view *v)
+{
+    struct pipeline *p = r->acting->p;
+    size_t n = strlen(r->path);
+    struct file_stat st;
+    /* The path is only looked at; the uploader opens it with care. */
+    if (v->state != LEDGER_HELD || strcmp(v->code, "shrunk") != 0 ||
+        fsio_system.ops->stat(fsio_system.ctx, p->cfg.root_fd, r->path, &st) < 0 ||
+        !S_ISREG(st.mode) || !identity_is_torn(&v->id, &st.id))
+        return ledger_release_path(p->ledger, r->path, n, recorded, r);
+    if (v->moving)
+        return RC_AGAIN;
+    ledger_accept(p->ledger, r->path, n, &st.id, v->event_type, recorded, r);
+    return RC_OK;
+}
+
+static enum rc ask_ledger(struct row *r, const struct ledger_view *v)
 {
     struct acting *a = r->acting;
     struct ledger *l = a->p->ledger;
@@ -209,7 +229,7 @@ static enum rc ask_ledger(struct row *r)
     case PIPELINE_RELEASE:
         break;
     }
-    return ledger_release_path(l, r->path, n, recorded, r);
+    return release(r, v);
 }
 
 static void change(struct row *r, const struct ledger_view *v)
@@ -219,7 +239,7 @@ static void change(struct row *r, const struct ledger_view *v)
     r->bytes = v->id.size;
     if (v->file && v->state == LEDGER_DEFERRED)
         dispatch_withdraw(a->p, v->file);
-    switch (ask_ledger(r)) {
+    switch (ask_ledger(r, v)) {
     case RC_OK:
         r->phase = RECORDING;
         a->outstanding++;

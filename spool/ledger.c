@@ -283,6 +283,7 @@ enum rc ledger_find(struct ledger *l, const char *path, size_t n, struct ledger_
         .accepted_ns = entry.accepted_ns,
         .kept = entry.state == INDEX_KEPT,
         .to_retire = entry.state == INDEX_TAKEN,
+        .moving = m != NULL,
     };
     ledger_copy_text(out->event_type, sizeof(out->event_type), r.event_type);
     if ((entry.state == INDEX_HELD || entry.state == INDEX_FORGOTTEN) &&

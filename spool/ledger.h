@@ -87,6 +87,7 @@ struct ledger_view {
     struct ledger_file *file;
     bool kept;      /* delivered, and stays where it is; else it is still to be retired */
     bool to_retire; /* it waits for ledger_take_delivered */
+    bool moving;    /* not taken, and a record about it is on its way */
     char code[64];  /* held, forgotten: why */
     char text[256];
 };

@@ -345,6 +345,32 @@ def held_with_its_event_type():
         compare(bucket, dropped)
 
 
+def what_shrank_goes_as_it_is():
+    """Held since it is shorter than what was accepted: retry and release send what is left of it."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        bucket.fault(REFUSING)
+        whole, dropped = b"".join(event(number) for number in range(10)), Dropped()
+        names = [key("findings", f"f-{verb}.ndjson") for verb in ("retry", "release")]
+        for name in names:
+            dropped.rename(gateway.root, name, whole)
+        wait_waiting(gateway, 2)
+        for name in names:
+            path = os.path.join(gateway.root, name)
+            times = os.stat(path)
+            os.truncate(path, len(event(0)))
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+            dropped.add(name, event(0))
+        bucket.clear_faults()
+        gateway.api("POST", "/v1/rescan")
+        check(wait_until(lambda: gateway.status()["files"]["held"] == 2, 20), f"they are held: {states(gateway)}")
+        for verb, name in zip(("retry", "release"), names):
+            check_equal(gateway.cli_json("why", name).get("code"), "shrunk", f"why {name}")
+            expect(gateway.cli(verb, name), 0, {"retry": "retried", "release": "released"}[verb], what=verb)
+            check(wait_until(lambda: name in bucket.keys()), f"{verb} sends it: {states(gateway)}")
+        gateway.wait_idle()
+        compare(bucket, dropped)
+
+
 def a_stop_waits_for_no_flood():
     """What is still to be rejected is left to the next start."""
     with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
@@ -415,4 +441,5 @@ def receipts():
 run_tests([durable_when_it_returns, what_is_being_sent, nothing_is_sent_after_hold_all,
            a_held_file_that_is_removed_is_let_go, chosen_by_pattern_and_state, a_terminal_is_asked,
            the_api_is_told_nonsense, rejected_files, a_rejected_file_named_by_its_place, held_with_its_event_type,
+           what_shrank_goes_as_it_is,
            a_stop_waits_for_no_flood, receipts])

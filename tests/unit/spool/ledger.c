@@ -213,6 +213,7 @@ Test(ledger, held_files_wait_with_their_reason_until_released)
     for (int i = 0; i < 2; i++) {
         cr_assert(ledger_find(f.l, "p", 1, &v) == RC_OK && v.state == LEDGER_HELD);
         cr_assert_str_eq(v.code, "shrunk");
+        cr_assert_not(v.moving);
         cr_assert_str_eq(v.text, "it is shorter now");
         cr_assert_str_eq(state(&f, "q"), "held");
         cr_assert_eq(lane_counts(&f, "audit").files, 0);
@@ -221,6 +222,7 @@ Test(ledger, held_files_wait_with_their_reason_until_released)
         restart(&f);
     }
     cr_assert_eq(ledger_release_path(f.l, "p", 1, NULL, NULL), RC_OK);
+    cr_assert(ledger_find(f.l, "p", 1, &v) == RC_OK && v.state == LEDGER_HELD && v.moving);
     cr_assert_eq(ledger_forget_path(f.l, "q", 1, &(struct err){.code = "by-hand"}, NULL, NULL),
                  RC_OK);
     flush(&f);
