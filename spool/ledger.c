@@ -153,6 +153,7 @@ enum rc ledger_entry(struct ledger *l, const struct record_text *path, uint64_t 
     struct record r;
 
     /* A candidate whose records cannot be read is nobody's: then the path is accepted anew. */
+    out->hash = hash;
     while (index_find(l->index, hash, &cursor, &out->at, &out->state)) {
         if (ledger_read_first(l, out->at, buf, &r, &out->first) != RC_OK || r.hash != hash ||
             r.path.n != path->n || memcmp(r.path.p, path->p, path->n) != 0)
@@ -192,6 +193,29 @@ void ledger_lane_leave(struct ledger *l, unsigned lane, uint64_t bytes)
     s->bytes -= s->bytes < bytes || s->files == 0 ? s->bytes : bytes;
 }
 
+bool ledger_lane_has_oldest(const struct ledger *l, unsigned lane)
+{
+    const struct lane_state *s = &l->lanes[lane];
+    enum index_state state;
+
+    return s->oldest.at && index_get(l->index, s->oldest.hash, s->oldest.at, &state) &&
+           state == INDEX_QUEUED;
+}
+
+void ledger_lane_older(struct ledger *l, unsigned lane, uint64_t hash, record_place at,
+                       int64_t accepted_ns)
+{
+    struct lane_state *s = lane_state(l, lane);
+    bool has = ledger_lane_has_oldest(l, lane);
+
+    if (has && s->oldest.accepted_ns <= accepted_ns)
+        return;
+    s->oldest.looked = has && s->oldest.looked;
+    s->oldest.hash = hash;
+    s->oldest.at = at;
+    s->oldest.accepted_ns = accepted_ns;
+}
+
 void ledger_withdraw(struct ledger *l, const struct entry *e)
 {
     if (e->state == INDEX_QUEUED)
@@ -202,10 +226,12 @@ void ledger_withdraw(struct ledger *l, const struct entry *e)
 
 void ledger_restore(struct ledger *l, const struct entry *e)
 {
-    if (e->state == INDEX_QUEUED)
+    if (e->state == INDEX_QUEUED) {
         queue_restore(l->queue, e->lane, e->at);
-    else if (e->state == INDEX_TAKEN)
+        ledger_lane_older(l, e->lane, e->hash, e->at, e->accepted_ns);
+    } else if (e->state == INDEX_TAKEN) {
         places_add(l->delivered, e->at);
+    }
 }
 
 void ledger_leave(struct ledger *l, const struct entry *e)

@@ -170,10 +170,11 @@ void ledger_reject(struct ledger *l, const char *path, size_t n, const struct id
                    const char *code, const char *text, ledger_done *done, void *arg);
 
 /* A page of files in a state, n at most. cursor "" at first and then what came back; ends with "".
- * A cursor stays good while files come and go; a file that is there all the time is seen once.
- * ACCEPTED: lane by lane in order of age; HELD: in order of age; SENDING and DEFERRED: the window;
- * DELIVERED: kept ones, FORGOTTEN: in no order. A file about which a record is on its way may be
- * missing. */
+ * A cursor stays good while files come and go: no file that is there all the time is missed, though
+ * one may be seen twice, where so many went meanwhile that its place is not found again.
+ * ACCEPTED: lane by lane, what was released and then in order of age; HELD: in order of age;
+ * SENDING and DEFERRED: the window; DELIVERED: kept ones, FORGOTTEN: in no order. A file about
+ * which a record is on its way may be missing. */
 struct ledger_row {
     enum ledger_state state;
     char path[RECORD_PATH_MAX + 1];

@@ -143,6 +143,7 @@ static void carry_end(struct op *op, enum rc rc, record_place at)
     BUG_ON(!index_move(l->index, op->m->hash, e->at, at, e->state));
     if (e->state == INDEX_QUEUED) {
         queue_push_again(l->queue, e->lane, at);
+        ledger_lane_older(l, e->lane, e->hash, at, e->accepted_ns);
     } else if (e->state == INDEX_HELD) {
         queue_drop(l->held, e->at);
         queue_push_again(l->held, 0, at);
@@ -167,6 +168,7 @@ static void carry(struct ledger *l, record_place at)
     if (rc != RC_OK || !index_get(l->index, r.hash, at, &e.state) || e.state == INDEX_TAKEN ||
         ledger_motion(l, r.hash) || PLACE_SEGMENT(e.first) != l->carry.segment)
         return;
+    e.hash = r.hash;
     e.lane = queue_lane(l->queue, r.event_type.p, r.event_type.n);
     e.bytes = r.id.size;
     e.accepted_ns = ledger_accepted_ns(&r);

@@ -41,6 +41,7 @@ struct op_type {
 
 /* An entry of the index with what its records say. */
 struct entry {
+    uint64_t hash;
     record_place at, first;
     enum index_state state;
     unsigned lane;
@@ -79,15 +80,20 @@ struct taken {
     struct motion *m;
     struct taken *prev, *next; /* the window, in the order of taking */
     uint64_t number;
-    bool gone;   /* the caller has given it up; it lives until its last op ended */
-    bool newest; /* it was taken as its lane's newest: see queue_take */
+    bool gone;          /* the caller has given it up; it lives until its last op ended */
+    enum queue_end end; /* of its lane, where it was taken from */
     char *event_type;
 };
 
 struct lane_state {
     uint64_t files, bytes;
-    record_place oldest_at; /* the front for which oldest_ns was read */
-    int64_t oldest_ns;
+    /* The oldest that is known of those that are queued; good while its entry is QUEUED here. */
+    struct {
+        uint64_t hash;
+        record_place at;
+        int64_t accepted_ns;
+        bool looked; /* the fronts were looked at, too */
+    } oldest;
 };
 
 struct segment {
@@ -140,6 +146,11 @@ enum rc ledger_entry(struct ledger *l, const struct record_text *path, uint64_t 
 uint64_t ledger_hash(const struct ledger *l, const char *path, size_t n);
 void ledger_lane_enter(struct ledger *l, unsigned lane, uint64_t bytes);
 void ledger_lane_leave(struct ledger *l, unsigned lane, uint64_t bytes);
+/* This one has come into its lane otherwise than as the newest: it may be older than the front. */
+void ledger_lane_older(struct ledger *l, unsigned lane, uint64_t hash, record_place at,
+                       int64_t accepted_ns);
+/* Whether `oldest` of the lane is queued still. */
+bool ledger_lane_has_oldest(const struct ledger *l, unsigned lane);
 /* Begin an op on a queued, held, kept or forgotten file, end one that failed, end its old state. */
 void ledger_withdraw(struct ledger *l, const struct entry *e);
 void ledger_restore(struct ledger *l, const struct entry *e);

@@ -12,13 +12,15 @@
 
 #define CURSOR_SIZE 64
 #define PAGE        64
+#define LOOK_AT     64
 
 /* ---- cursors ---- */
 
 /* Three numbers in hexadecimal. They come back from strangers: whatever they are, a page is a page.
  */
 struct cursor {
-    uint64_t lane, number, at;
+    uint64_t lane; /* counts the parts of each */
+    uint64_t number, at;
 };
 
 static bool cursor_read(const char text[CURSOR_SIZE], struct cursor *c)
@@ -133,8 +135,11 @@ static void lane_resume(struct lane_page *p, const struct deque *d)
 
 static void page_lanes(struct lane_page *p, bool resume)
 {
-    for (; p->c.lane < queue_lanes(p->queue) && !p->more; p->c.lane++) {
-        const struct deque *d = queue_deque(p->queue, (unsigned)p->c.lane);
+    uint64_t n = (uint64_t)queue_lanes(p->queue) * QUEUE_PARTS;
+
+    for (; p->c.lane < n && !p->more; p->c.lane++) {
+        const struct deque *d = queue_deque(p->queue, (unsigned)(p->c.lane / QUEUE_PARTS),
+                                            (enum queue_part)(p->c.lane % QUEUE_PARTS));
         if (resume && p->c.at)
             lane_resume(p, d);
         else
@@ -269,21 +274,46 @@ size_t ledger_sending(const struct ledger *l, const struct ledger_file **out, si
 
 /* ---- counts ---- */
 
+struct look {
+    struct ledger *l;
+    unsigned lane, left;
+};
+
+static bool look_for_older(void *arg, record_place at)
+{
+    struct look *look = arg;
+    struct ledger *l = look->l;
+    char buf[RECORD_MAX];
+    enum index_state s;
+    record_place first;
+    struct record r;
+
+    if (queue_is_dropped(l->queue, at))
+        return true;
+    if (ledger_read_first(l, at, buf, &r, &first) == RC_OK && index_get(l->index, r.hash, at, &s) &&
+        s == INDEX_QUEUED)
+        ledger_lane_older(l, look->lane, r.hash, at, ledger_accepted_ns(&r));
+    return --look->left > 0;
+}
+
+/* Each part of a lane is in order of age but for what was put back or released by name in another
+ * order, so when the oldest has left the next one is among those at the fronts.
+ * KNOWN: of more than LOOK_AT files that were released one by one, and not in order of age, it may
+ * be further behind; then a younger one counts as the oldest until its turn comes. */
 static int64_t oldest_queued(struct ledger *l, unsigned lane)
 {
     struct lane_state *s = &l->lanes[lane];
-    char buf[RECORD_MAX];
-    record_place at, first;
-    struct record r;
+    record_place at;
 
-    if (!queue_front(l->queue, lane, &at))
-        return INT64_MAX;
-    if (s->oldest_at != at) {
-        bool read = ledger_read_first(l, at, buf, &r, &first) == RC_OK;
-        s->oldest_ns = read ? ledger_accepted_ns(&r) : INT64_MAX;
-        s->oldest_at = at;
+    if (!ledger_lane_has_oldest(l, lane) || !s->oldest.looked) {
+        for (enum queue_part part = 0; part < QUEUE_PARTS; part++) {
+            struct look look = {.l = l, .lane = lane, .left = LOOK_AT};
+            if (queue_front(l->queue, lane, part, &at)) /* so the dropped ones there are off */
+                deque_each(queue_deque(l->queue, lane, part), look_for_older, &look);
+        }
+        s->oldest.looked = true;
     }
-    return s->oldest_ns;
+    return ledger_lane_has_oldest(l, lane) ? s->oldest.accepted_ns : INT64_MAX;
 }
 
 void ledger_lane_counts(struct ledger *l, unsigned lane, struct ledger_lane_counts *out)

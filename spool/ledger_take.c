@@ -30,7 +30,8 @@ void ledger_queue_again(struct ledger *l, struct taken *t)
     record_place at = t->pub.last;
 
     BUG_ON(!index_move(l->index, t->pub.hash, at, at, INDEX_QUEUED));
-    (t->newest ? queue_push : queue_push_again)(l->queue, t->pub.lane, at);
+    queue_put_back(l->queue, t->pub.lane, at, t->end);
+    ledger_lane_older(l, t->pub.lane, t->pub.hash, at, t->pub.accepted_ns);
     ledger_segment_stray(l, t->pub.first, at);
     ledger_taken_free(l, t);
     if (l->cfg.queued_again)
@@ -200,12 +201,15 @@ void ledger_lose(struct ledger *l, record_place at, enum rc rc)
 }
 
 /* false: stop taking. */
-static bool take_popped(struct ledger *l, unsigned lane, record_place at, struct ledger_file **out)
+static bool take_popped(struct ledger *l, unsigned lane, record_place at, enum queue_end end,
+                        struct ledger_file **out)
 {
     enum rc rc = take_at(l, lane, at, out);
 
     switch (rc) {
     case RC_OK:
+        if (*out)
+            ((struct taken *)*out)->end = end; /* a ledger_file is its taken */
         return !*out;
     case RC_ABSENT:
     case RC_CORRUPT:
@@ -213,7 +217,7 @@ static bool take_popped(struct ledger *l, unsigned lane, record_place at, struct
         ledger_lane_leave(l, lane, 0);
         return true;
     default:
-        queue_push_again(l->queue, lane, at);
+        queue_put_back(l->queue, lane, at, end);
         return false;
     }
 }
@@ -223,21 +227,20 @@ struct ledger_file *ledger_take(struct ledger *l)
     struct ledger_file *f = NULL;
     record_place at;
     unsigned lane;
-    bool newest;
+    enum queue_end end;
 
-    while (queue_take(l->queue, &lane, &at, &newest) && take_popped(l, lane, at, &f))
+    while (queue_take(l->queue, &lane, &at, &end) && take_popped(l, lane, at, end, &f))
         ;
-    if (f)
-        ((struct taken *)f)->newest = newest; /* a ledger_file is its taken */
     return f;
 }
 
 struct ledger_file *ledger_take_from(struct ledger *l, unsigned lane)
 {
     struct ledger_file *f = NULL;
+    enum queue_end end;
     record_place at;
 
-    while (queue_take_from(l->queue, lane, &at) && take_popped(l, lane, at, &f))
+    while (queue_take_from(l->queue, lane, &at, &end) && take_popped(l, lane, at, end, &f))
         ;
     return f;
 }

@@ -333,7 +333,8 @@ static void path_release_end(struct op *op, enum rc rc, record_place at)
     if (e->state == INDEX_HELD)
         queue_drop(l->held, e->at);
     ledger_lane_enter(l, e->lane, e->bytes);
-    queue_push_again(l->queue, e->lane, at);
+    queue_push_early(l->queue, e->lane, at);
+    ledger_lane_older(l, e->lane, e->hash, at, e->accepted_ns);
     ledger_segment_stray(l, e->first, at);
 }
 

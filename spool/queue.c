@@ -20,7 +20,7 @@
 
 struct lane {
     char *name;
-    struct deque *files;
+    struct deque *files[QUEUE_PARTS];
     char *paused; /* why, or NULL */
     int64_t credit;
     unsigned weight;
@@ -52,7 +52,8 @@ void queue_free(struct queue *q)
     if (!q)
         return;
     for (unsigned i = 0; i < q->n_lanes; i++) {
-        deque_free(q->lanes[i].files);
+        for (int part = 0; part < QUEUE_PARTS; part++)
+            deque_free(q->lanes[i].files[part]);
         free(q->lanes[i].name);
         free(q->lanes[i].paused);
     }
@@ -79,7 +80,9 @@ unsigned queue_lane(struct queue *q, const char *event_type, size_t n)
 
     q->lanes = mem_resize(q->lanes, q->n_lanes + 1, sizeof(*q->lanes));
     struct lane *l = &q->lanes[q->n_lanes];
-    *l = (struct lane){.name = mem_strndup(event_type, n), .files = deque_new()};
+    *l = (struct lane){.name = mem_strndup(event_type, n)};
+    for (int part = 0; part < QUEUE_PARTS; part++)
+        l->files[part] = deque_new();
     unsigned priority = q->priority ? q->priority(q->arg, l->name) : 0;
     l->weight = 1 + (priority < PRIORITY_MAX ? priority : PRIORITY_MAX);
     return q->last_asked = q->n_lanes++;
@@ -103,14 +106,37 @@ const char *queue_lane_name(const struct queue *q, unsigned lane)
 
 void queue_push(struct queue *q, unsigned lane, record_place at)
 {
-    deque_push_back(lane_of(q, lane)->files, at);
+    deque_push_back(lane_of(q, lane)->files[QUEUE_IN_TURN], at);
     q->total++;
 }
 
 void queue_push_again(struct queue *q, unsigned lane, record_place at)
 {
-    deque_push_front(lane_of(q, lane)->files, at);
+    deque_push_front(lane_of(q, lane)->files[QUEUE_IN_TURN], at);
     q->total++;
+}
+
+void queue_push_early(struct queue *q, unsigned lane, record_place at)
+{
+    deque_push_back(lane_of(q, lane)->files[QUEUE_EARLY], at);
+    q->total++;
+}
+
+void queue_put_back(struct queue *q, unsigned lane, record_place at, enum queue_end end)
+{
+    if (end == QUEUE_NEWEST) {
+        queue_push(q, lane, at);
+    } else if (end == QUEUE_OLDEST) {
+        queue_push_again(q, lane, at);
+    } else {
+        deque_push_front(lane_of(q, lane)->files[QUEUE_EARLY], at);
+        q->total++;
+    }
+}
+
+static size_t lane_count(const struct lane *l)
+{
+    return deque_count(l->files[QUEUE_EARLY]) + deque_count(l->files[QUEUE_IN_TURN]);
 }
 
 static bool is_wanted(void *arg, record_place at)
@@ -124,8 +150,9 @@ static void sweep(struct queue *q)
 {
     q->total = 0;
     for (unsigned i = 0; i < q->n_lanes; i++) {
-        deque_filter(q->lanes[i].files, is_wanted, q);
-        q->total += deque_count(q->lanes[i].files);
+        for (int part = 0; part < QUEUE_PARTS; part++)
+            deque_filter(q->lanes[i].files[part], is_wanted, q);
+        q->total += lane_count(&q->lanes[i]);
     }
     places_clear(q->dropped);
 }
@@ -147,17 +174,17 @@ bool queue_is_dropped(const struct queue *q, record_place at)
 void queue_restore(struct queue *q, unsigned lane, record_place at)
 {
     if (!places_remove(q->dropped, at))
-        queue_push_again(q, lane, at);
+        queue_put_back(q, lane, at, QUEUE_FIRST_EARLY);
 }
 
-bool queue_front(struct queue *q, unsigned lane, record_place *at)
+bool queue_front(struct queue *q, unsigned lane, enum queue_part part, record_place *at)
 {
-    struct lane *l = lane_of(q, lane);
+    struct deque *files = lane_of(q, lane)->files[part];
 
-    while (deque_front(l->files, at)) {
+    while (deque_front(files, at)) {
         if (!places_remove(q->dropped, *at))
             return true;
-        BUG_ON(!deque_pop_front(l->files, at));
+        BUG_ON(!deque_pop_front(files, at));
         q->total--;
     }
     return false;
@@ -177,14 +204,24 @@ const char *queue_paused(const struct queue *q, unsigned lane)
     return lane_of(q, lane)->paused;
 }
 
-static bool lane_take(struct queue *q, struct lane *l, bool newest, record_place *at)
+static bool end_take(struct queue *q, struct lane *l, enum queue_end end, record_place *at)
 {
-    while (newest ? deque_pop_back(l->files, at) : deque_pop_front(l->files, at)) {
+    struct deque *files = l->files[end == QUEUE_FIRST_EARLY ? QUEUE_EARLY : QUEUE_IN_TURN];
+
+    while (end == QUEUE_NEWEST ? deque_pop_back(files, at) : deque_pop_front(files, at)) {
         q->total--;
         if (!places_remove(q->dropped, *at))
             return true;
     }
     return false;
+}
+
+/* newest: if there is one; those that are early have no newest that is in a hurry. */
+static bool lane_take(struct queue *q, struct lane *l, bool newest, record_place *at,
+                      enum queue_end *end)
+{
+    return (newest && end_take(q, l, *end = QUEUE_NEWEST, at)) ||
+           end_take(q, l, *end = QUEUE_FIRST_EARLY, at) || end_take(q, l, *end = QUEUE_OLDEST, at);
 }
 
 static struct lane *next_lane(struct queue *q)
@@ -194,7 +231,7 @@ static struct lane *next_lane(struct queue *q)
 
     for (unsigned i = 0; i < q->n_lanes; i++) {
         struct lane *l = &q->lanes[i];
-        if (l->paused || !deque_count(l->files)) {
+        if (l->paused || !lane_count(l)) {
             l->credit = 0;
             continue;
         }
@@ -208,14 +245,14 @@ static struct lane *next_lane(struct queue *q)
     return best;
 }
 
-bool queue_take(struct queue *q, unsigned *lane, record_place *at, bool *newest)
+bool queue_take(struct queue *q, unsigned *lane, record_place *at, enum queue_end *end)
 {
     struct lane *l;
 
     /* Again if nothing but dropped places lay in it: then it is empty now. */
     while ((l = next_lane(q)) != NULL) {
-        *newest = ++l->turns % NEWEST_EVERY == 0;
-        if (lane_take(q, l, *newest, at)) {
+        bool newest = ++l->turns % NEWEST_EVERY == 0;
+        if (lane_take(q, l, newest, at, end)) {
             *lane = (unsigned)(l - q->lanes);
             return true;
         }
@@ -223,14 +260,14 @@ bool queue_take(struct queue *q, unsigned *lane, record_place *at, bool *newest)
     return false;
 }
 
-bool queue_take_from(struct queue *q, unsigned lane, record_place *at)
+bool queue_take_from(struct queue *q, unsigned lane, record_place *at, enum queue_end *end)
 {
-    return lane_take(q, lane_of(q, lane), false, at);
+    return lane_take(q, lane_of(q, lane), false, at, end);
 }
 
 size_t queue_count(const struct queue *q, unsigned lane)
 {
-    return deque_count(lane_of(q, lane)->files);
+    return lane_count(lane_of(q, lane));
 }
 
 size_t queue_total(const struct queue *q)
@@ -240,9 +277,10 @@ size_t queue_total(const struct queue *q)
     return q->total > dropped ? q->total - dropped : 0;
 }
 
-const struct deque *queue_deque(const struct queue *q, unsigned lane)
+const struct deque *queue_deque(const struct queue *q, unsigned lane, enum queue_part part)
 {
-    return lane_of(q, lane)->files;
+    BUG_ON(part >= QUEUE_PARTS);
+    return lane_of(q, lane)->files[part];
 }
 
 size_t queue_memory(const struct queue *q)
@@ -250,6 +288,7 @@ size_t queue_memory(const struct queue *q)
     size_t bytes = sizeof(*q) + q->n_lanes * sizeof(*q->lanes) + places_memory(q->dropped);
 
     for (unsigned i = 0; i < q->n_lanes; i++)
-        bytes += deque_memory(q->lanes[i].files);
+        for (int part = 0; part < QUEUE_PARTS; part++)
+            bytes += deque_memory(q->lanes[i].files[part]);
     return bytes;
 }

@@ -394,6 +394,95 @@ Test(ledger, that_a_file_is_in_its_lane_again_is_told_when_it_is_not_before)
     fix_free(&f);
 }
 
+static void hold_and_release(struct fix *f, const char *path)
+{
+    const struct err by_hand = {.code = "by-hand", .text = "why"};
+    cr_assert_eq(ledger_hold_path(f->l, path, strlen(path), &by_hand, NULL, NULL), RC_OK);
+    flush(f);
+    cr_assert_eq(ledger_release_path(f->l, path, strlen(path), NULL, NULL), RC_OK);
+    flush(f);
+}
+
+Test(ledger, what_was_released_or_put_back_does_not_hide_the_oldest)
+{
+    struct fix f;
+    struct ledger_file *a, *b;
+    fix_new(&f);
+    accept(&f, "first", "audit", 10);
+    flush(&f);
+    int64_t oldest = lane_counts(&f, "audit").oldest_ns;
+    for (char path[] = "a"; *path < 'e'; ++*path) {
+        f.now += CLOCK_NS_PER_S;
+        accept(&f, path, "audit", 10);
+        flush(&f);
+    }
+    hold_and_release(&f, "d");
+    cr_assert_eq(lane_counts(&f, "audit").oldest_ns, oldest);
+    hold_and_release(&f, "b"); /* older than d, and behind it */
+    for (int round = 0; round < 2; round++) {
+        cr_assert_eq(lane_counts(&f, "audit").oldest_ns, oldest, "round %d", round);
+        restart(&f);
+    }
+    a = ledger_take(f.l);
+    cr_assert_str_eq(a->path, "b");
+    b = ledger_take(f.l);
+    cr_assert_str_eq(b->path, "d", "then what was released");
+    ledger_forget(f.l, a, "code", "text");
+    ledger_forget(f.l, b, "code", "text");
+    flush(&f);
+    a = ledger_take(f.l);
+    cr_assert_str_eq(a->path, "first");
+    b = ledger_take_from(f.l, a->lane);
+    ledger_put_back(f.l, a);
+    ledger_put_back(f.l, b);
+    cr_assert_eq(lane_counts(&f, "audit").oldest_ns, oldest, "the younger one lies before it");
+    hold_and_release(&f, "first");
+    cr_assert_eq(lane_counts(&f, "audit").oldest_ns, oldest);
+    cr_assert_eq(ledger_forget_path(f.l, "first", 5, &(struct err){.code = "x"}, NULL, NULL),
+                 RC_OK);
+    flush(&f);
+    cr_assert_gt(lane_counts(&f, "audit").oldest_ns, oldest, "it has left");
+    fix_free(&f);
+}
+
+Test(ledger, what_was_released_goes_first_and_the_oldest_of_it_before_the_others)
+{
+    enum { HELD = 10, BACKLOG = 5 };
+    const struct err by_hand = {.code = "by-hand", .text = "why"};
+    struct ledger_file *file;
+    struct fix f;
+    char path[16];
+    fix_new(&f);
+    for (int round = 0; round < 2; round++) { /* the second time after a restart */
+        for (int i = 0; i < HELD + BACKLOG; i++) {
+            (void)snprintf(path, sizeof path, "f/%d", i);
+            accept(&f, path, "audit", (uint64_t)i + 1);
+            flush(&f);
+            if (i < HELD)
+                cr_assert_eq(ledger_hold_path(f.l, path, strlen(path), &by_hand, NULL, NULL),
+                             RC_OK);
+        }
+        flush(&f);
+        for (int i = 0; i < HELD; i++) {
+            (void)snprintf(path, sizeof path, "f/%d", i);
+            cr_assert_eq(ledger_release_path(f.l, path, strlen(path), NULL, NULL), RC_OK);
+        }
+        flush(&f);
+        if (round)
+            restart(&f);
+        uint64_t next = 1, newest = HELD + BACKLOG;
+        for (int turn = 1; (file = ledger_take(f.l)); turn++) {
+            cr_assert_eq(file->id.size, turn % 4 ? next++ : newest--, "round %d: turn %d: %lu",
+                         round, turn, file->id.size);
+            ledger_forget(f.l, file, "code", "text");
+        }
+        cr_assert_eq(next, newest + 1, "all were taken");
+        flush(&f);
+        restart(&f);
+    }
+    fix_free(&f);
+}
+
 Test(ledger, what_is_in_flight_when_it_closes_is_told_as_cancelled)
 {
     struct fix f;

@@ -85,7 +85,7 @@ Test(ledger_list, pages_show_ten_thousand_files_once_in_each_state)
     fix_free(&f);
 }
 
-/* Those that were released stand at the front with the youngest first, and leave there while they
+/* Those that were released stand before the others, and leave there while they
  * are listed; those that are held are swept out from between. */
 Test(ledger_list, no_file_is_missed_by_who_holds_them_page_by_page)
 {
