@@ -84,6 +84,8 @@ struct http_client *http_client_new(struct loop *l, const struct http_cfg *cfg);
 /* Calls still under way are cancelled: their done is called with RC_CANCELLED. */
 void http_client_free(struct http_client *c);
 void http_start(struct http_client *c, struct http_call *call);
+/* Of a call whose done was not called: does it still stand in line, with nothing of it sent? */
+bool http_waits(const struct http_call *call);
 /* done is called with RC_CANCELLED before this returns. */
 void http_cancel(struct http_client *c, struct http_call *call);
 void http_client_stats(const struct http_client *c, struct http_stats *out);

@@ -34,6 +34,11 @@ void http_line_remove(struct http_line *l, struct http_call *call)
     call->next_ = NULL;
 }
 
+bool http_waits(const struct http_call *call)
+{
+    return call->handle_ == NULL;
+}
+
 struct http_call *http_line_take(struct http_line *l, int64_t now_ns, uint64_t *wait_ms)
 {
     struct http_call *call = l->first;

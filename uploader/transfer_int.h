@@ -88,7 +88,7 @@ struct transfer {
 /* Call fn from the loop, delay_ms from now; replaces what was to come. */
 void transfer_later(struct transfer *t, void (*fn)(struct transfer *t), uint64_t delay_ms);
 /* The end, with an abort of an upload that nobody will go on with. t is gone afterwards, at once or
- * when the abort was answered. */
+ * when the abort was answered or given up. */
 void transfer_end(struct transfer *t, enum transfer_result result);
 /* The same from the loop: for failures found while still inside transfer_start. */
 void transfer_end_soon(struct transfer *t, enum transfer_result result);

@@ -19,6 +19,10 @@
 
 #define PARTS_MAX    10000u
 #define COMPLETE_MAX (8u << 20)
+/* From an abort's leaving the line: its answer comes soon or is not worth it that the outcome waits
+ * behind it. */
+#define ABORT_WAIT_MS 3000
+#define ABORT_LOOK_MS 250 /* has it left the line? */
 
 struct slot {
     struct exchange x;
@@ -90,7 +94,22 @@ static void abort_answered(struct exchange *x, const struct http_answer *a, cons
 {
     (void)a;
     (void)v; /* best effort: what stays behind is for the bucket's lifecycle rules */
+    loop_timer_clear(x->transfer->timer);
     x->transfer->aborted(x->transfer);
+}
+
+static void abort_unanswered(struct transfer *t)
+{
+    exchange_cancel(&t->main);
+    t->aborted(t);
+}
+
+static void abort_begun(struct transfer *t)
+{
+    if (http_waits(&t->main.call))
+        transfer_later(t, abort_begun, ABORT_LOOK_MS);
+    else
+        transfer_later(t, abort_unanswered, ABORT_WAIT_MS);
 }
 
 void multipart_abort(struct transfer *t, void (*then)(struct transfer *t))
@@ -111,8 +130,10 @@ void multipart_abort(struct transfer *t, void (*then)(struct transfer *t))
     t->main.answered = abort_answered;
     kept = t->out;
     exchange_send(&t->main, &spec, NULL, NULL);
-    upload_id[0] = '\0';   /* whatever comes of it: once */
-    if (!t->main.flying) { /* an id from which no request can be made changes nothing else */
+    upload_id[0] = '\0'; /* whatever comes of it: once */
+    if (t->main.flying) {
+        abort_begun(t);
+    } else { /* an id from which no request can be made changes nothing else */
         t->out = kept;
         t->ending = false;
         loop_timer_clear(t->timer);

@@ -150,6 +150,13 @@ static bool answer(struct connection *c, const struct scripted_request *rq,
 
     if (rp->delay_ms > 0)
         usleep(rp->delay_ms * 1000);
+    if (rp->silent) {
+        char left;
+
+        while (recv(c->fd, &left, 1, 0) > 0)
+            ;
+        return false;
+    }
     if (rp->reset) {
         reset(c->fd);
         return false;

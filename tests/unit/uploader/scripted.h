@@ -28,6 +28,7 @@ struct scripted_reply {
     bool cut_resets;       /* then it is a reset */
     _Atomic size_t *whole; /* NULL, or where the length of the answer, uncut, is told */
     bool reset;            /* no answer: a reset */
+    bool silent;           /* no answer, until the client hangs up */
     bool early;            /* from the header alone: answer, then close without reading the body */
     const char *raw;       /* this instead of an answer, then close */
 };

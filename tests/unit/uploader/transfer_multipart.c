@@ -1,5 +1,6 @@
 #include "tests/unit/uploader/transfer_rig.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <criterion/criterion.h>
@@ -182,4 +183,94 @@ Test(transfer_multipart, an_upload_that_nobody_will_go_on_with_is_aborted)
         ride_fini(&r);
     }
     free(data);
+}
+
+static bool no_answer_to_abort(struct mini_store *m, enum request_op op, unsigned seq,
+                               const struct scripted_request *rq, struct scripted_reply *rp)
+{
+    (void)m;
+    (void)seq;
+    (void)rq;
+    rp->silent = op == REQUEST_ABORT_MULTIPART;
+    return rp->silent;
+}
+
+static void note_result(void *arg, const struct transfer_outcome *o)
+{
+    *(int *)arg = (int)o->result;
+}
+
+Test(transfer_multipart, an_abort_that_is_not_answered_is_given_up, .timeout = 40)
+{
+    char *data = ride_pattern(1500000, 3);
+    int vanished = -1, anew = -1;
+    struct transfer_job *job;
+    struct ride r;
+
+    ride_init(&r);
+    r.rig.store.fault = no_answer_to_abort;
+    rig_write(&r.rig, "a", data, 1500000);
+    rig_write(&r.rig, "b", data, 1500000);
+    job = rig_job(&r.rig, "a", 1); /* its end comes behind the abort */
+    job->upload_id = mem_strdup("upload-a");
+    job->part_bytes = 300000;
+    cr_assert_eq(unlinkat(r.rig.root_fd, "a", 0), 0);
+    int64_t began = clock_mono_now_ns();
+    (void)transfer_start(&r.env, job, note_result, &vanished);
+    job = rig_job(&r.rig, "b", 2); /* another upload does */
+    job->upload_id = mem_strdup("upload-b");
+    job->part_bytes = 1;
+    (void)transfer_start(&r.env, job, note_result, &anew);
+    while (vanished < 0 || anew < 0)
+        loop_step(r.loop, true);
+    cr_expect_lt(clock_mono_now_ns() - began, 20 * CLOCK_NS_PER_S);
+    cr_expect_eq(vanished, (int)TRANSFER_VANISHED);
+    cr_expect_eq(anew, (int)TRANSFER_STORED);
+    mini_store_look(&r.rig.store);
+    cr_expect_eq(r.rig.store.asked[REQUEST_ABORT_MULTIPART], 2);
+    cr_expect(ride_stored(&r, "b", data, 1500000));
+    ride_fini(&r);
+    free(data);
+}
+
+static bool slow_put(struct mini_store *m, enum request_op op, unsigned seq,
+                     const struct scripted_request *rq, struct scripted_reply *rp)
+{
+    (void)m;
+    (void)seq;
+    (void)rq;
+    rp->delay_ms = op == REQUEST_PUT_OBJECT ? 4000 : 0;
+    return false;
+}
+
+Test(transfer_multipart, an_abort_that_waits_for_a_connection_is_sent_however_long_that_takes)
+{
+    struct http_cfg one = {.connections = 1, .no_proxy = true};
+    struct http_client *many, *http;
+    struct transfer_job *job;
+    int small = -1, vanished = -1;
+    struct ride r;
+
+    ride_init(&r);
+    many = r.env.http;
+    r.env.http = http = http_client_new(r.loop, &one);
+    r.rig.store.fault = slow_put;
+    rig_write(&r.rig, "small", "x", 1);
+    rig_write(&r.rig, "a", "x", 1);
+    (void)transfer_start(&r.env, rig_job(&r.rig, "small", 1), note_result, &small);
+    job = rig_job(&r.rig, "a", 2);
+    job->upload_id = mem_strdup("upload-a");
+    job->part_bytes = 300000;
+    cr_assert_eq(unlinkat(r.rig.root_fd, "a", 0), 0);
+    (void)transfer_start(&r.env, job, note_result, &vanished);
+    while (small < 0 || vanished < 0)
+        loop_step(r.loop, true);
+    cr_expect_eq(small, (int)TRANSFER_STORED);
+    cr_expect_eq(vanished, (int)TRANSFER_VANISHED);
+    mini_store_look(&r.rig.store);
+    cr_expect_eq(r.rig.store.asked[REQUEST_ABORT_MULTIPART], 1);
+    transfer_env_fini(&r.env);
+    http_client_free(http);
+    r.env.http = many;
+    ride_fini(&r);
 }
