@@ -41,7 +41,7 @@ struct multipart {
         done;                   /* parts: all, hashed, given to a slot or passed, acknowledged */
     struct request_part *parts; /* etag "": not acknowledged */
     bool hashing;
-    bool waits; /* for a slot whose part is not recorded yet */
+    bool waits; /* a hashed part, for a slot whose last one is not recorded yet */
     struct slot *slots;
     unsigned n_slots;
     struct buf body; /* of CompleteMultipartUpload */
@@ -152,7 +152,7 @@ void multipart_stop(struct transfer *t)
         loop_timer_clear(mp->slots[i].timer);
         mp->slots[i].busy = false;
     }
-    mp->hashing = false;
+    mp->hashing = mp->waits = false;
     file_pass_drop(t);
     loop_timer_clear(t->timer);
 }
@@ -374,6 +374,7 @@ static void hash_next(struct transfer *t)
 static struct slot *free_slot(struct transfer *t)
 {
     struct multipart *mp = t->mp;
+    bool unrecorded = false;
 
     mp->waits = false;
     for (unsigned i = 0; i < mp->n_slots; i++) {
@@ -381,8 +382,9 @@ static struct slot *free_slot(struct transfer *t)
             continue;
         if (mp->slots[i].told <= t->env->recorded)
             return &mp->slots[i];
-        mp->waits = true;
+        unrecorded = true;
     }
+    mp->waits = unrecorded;
     return NULL;
 }
 

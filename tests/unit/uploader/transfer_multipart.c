@@ -274,3 +274,62 @@ Test(transfer_multipart, an_abort_that_waits_for_a_connection_is_sent_however_lo
     r.env.http = many;
     ride_fini(&r);
 }
+
+/* Part 1 is answered late, and so is what comes after the parts. */
+static bool late_first(struct mini_store *m, enum request_op op, unsigned seq,
+                       const struct scripted_request *rq, struct scripted_reply *rp)
+{
+    const bool *refuse = m->arg;
+    bool first = op == REQUEST_UPLOAD_PART && strstr(rq->target, "partNumber=1&") != NULL;
+
+    (void)seq;
+    if (first || op == REQUEST_COMPLETE_MULTIPART || op == REQUEST_ABORT_MULTIPART)
+        rp->delay_ms = 300;
+    return first && *refuse && mini_error(rp, 400, "InvalidPart");
+}
+
+static void step_until(struct ride *r, const unsigned *counter, unsigned n)
+{
+    while (*counter < n) {
+        loop_step(r->loop, false);
+        (void)usleep(1000);
+        mini_store_look(&r->rig.store);
+    }
+}
+
+/* A part waited for a record, in vain or until another slot was free: no later record may send it,
+ * or complete the object, once more. */
+Test(transfer_multipart, a_record_that_comes_after_the_last_part_changes_nothing, .timeout = 40)
+{
+    char *data = ride_pattern(900000, 3);
+
+    for (int refuse = 0; refuse < 2; refuse++) {
+        bool refuses = refuse;
+        struct ride r;
+        const unsigned *asked = r.rig.store.asked;
+
+        ride_init(&r);
+        r.rig.cfg.single_max = 100000;
+        r.rig.cfg.parts_in_flight = 2;
+        r.env.records = true;
+        r.rig.store.fault = late_first;
+        r.rig.store.arg = &refuses;
+        rig_write(&r.rig, "a", data, 900000);
+        (void)transfer_start(&r.env, rig_job(&r.rig, "a", 1), ride_done, &r);
+        if (refuse) {
+            step_until(&r, &asked[REQUEST_ABORT_MULTIPART], 1);
+        } else {
+            step_until(&r, &r.n_progress, 3); /* part 2, then part 1; part 3 waits */
+            transfer_recorded(&r.env);        /* part 2's: its slot takes part 3 */
+            step_until(&r, &asked[REQUEST_COMPLETE_MULTIPART], 1);
+        }
+        cr_expect_eq(r.done, 0);
+        transfer_recorded(&r.env);
+        step_until(&r, &r.done, 1);
+        cr_expect_eq(r.out.result, refuse ? TRANSFER_ANSWERED : TRANSFER_STORED);
+        cr_expect_eq(asked[REQUEST_UPLOAD_PART], refuse ? 2 : 3);
+        cr_expect_eq(asked[REQUEST_COMPLETE_MULTIPART], !refuse);
+        ride_fini(&r);
+    }
+    free(data);
+}
