@@ -40,7 +40,7 @@ struct recording {
     size_t n;
     struct err why; /* of a rejection */
     unsigned type;  /* of metrics */
-    uint64_t bytes;
+    struct identity id;
     bool candidate; /* the watcher awaits an answer */
     bool torn;      /* to be held */
 };
@@ -50,7 +50,7 @@ struct rejection {
     struct pipeline *p;
     char *path;
     unsigned type;
-    uint64_t bytes;
+    struct identity id; /* what was judged: a good file may have its name by now */
     struct err why, failure;
     enum rc rc;
     bool candidate;
@@ -172,7 +172,7 @@ static void hold_torn(struct pipeline *p, const struct recording *r)
     if (ledger_hold_path(p->ledger, path, r->n, &why, NULL, NULL) != RC_OK)
         log_error("hold_failed", F_STR("path", path)); /* then it is sent, under a name beside it */
     else
-        metrics_held(&p->metrics, r->type, why.code, r->bytes);
+        metrics_held(&p->metrics, r->type, why.code, r->id.size);
 }
 
 static void accepted(void *arg, enum rc rc)
@@ -181,7 +181,7 @@ static void accepted(void *arg, enum rc rc)
     struct pipeline *p = r->p;
     if (rc == RC_OK) {
         p->counts.accepted++;
-        metrics_accepted(&p->metrics, r->type, r->bytes);
+        metrics_accepted(&p->metrics, r->type, r->id.size);
         p->journal_failed_ms = 0;
         if (r->torn)
             hold_torn(p, r);
@@ -207,7 +207,7 @@ static void record_accepted(struct recording *r, const struct identity *id, stru
     memcpy(event_type, r->path + type.at,
            type.n < sizeof event_type ? type.n : sizeof event_type - 1);
     r->type = metrics_type(&r->p->metrics, event_type, strlen(event_type));
-    r->bytes = id->size;
+    r->id = *id;
     ledger_accept(r->p->ledger, r->path, r->n, id, event_type, accepted, r);
 }
 
@@ -256,11 +256,13 @@ static void rejections_run(void *arg, void *items, size_t n)
     struct pipeline *p = arg;
     struct rejection *r = items;
     /* There may be very many, and a stop does not wait for them: the next start finds the rest. */
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        const struct reject_what what = {
+            .path = r[i].path, .id = &r[i].id, .why = &r[i].why, .now_ns = clock_wall_now_ns()};
         r[i].rc = atomic_load(&p->stop_early)
                       ? RC_CANCELLED
-                      : reject_file(&fsio_system, p->cfg.root_fd, r[i].path, &r[i].why,
-                                    clock_wall_now_ns(), &r[i].failure);
+                      : reject_file(&fsio_system, p->cfg.root_fd, &what, &r[i].failure);
+    }
 }
 
 static void rejections_done(void *arg, void *items, size_t n)
@@ -271,18 +273,19 @@ static void rejections_done(void *arg, void *items, size_t n)
         if (r[i].rc == RC_OK) {
             p->counts.rejected++;
             p->rejected_files++;
-            metrics_rejected(&p->metrics, r[i].type, r[i].why.code, r[i].bytes);
+            metrics_rejected(&p->metrics, r[i].type, r[i].why.code, r[i].id.size);
             log_warning("rejected", F_STR("path", r[i].path), F_STR("code", r[i].why.code),
                         F_STR("why", r[i].why.text));
-        } else if (r[i].rc != RC_ABSENT && r[i].rc != RC_CANCELLED) {
+        } else if (r[i].rc != RC_ABSENT && r[i].rc != RC_CHANGED && r[i].rc != RC_CANCELLED) {
             log_error("reject_failed", F_STR("path", r[i].path), F_STR("why", r[i].failure.text));
         }
         enum watcher_verdict v =
             r[i].rc == RC_OK || r[i].rc == RC_ABSENT ? WATCHER_DONE : WATCHER_AGAIN;
+        uint64_t wait_ms = r[i].rc == RC_CHANGED ? UNSURE_AGAIN_MS : DENIED_AGAIN_MS;
         if (r[i].candidate)
-            watcher_answer(p->watcher, r[i].path, strlen(r[i].path), v, DENIED_AGAIN_MS);
+            watcher_answer(p->watcher, r[i].path, strlen(r[i].path), v, wait_ms);
         else if (v == WATCHER_AGAIN)
-            watcher_look(p->watcher, r[i].path, strlen(r[i].path), DENIED_AGAIN_MS);
+            watcher_look(p->watcher, r[i].path, strlen(r[i].path), wait_ms);
         free(r[i].path);
     }
     dispatch_want(p);
@@ -298,7 +301,7 @@ static void rejection_recorded(void *arg, enum rc rc)
         move->p = p;
         move->path = mem_strndup(r->path, r->n);
         move->type = r->type;
-        move->bytes = r->bytes;
+        move->id = r->id;
         move->why = r->why;
         move->candidate = r->candidate;
     } else if (r->candidate) {
@@ -319,7 +322,7 @@ static void reject(struct pipeline *p, const char *path, const struct identity *
     if (layout_match(p->layout, path, n, &m, NULL) != RC_OK)
         m.event_type = (struct layout_span){0};
     r->type = metrics_type(&p->metrics, path + m.event_type.at, m.event_type.n);
-    r->bytes = id->size;
+    r->id = *id;
     r->why = *why;
     r->candidate = candidate;
     /* A path may be too long to be a key, which is why it is here; its record has the beginning. */

@@ -120,6 +120,7 @@ static void explain_open(struct look *k, int result)
     } else if (seen < 0) {
         failed(k, seen, "look at");
     } else if (!S_ISREG(st.mode)) {
+        k->out->id = st.id;
         refuse_kind(k, st.mode);
     } else if (result == -EACCES || result == -EPERM) {
         k->out->verdict = ADMIT_DENIED;

@@ -44,7 +44,8 @@ enum admit_trust {
 };
 struct admit_result {
     enum admit_verdict verdict;
-    struct identity id; /* as seen on the descriptor, before and after reading the same */
+    struct identity id; /* as seen on the descriptor, before and after reading the same; of what
+                           cannot be opened, a link or a socket, as seen by its name */
     struct layout_match match;
     uint64_t wait_ms;
     struct err err; /* code of ADMIT_REJECT: layout_match's, or "kind", "links", "size",

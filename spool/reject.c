@@ -103,23 +103,38 @@ static enum rc write_reason(const struct fsio *fs, int dirfd, const char *name,
     return result < 0 ? err_sys(e, result, "cannot fsync the directory of rejected files") : RC_OK;
 }
 
-/* Between the look at a name and its move somebody may have put a directory there: it goes back.
- * True if it did; one whose name has been taken again stays with the rejected. Where it came from
- * may just be swapped out of the spool, where the gateway's sandbox refuses to put anything. */
-static bool gave_back_directory(const struct fsio *fs, const struct beneath_move *m,
-                                const char *got)
+/* Is it what was judged? `moved` by us: that set its ctime. */
+static bool is_judged(const struct file_stat *st, const struct identity *id, bool moved)
+{
+    if (!id || id->ino == 0)
+        return true;
+    if (!S_ISREG(st->mode))
+        return st->id.ino == id->ino && st->id.dev == id->dev;
+    return moved ? identity_equal_moved(&st->id, id) : identity_equal(&st->id, id);
+}
+
+/* Between the look at a name and its move somebody may have put a directory or another file there:
+ * it goes back. RC_OK: it is the right one, or its name has been taken again: then it stays with
+ * the rejected, and what took it is the newer. Where it came from may just be swapped out of the
+ * spool, where the gateway's sandbox refuses to put anything. */
+static enum rc give_back(const struct fsio *fs, const struct beneath_move *m, const char *got,
+                         const struct identity *id, struct err *e)
 {
     static const struct timespec moment = {.tv_nsec = 2000000};
     struct file_stat st;
     int result = -EACCES;
-    if (fs->ops->stat(fs->ctx, m->to_dir, got, &st) != 0 || !S_ISDIR(st.mode))
-        return false;
+    if (fs->ops->stat(fs->ctx, m->to_dir, got, &st) != 0 ||
+        (!S_ISDIR(st.mode) && is_judged(&st, id, true)))
+        return RC_OK;
     for (int tries = 0; tries < GIVE_BACK_TRIES && result == -EACCES; tries++) {
         if (tries > 0)
             (void)nanosleep(&moment, NULL); /* a signal only shortens it */
         result = fs->ops->rename(fs->ctx, m->to_dir, got, m->from_dir, m->from, RENAME_NOREPLACE);
     }
-    return result == 0;
+    if (result != 0)
+        return RC_OK;
+    return S_ISDIR(st.mode) ? err_set(e, RC_ABSENT, "there is a directory in its place")
+                            : err_set(e, RC_CHANGED, "there is another file in its place");
 }
 
 static enum rc move(const struct fsio *fs, int root_fd, const struct reject_source *source,
@@ -147,9 +162,7 @@ static enum rc move(const struct fsio *fs, int root_fd, const struct reject_sour
     int result = beneath_move_aside(fs, &m, got);
     if (result < 0)
         rc = beneath_cannot(fs, source->from_dir, result, "reject", path, e);
-    else if (gave_back_directory(fs, &m, got))
-        rc = err_set(e, RC_ABSENT, "there is a directory in its place");
-    else
+    else if ((rc = give_back(fs, &m, got, source->id, e)) == RC_OK)
         rc = write_reason(fs, dirfd, got, reason, e);
 out:
     if (dirfd >= 0)
@@ -158,9 +171,10 @@ out:
     return rc;
 }
 
-enum rc reject_file(const struct fsio *fs, int root_fd, const char *path, const struct err *why,
-                    int64_t now_ns, struct err *e)
+enum rc reject_file(const struct fsio *fs, int root_fd, const struct reject_what *what,
+                    struct err *e)
 {
+    const char *path = what->path;
     char shown[BENEATH_SHOWN_SIZE];
     struct file_stat st;
     struct buf reason;
@@ -177,9 +191,13 @@ enum rc reject_file(const struct fsio *fs, int root_fd, const char *path, const 
     } else if (S_ISDIR(st.mode)) {
         rc = err_set(e, RC_INVALID, "cannot reject %s: it is a directory",
                      beneath_show(shown, path, strlen(path)));
+    } else if (!is_judged(&st, what->id, false)) {
+        rc = err_set(e, RC_CHANGED, "cannot reject %s: it was changed or replaced",
+                     beneath_show(shown, path, strlen(path)));
     } else {
-        const struct reject_source source = {.from_dir = from_dir, .from = beneath_name(path)};
-        reason_text(&reason, path, why, now_ns);
+        const struct reject_source source = {
+            .from_dir = from_dir, .from = beneath_name(path), .id = what->id};
+        reason_text(&reason, path, what->why, what->now_ns);
         rc = move(fs, root_fd, &source, path, &reason, e);
     }
     buf_fini(&reason);

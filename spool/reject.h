@@ -11,19 +11,29 @@
 #define REJECT_DIR ".spoolgate/rejected"
 #define STRAYS_DIR REJECT_DIR "/strays"
 
+struct reject_what {
+    const char *path;
+    /* What was found wrong; else it is left alone (RC_CHANGED), since a producer may have put a
+     * good one there. Of what is no regular file only device and inode count: a pipe's times move
+     * with its use. NULL, or ino 0: whatever lies there. */
+    const struct identity *id;
+    const struct err *why;
+    int64_t now_ns;
+};
 /* Moves it (RENAME_NOREPLACE; "~2", "~3" … when the name is taken or could be a reason's), then
  * writes the reason (one line JSON: {"path","code","reason","rejected_at"}, and "path_hex" if the
  * path is not UTF-8) into <name>.reason, of a long name its beginning and a hash of it. A reason
  * that cannot be written (disk full) is logged and does not undo the move. Where a rejected file
  * stands in the way of a directory, it goes to STRAYS_DIR; the reason tells its path. RC_ABSENT:
- * the file is not there any more. RC_INVALID: a directory. Works for any other kind of directory
- * entry, and for any bytes in a name. */
-enum rc reject_file(const struct fsio *fs, int root_fd, const char *path, const struct err *why,
-                    int64_t now_ns, struct err *e) MUST_CHECK;
+ * the file is not there any more. RC_CHANGED: another is there, or it was changed. RC_INVALID: a
+ * directory. Works for any other kind of directory entry, and for any bytes in a name. */
+enum rc reject_file(const struct fsio *fs, int root_fd, const struct reject_what *what,
+                    struct err *e) MUST_CHECK;
 /* The same for what was taken aside before: the entry from_dir/from goes to rejected/<path>. */
 struct reject_source {
     int from_dir;
     const char *from;
+    const struct identity *id; /* as above */
 };
 enum rc reject_aside(const struct fsio *fs, int root_fd, const struct reject_source *source,
                      const char *path, const struct err *why, struct err *e) MUST_CHECK;

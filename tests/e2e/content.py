@@ -120,6 +120,24 @@ def small_files_do_not_wait_until_large_ones_are_read():
         check_equal(order[-2:], names, "those accepted last")
 
 
+def a_good_file_under_the_name_of_a_bad_one_is_sent():
+    """While hundreds of bad files wait to be moved away, their producer mends the last of them."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, {"settle": "100ms"}) as gateway:
+        names, mended = [key("findings", f"f-{n:03}.ndjson") for n in range(600)], Dropped()
+        for path in names:
+            spool(gateway, path, b"{not json\n")
+        check(wait_until(lambda: gateway.status()["files"]["rejected"] > 0, 30, 0.005), "the first are rejected")
+        for number, path in enumerate(names[-200:]):
+            mended.rename(gateway.root, path, event(number))
+        gateway.wait_idle(60)
+        compare(bucket, mended)
+        lost = [p for p in names[-200:] if os.path.exists(rejected_path(gateway, p))
+                and open(rejected_path(gateway, p), "rb").read() != b"{not json\n"]
+        check_equal(lost, [], "good files in rejected/")
+        since = gateway.status()["since_start"]["rejected"]
+        row("bad files mended while they are rejected", f"{200 - (since - 400)} of 200 in time, all are sent")
+
+
 def content_may_be_switched_off_for_a_type():
     with Devstore("--require-acl") as bucket, Gateway(bucket, {
             "settle": "100ms", "send": {"types": {"packed": {"content": "any"}}}}) as gateway:
@@ -268,6 +286,7 @@ def kept_files_are_not_sent_again():
 
 
 run_tests([broken_files_are_rejected_and_come_back_mended,
-           small_files_do_not_wait_until_large_ones_are_read, content_may_be_switched_off_for_a_type,
-           what_is_not_selected_waits, what_is_deselected_waits_though_it_was_tried,
-           delivered_files_go_into_the_archive, kept_files_are_not_sent_again])
+           a_good_file_under_the_name_of_a_bad_one_is_sent, small_files_do_not_wait_until_large_ones_are_read,
+           content_may_be_switched_off_for_a_type, what_is_not_selected_waits,
+           what_is_deselected_waits_though_it_was_tried, delivered_files_go_into_the_archive,
+           kept_files_are_not_sent_again])

@@ -206,7 +206,9 @@ static void move_rejected(struct run *t)
 {
     struct err e, why = {.rc = RC_INVALID, .code = "content", .text = "it is wrong"};
     for (size_t i = 0; i < t->g.n_rejected; i++) {
-        enum rc rc = reject_file(fs_of(t), t->g.root_fd, t->g.rejected[i], &why, t->now_ns, &e);
+        const struct reject_what what = {
+            .path = t->g.rejected[i], .why = &why, .now_ns = t->now_ns};
+        enum rc rc = reject_file(fs_of(t), t->g.root_fd, &what, &e);
         (void)rc; /* the next walk finds what is still there */
         note_refused(t, t->g.rejected[i], false);
     }

@@ -12,11 +12,17 @@
 
 static const struct err why = {.rc = RC_INVALID, .code = "content", .text = "line 3: \"wrong\""};
 
+static enum rc reject(const struct fsio *fs, int root, const char *path, struct err *e)
+{
+    const struct reject_what what = {
+        .path = path, .why = &why, .now_ns = 1795399200 * CLOCK_NS_PER_S};
+    return reject_file(fs, root, &what, e);
+}
+
 static void must_reject(const struct scratch *s, const char *path)
 {
     struct err e = {0};
-    cr_assert_eq(reject_file(&fsio_system, s->fd, path, &why, 1795399200 * CLOCK_NS_PER_S, &e),
-                 RC_OK, "%s: %s", path, e.text);
+    cr_assert_eq(reject(&fsio_system, s->fd, path, &e), RC_OK, "%s: %s", path, e.text);
 }
 
 Test(reject, a_rejected_file_keeps_its_path_and_has_its_reason_beside_it)
@@ -38,9 +44,9 @@ Test(reject, a_rejected_file_keeps_its_path_and_has_its_reason_beside_it)
     cr_expect_str_eq(row.reason, "line 3: \"wrong\"");
     cr_expect_eq(row.size, 5);
     cr_expect_eq(row.rejected_ns, 1795399200 * CLOCK_NS_PER_S);
-    cr_expect_eq(reject_file(&fsio_system, s.fd, "a/b/f", &why, 0, &e), RC_ABSENT);
-    cr_expect_eq(reject_file(&fsio_system, s.fd, "x/y/z", &why, 0, &e), RC_ABSENT);
-    cr_expect_eq(reject_file(&fsio_system, s.fd, "a/b", &why, 0, &e), RC_INVALID);
+    cr_expect_eq(reject(&fsio_system, s.fd, "a/b/f", &e), RC_ABSENT);
+    cr_expect_eq(reject(&fsio_system, s.fd, "x/y/z", &e), RC_ABSENT);
+    cr_expect_eq(reject(&fsio_system, s.fd, "a/b", &e), RC_INVALID);
     cr_expect_eq(reject_find(&fsio_system, s.fd, "a/b/g", &row, &e), RC_ABSENT);
     cr_expect_eq(reject_find(&fsio_system, s.fd, "a/b", &row, &e), RC_ABSENT);
     cr_expect_eq(reject_find(&fsio_system, s.fd, "a/b/f.reason", &row, &e), RC_ABSENT);
@@ -134,7 +140,7 @@ Test(reject, links_pipes_and_files_where_directories_should_be_are_no_obstacle)
     cr_expect_str_eq(scratch_text(&s, "link/passwd"), "x");
     /* A directory of the spool that became a link leads nowhere. */
     cr_assert_eq(symlinkat("link", s.fd, "alias"), 0);
-    cr_expect_eq(reject_file(&fsio_system, s.fd, "alias/passwd", &why, 0, &e), RC_ABSENT);
+    cr_expect_eq(reject(&fsio_system, s.fd, "alias/passwd", &e), RC_ABSENT);
     cr_expect(scratch_has(&s, "link/passwd"));
     scratch_free(&s);
 }
@@ -147,8 +153,7 @@ Test(reject, a_path_that_climbs_is_no_path)
     scratch_write(&s, "f", "x");
     scratch_write(&s, "a/b", "x");
     for (size_t i = 0; i < sizeof climbing / sizeof climbing[0]; i++)
-        cr_expect_neq(reject_file(&fsio_system, s.fd, climbing[i], &why, 0, &e), RC_OK, "%s",
-                      climbing[i]);
+        cr_expect_neq(reject(&fsio_system, s.fd, climbing[i], &e), RC_OK, "%s", climbing[i]);
     cr_expect(scratch_has(&s, "f"));
     cr_expect(scratch_has(&s, "a/b"));
     scratch_free(&s);
@@ -293,7 +298,7 @@ Test(reject, a_full_disk_costs_the_reason_and_not_the_file)
     struct err e = {0};
     ops.pwrite = full;
     scratch_write(&s, "a/f", "x");
-    cr_expect_eq(reject_file(&fs, s.fd, "a/f", &why, 0, &e), RC_OK, "%s", e.text);
+    cr_expect_eq(reject(&fs, s.fd, "a/f", &e), RC_OK, "%s", e.text);
     cr_expect_str_eq(scratch_text(&s, R "a/f"), "x");
     cr_expect_eq(scratch_count(&s, R "a"), 1);
     cr_expect_eq(reject_find(&fs, s.fd, "a/f", &row, &e), RC_OK);
@@ -314,7 +319,7 @@ Test(reject, a_move_is_durable_with_its_reason_or_without)
         struct err e = {0};
         struct file_stat st;
         faultfs_arm(disk, full ? &plan : NULL);
-        cr_assert_eq(reject_file(fs, root, "f", &why, 0, &e), RC_OK, "%s", e.text);
+        cr_assert_eq(reject(fs, root, "f", &e), RC_OK, "%s", e.text);
         faultfs_restart(disk, 0);
         root = faultfs_root(disk);
         cr_expect_eq(fs->ops->stat(fs->ctx, root, R "f", &st), 0);
@@ -322,4 +327,97 @@ Test(reject, a_move_is_durable_with_its_reason_or_without)
         cr_expect_eq(fs->ops->stat(fs->ctx, root, "f", &st), -ENOENT);
         faultfs_free(disk);
     }
+}
+
+static struct identity identity_of(const struct scratch *s, const char *path)
+{
+    struct file_stat st;
+    cr_assert_eq(fsio_system.ops->stat(fsio_system.ctx, s->fd, path, &st), 0, "%s", path);
+    return st.id;
+}
+
+static enum rc reject_judged(const struct fsio *fs, const struct scratch *s, const char *path,
+                             const struct identity *id)
+{
+    const struct reject_what what = {.path = path, .id = id, .why = &why};
+    return reject_file(fs, s->fd, &what, NULL);
+}
+
+static void place(const struct scratch *s, const char *path, const char *text)
+{
+    scratch_write(s, "placed", text);
+    cr_assert_eq(renameat(s->fd, "placed", s->fd, path), 0);
+}
+
+Test(reject, what_is_not_the_file_that_was_judged_is_left_alone)
+{
+    struct scratch s = scratch_new();
+    scratch_write(&s, "a/f", "bad");
+    struct identity id = identity_of(&s, "a/f");
+    place(&s, "a/f", "new");
+    cr_expect_eq(reject_judged(&fsio_system, &s, "a/f", &id), RC_CHANGED);
+    cr_expect_str_eq(scratch_text(&s, "a/f"), "new");
+    /* Its writer went on. */
+    id = identity_of(&s, "a/f");
+    scratch_write(&s, "a/f", "longer");
+    cr_expect_eq(reject_judged(&fsio_system, &s, "a/f", &id), RC_CHANGED);
+    cr_assert_eq(symlinkat("f", s.fd, "a/link"), 0);
+    struct identity link = identity_of(&s, "a/link");
+    place(&s, "a/link", "good");
+    cr_expect_eq(reject_judged(&fsio_system, &s, "a/link", &link), RC_CHANGED);
+    cr_expect_eq(scratch_count(&s, R "a"), 0);
+    id = identity_of(&s, "a/f");
+    cr_expect_eq(reject_judged(&fsio_system, &s, "a/f", &id), RC_OK);
+    cr_expect_str_eq(scratch_text(&s, R "a/f"), "longer");
+    id = identity_of(&s, "a/link");
+    cr_expect_eq(reject_judged(&fsio_system, &s, "a/f", &id), RC_ABSENT);
+    /* A pipe's times are not its own. */
+    cr_assert_eq(mkfifoat(s.fd, "pipe", 0600), 0);
+    id = identity_of(&s, "pipe");
+    id.mtime_ns--;
+    id.ctime_ns--;
+    cr_expect_eq(reject_judged(&fsio_system, &s, "pipe", &id), RC_OK);
+    scratch_free(&s);
+}
+
+/* A producer that is just between the look and the move, and again just after the move. */
+static struct between {
+    const struct scratch *s;
+    bool before, after;
+} between;
+
+static int rename_between(void *ctx, int from_dir, const char *from, int to_dir, const char *to,
+                          unsigned flags)
+{
+    if (between.before) {
+        between.before = false;
+        place(between.s, "a/f", "new");
+    }
+    int result = fsio_system.ops->rename(ctx, from_dir, from, to_dir, to, flags);
+    if (between.after) {
+        between.after = false;
+        place(between.s, "a/f", "newest");
+    }
+    return result;
+}
+
+Test(reject, what_came_between_the_look_and_the_move_goes_back)
+{
+    struct scratch s = scratch_new();
+    struct fsio_ops ops = *fsio_system.ops;
+    const struct fsio fs = {&ops, fsio_system.ctx};
+    ops.rename = rename_between;
+    scratch_write(&s, "a/f", "bad");
+    struct identity id = identity_of(&s, "a/f");
+    between = (struct between){.s = &s, .before = true};
+    cr_expect_eq(reject_judged(&fs, &s, "a/f", &id), RC_CHANGED);
+    cr_expect_str_eq(scratch_text(&s, "a/f"), "new");
+    cr_expect_eq(scratch_count(&s, R "a"), 0);
+    /* What has been replaced once more is nowhere lost. */
+    id = identity_of(&s, "a/f");
+    between = (struct between){.s = &s, .before = true, .after = true};
+    cr_expect_eq(reject_judged(&fs, &s, "a/f", &id), RC_OK);
+    cr_expect_str_eq(scratch_text(&s, "a/f"), "newest");
+    cr_expect_str_eq(scratch_text(&s, R "a/f"), "new");
+    scratch_free(&s);
 }
