@@ -1,6 +1,7 @@
 /* What time brings: every few seconds space and inodes, since `put` and other producers hang on
  * what is said of them; each minute empty directories of past dates, the archive's limits, the
- * journal's oldest segment. The file system is looked at on a pool thread.
+ * journal's oldest segment, and how many rejected files people have left. The file system is looked
+ * at on a pool thread.
  */
 #include "gateway/pipeline_int.h"
 
@@ -9,6 +10,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "gateway/space.h"
+#include "spool/reject.h"
 #include "spool/tidy.h"
 
 #include <errno.h>
@@ -30,6 +32,9 @@ struct round {
     int stat_errno;
     unsigned removed;
     struct archive_usage archive;
+    bool counts;              /* rejected files */
+    uint64_t rejections_then; /* what had begun before */
+    uint64_t rejected;
     struct err err;
 };
 
@@ -43,6 +48,9 @@ static void round_run(void *arg)
         r->state = (struct statvfs){0}; /* only told to those who watch */
     if (!r->heavy)
         return;
+    struct err e;
+    if (r->counts && reject_count(&fsio_system, p->cfg.root_fd, &r->rejected, &e) != RC_OK)
+        r->counts = false; /* the next round may tell */
     int64_t today = now / CLOCK_NS_PER_S / 86400;
     if (tidy_dates(&fsio_system, p->cfg.root_fd, p->layout, today, &r->removed, &r->err) != RC_OK)
         return;
@@ -122,6 +130,8 @@ static void round_done(void *arg)
         log_warning("housekeeping_failed", F_STR("why", r->err.text));
     if (r->heavy && r->archives)
         p->archive = r->archive;
+    if (r->counts && r->rejections_then == p->rejections_begun)
+        p->rejected_files = r->rejected;
     if (r->removed > 0)
         log_debug("directories_removed", F_U64("count", r->removed));
     loop_timer_set_shared(p->housekeeping_timer, p->full ? SPACE_FULL_MS : SPACE_MS);
@@ -150,6 +160,11 @@ static void housekeep(void *arg)
     r->archives = p->config->after_delivery.action == CONFIG_ARCHIVE;
     r->limits = (struct archive_limits){p->config->after_delivery.keep_ms,
                                         p->config->after_delivery.max_bytes};
+    /* People remove rejected files, and nobody tells us. What moves them meanwhile counts itself,
+     * which the walk may have seen or not. */
+    r->counts = r->heavy && p->rejected_files > 0 && p->n_actings == 0 &&
+                batch_outstanding(p->rejections) == 0;
+    r->rejections_then = p->rejections_begun;
     p->housekeeping = true;
     loop_work(p->cfg.loop, round_run, round_done, r);
 }

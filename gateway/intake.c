@@ -298,6 +298,7 @@ static void rejection_recorded(void *arg, enum rc rc)
     struct pipeline *p = r->p;
     if (rc == RC_OK) {
         struct rejection *move = batch_add(p->rejections);
+        p->rejections_begun++;
         move->p = p;
         move->path = mem_strndup(r->path, r->n);
         move->type = r->type;

@@ -246,6 +246,7 @@ void pipeline_reload(struct pipeline *p, const struct config *fresh,
 
 void pipeline_rescan(struct pipeline *p)
 {
+    p->heavy_ms = 0; /* rejected files are counted again too */
     watcher_rescan(p->watcher);
 }
 

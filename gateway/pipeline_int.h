@@ -98,7 +98,8 @@ struct pipeline {
     void *reload_arg;
     struct pipeline_counts counts;
     struct metrics metrics;
-    uint64_t rejected_files; /* in rejected/ now */
+    uint64_t rejected_files;   /* in rejected/, counted again each minute */
+    uint64_t rejections_begun; /* moves into it, and out of it by us, that were begun */
     struct pipeline_worker {
         struct pipeline *pipeline;
         unsigned n;

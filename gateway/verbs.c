@@ -377,12 +377,14 @@ static void go_on(struct acting *a)
     a->trying = false;
     if (a->outstanding > 0)
         return;
-    if (count(a, AGAIN) > 0)
+    if (count(a, AGAIN) > 0) {
         loop_timer_set(a->timer, AGAIN_MS);
-    else if (count(a, REJECTED) > 0)
+    } else if (count(a, REJECTED) > 0) {
+        p->rejections_begun++;
         loop_work(p->cfg.loop, restore_run, restore_done, a);
-    else
+    } else {
         finish(a, RC_OK, NULL);
+    }
 }
 
 static void begin(struct acting *a)
