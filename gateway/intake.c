@@ -70,6 +70,15 @@ static bool is_same(const struct identity *id, const struct ledger_view *view)
     return view->to_retire ? identity_equal_moved(id, &view->id) : identity_equal(id, &view->id);
 }
 
+/* The same of a held one. It is not sent because it got another owner or mode (ctime), or since its
+ * file system has another number after a start; what a power loss left of it is still held (P9). */
+static bool is_same_held(const struct identity *id, const struct ledger_view *view)
+{
+    struct identity here = *id;
+    here.dev = view->id.dev;
+    return identity_equal_moved(&here, &view->id) || identity_is_torn(&view->id, id);
+}
+
 bool intake_known(void *arg, const char *path, size_t n)
 {
     struct pipeline *p = arg;
@@ -77,12 +86,13 @@ bool intake_known(void *arg, const char *path, size_t n)
     struct file_stat st;
     if (ledger_find(p->ledger, path, n, &view) != RC_OK)
         return false;
-    if ((view.state != LEDGER_DELIVERED && view.state != LEDGER_FORGOTTEN) || view.file)
+    bool held = view.state == LEDGER_HELD;
+    if ((!held && view.state != LEDGER_DELIVERED && view.state != LEDGER_FORGOTTEN) || view.file)
         return true;
-    /* A kept or forgotten file is opened by nobody any more, which would show that it is another by
-     * now. The path is only looked at; admission opens it with care. */
+    /* A held, kept or forgotten file is opened by nobody any more, which would show that it is
+     * another by now. The path is only looked at; admission opens it with care. */
     return fsio_system.ops->stat(fsio_system.ctx, p->cfg.root_fd, path, &st) < 0 ||
-           is_same(&st.id, &view);
+           (held ? is_same_held(&st.id, &view) : is_same(&st.id, &view));
 }
 
 static bool wants_ndjson(void *arg, const char *event_type, size_t n)

@@ -94,6 +94,34 @@ def durable_when_it_returns():
         row("hold, forget, release, retry and kill -9", "durable when the command returns")
 
 
+def a_held_file_that_is_replaced_while_the_gateway_is_down():
+    """A new version is a new file, as it is while the gateway runs; another mode makes no new one,
+    nor does a file system that lost the end of it."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        bucket.fault(REFUSING)
+        dropped = drop(gateway, 3)
+        wait_waiting(gateway, 3)
+        replaced, chmodded, torn = dropped
+        expect(gateway.cli("hold", *dropped), 0, f"held      {torn}", what="hold")
+        gateway.stop()
+        bucket.clear_faults()
+        dropped.rename(gateway.root, replaced, event(99, 500))
+        os.chmod(os.path.join(gateway.root, chmodded), 0o640)
+        full = os.path.join(gateway.root, torn)
+        before = os.stat(full)
+        os.truncate(full, 10)
+        os.utime(full, ns=(before.st_atime_ns, before.st_mtime_ns))
+        gateway.start()
+        check(wait_until(lambda: replaced in bucket.keys()), "the new version is sent")
+        rescans = gateway.status()["watcher"]["rescans"]
+        gateway.api("POST", "/v1/rescan")
+        check(wait_until(lambda: gateway.status()["watcher"]["rescans"] > rescans), "a rescan ran")
+        check_equal(states(gateway), {chmodded: "held", torn: "held"}, "the others")
+        check_equal(gateway.status()["since_start"]["accepted"], 1, "files accepted since the start")
+        del dropped[chmodded], dropped[torn]
+        compare(bucket, dropped)
+
+
 def what_is_being_sent():
     """A file in flight is waited for; delivered meanwhile, it is too late, and says so."""
     with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
@@ -442,8 +470,7 @@ def receipts():
         row("receipts, with and without a gateway", f"{len(left)} left beside a damaged segment")
 
 
-run_tests([durable_when_it_returns, what_is_being_sent, nothing_is_sent_after_hold_all,
-           a_held_file_that_is_removed_is_let_go, chosen_by_pattern_and_state, a_terminal_is_asked,
-           the_api_is_told_nonsense, rejected_files, a_rejected_file_named_by_its_place, held_with_its_event_type,
-           what_shrank_goes_as_it_is,
-           a_stop_waits_for_no_flood, receipts])
+run_tests([durable_when_it_returns, a_held_file_that_is_replaced_while_the_gateway_is_down, what_is_being_sent,
+           nothing_is_sent_after_hold_all, a_held_file_that_is_removed_is_let_go, chosen_by_pattern_and_state,
+           a_terminal_is_asked, the_api_is_told_nonsense, rejected_files, a_rejected_file_named_by_its_place,
+           held_with_its_event_type, what_shrank_goes_as_it_is, a_stop_waits_for_no_flood, receipts])
