@@ -88,31 +88,6 @@ def fault_test(name, specs):
     return test
 
 
-def a_store_that_asks_for_a_minute():
-    """MinIO says so with each 503. While it starts it is not taken at its word; else the gateway waits, and
-    `retry` ends that, also for a large file of which some parts are there."""
-    minute = "status=503,retry-after=60,code="
-    for name, spec, by_hand in (("while it starts", minute + "XMinioServerNotInitialized", False),
-                                ("of everybody", minute + "ServiceUnavailable", True),
-                                ("of one part", "op=UploadPart,nth=2,count=1," + minute + "ServiceUnavailable", True)):
-        with Devstore("--require-acl") as bucket, Gateway(bucket, CONFIG) as gateway:
-            bucket.fault(spec)
-            dropped = drop(gateway, 20, 1)
-            check(wait_until(lambda: bucket.stats()["faults_fired"] > 0), f"{name}: the fault fired")
-            check(not wait_until(gateway.is_idle, 3), f"{name}: it waits")
-            sentence = gateway.status()["sentence"]
-            bucket.clear_faults()
-            cleared = time.monotonic()
-            if by_hand:
-                check(not wait_until(gateway.is_idle, 3), f"{name}: it waits as it was asked to")
-                check_equal(gateway.cli("retry", "--all").returncode, 0, f"{name}: retry")
-            gateway.wait_idle(20)
-            took = time.monotonic() - cleared
-            compare(bucket, dropped)
-            row(f"Retry-After: 60 {name}", f'"{sentence}"; all delivered {took:.1f} s after it was well again'
-                + (", 3 s of it until retry" if by_hand else ""))
-
-
 def a_store_that_is_gone_for_one_prefix():
     with Devstore("--require-acl", "--deny-prefix", "Panoptica/audit/") as bucket, \
             Gateway(bucket, CONFIG) as gateway:
@@ -258,35 +233,6 @@ def uploads_that_nobody_goes_on_with():
                 "our upload is aborted, the two of others stay")
 
 
-def a_large_file_does_not_stand_in_the_way():
-    """An upload that goes on for long neither keeps the probes back nor is one until its end."""
-    for case, by_hand in (("under way when the store failed", False), ("under way, and retry", True), ("the probe", False)):
-        with Devstore("--require-acl") as bucket, Gateway(bucket, {**LARGE, "bandwidth": "8MiB"}) as gateway:
-            dropped = Dropped()
-            if case == "the probe":
-                bucket.fault("status=503")
-            dropped.rename(gateway.root, key("findings", "large.ndjson"), large_file(240))
-            if case != "the probe":
-                check(wait_until(lambda: bucket.stats()["operations"].get("UploadPart", 0) >= 2, 30), "parts are sent")
-                bucket.fault("op=PutObject,status=503")
-            for number in range(20):
-                dropped.rename(gateway.root, key("findings", f"f-{number}.ndjson"), event(number))
-            check(wait_until(lambda: gateway.status()["destination"]["state"] != "open"), f"{case}: the bucket waits")
-            bucket.clear_faults()
-            began = time.monotonic()
-            if by_hand:
-                gateway.cli("retry", "--all")
-            check(wait_until(lambda: gateway.delivered() >= 20, 6 if by_hand else 20), f"{case}: the others are sent")
-            took = time.monotonic() - began
-            transfers = [t["path"] for t in gateway.status()["transfers"]]
-            check_equal(transfers, [key("findings", "large.ndjson")], f"{case}: it goes on meanwhile")
-            gateway.configure({"bandwidth": "0"})
-            gateway.reload()
-            gateway.wait_idle(60)
-            compare(bucket, dropped)
-            row(f"a large file, {case}", f"the others were sent {took:.1f} s after the store was well again")
-
-
 def an_upload_aborted_by_another():
     """NoSuchUpload, for once not by a script."""
     name = key("findings", "large.ndjson")
@@ -373,6 +319,6 @@ def everything_at_once():
 
 
 run_tests([*(fault_test(name, specs) for name, specs in FAULTS.items()),
-           a_store_that_asks_for_a_minute, a_store_that_is_gone_for_one_prefix, keys_that_exist, conflicts_may_be_held_or_overwrite,
-           uploads_that_nobody_goes_on_with, a_large_file_does_not_stand_in_the_way, an_upload_aborted_by_another, a_file_that_changes_within_its_upload,
+           a_store_that_is_gone_for_one_prefix, keys_that_exist, conflicts_may_be_held_or_overwrite,
+           uploads_that_nobody_goes_on_with, an_upload_aborted_by_another, a_file_that_changes_within_its_upload,
            killed_in_a_large_upload, everything_at_once])
