@@ -88,6 +88,13 @@ static void tell_breaker(struct destination *d, enum breaker_event ev, const str
     }
 }
 
+/* Try again now, whatever is waited for. */
+static void kick(struct destination *d)
+{
+    tell_breaker(d, BREAKER_KICK, NULL, 0);
+    d->cfg.ready(d->cfg.arg);
+}
+
 static void probe_due(void *arg)
 {
     struct destination *d = arg;
@@ -127,8 +134,7 @@ static void keys_asked(void *arg, bool other)
     d->old_in_flight = d->in_flight;
     if (first)
         d->why = (struct err){0};
-    tell_breaker(d, BREAKER_KICK, NULL, 0);
-    d->cfg.ready(d->cfg.arg);
+    kick(d);
     if (!first)
         d->cfg.other_keys(d->cfg.arg);
 }
@@ -399,10 +405,9 @@ void destination_cancel_all(struct destination *d)
 void destination_kick(struct destination *d)
 {
     d->heard_ms = 0;
-    tell_breaker(d, BREAKER_KICK, NULL, 0);
     if (!d->has_keys)
         keys_ask(d->keys);
-    d->cfg.ready(d->cfg.arg);
+    kick(d);
 }
 
 void destination_recorded(struct destination *d, unsigned worker)

@@ -54,12 +54,10 @@ void dispatch_lanes(struct pipeline *p)
 /* Those that were tried and wait for their next try are not in their lane, which a pause stops. */
 static void put_back_deselected(struct pipeline *p)
 {
-    for (size_t i = 0; i < p->n_deferred;) {
+    for (size_t i = p->n_deferred; i-- > 0;) { /* the last one takes the gap, and was looked at */
         struct ledger_file *f = p->deferred[i].file;
-        if (p->lanes[f->lane].selected) {
-            i++;
+        if (p->lanes[f->lane].selected)
             continue;
-        }
         p->deferred[i] = p->deferred[--p->n_deferred];
         dispatch_put_back(p, f);
     }

@@ -103,6 +103,16 @@ static bool wants_ndjson(void *arg, const char *event_type, size_t n)
 
 /* ---- looking ---- */
 
+static void admission_add(struct batch *to, struct pipeline *p, const char *path, size_t n,
+                          enum admit_trust trust)
+{
+    struct admission *a = batch_add(to);
+    a->p = p;
+    a->path = mem_strndup(path, n);
+    a->n = n;
+    a->trust = trust;
+}
+
 void intake_candidate(void *arg, const char *path, size_t n, enum watcher_trust trust,
                       enum watcher_source source)
 {
@@ -110,11 +120,7 @@ void intake_candidate(void *arg, const char *path, size_t n, enum watcher_trust 
     (void)source;
     if (p->stopping)
         return; /* events go on until the watcher is freed; the next start finds the file */
-    struct admission *a = batch_add(p->admissions);
-    a->p = p;
-    a->path = mem_strndup(path, n);
-    a->n = n;
-    a->trust = trust == WATCHER_MOVED ? ADMIT_MOVED : ADMIT_QUIET;
+    admission_add(p->admissions, p, path, n, trust == WATCHER_MOVED ? ADMIT_MOVED : ADMIT_QUIET);
 }
 
 static struct admit_cfg admission_rules(struct pipeline *p)
@@ -130,23 +136,26 @@ static struct admit_cfg admission_rules(struct pipeline *p)
     };
 }
 
-static void admissions_run(void *arg, void *items, size_t n)
+static void admit_all(const struct admit_cfg *cfg, struct admission *a, size_t n)
 {
-    struct admission *a = items;
-    struct admit_cfg cfg = admission_rules(arg);
-    cfg.large_min = CONTENTS_HALVES_MIN;
     for (size_t i = 0; i < n; i++)
-        admit_file(&cfg, a[i].path, a[i].n, a[i].trust, clock_wall_now_ns(), &a[i].result);
+        admit_file(cfg, a[i].path, a[i].n, a[i].trust, clock_wall_now_ns(), &a[i].result);
 }
 
+static void admissions_run(void *arg, void *items, size_t n)
+{
+    struct admit_cfg cfg = admission_rules(arg);
+    cfg.large_min = CONTENTS_HALVES_MIN;
+    admit_all(&cfg, items, n);
+}
+
+/* A stop waits for the one that is being read, not for those behind it. */
 static void large_run(void *arg, void *items, size_t n)
 {
     struct pipeline *p = arg;
-    struct admission *a = items;
     struct admit_cfg cfg = admission_rules(p);
-    /* A stop waits for the one that is being read, not for those behind it. */
-    for (size_t i = 0; i < n && !atomic_load(&p->stop_early); i++)
-        admit_file(&cfg, a[i].path, a[i].n, a[i].trust, clock_wall_now_ns(), &a[i].result);
+    if (!atomic_load(&p->stop_early))
+        admit_all(&cfg, items, n);
 }
 
 /* ---- accepting ---- */
@@ -365,11 +374,7 @@ static void read_large(struct pipeline *p, const struct admission *a)
         watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, LARGE_AGAIN_MS);
         return;
     }
-    struct admission *again = batch_add(p->large);
-    again->p = p;
-    again->path = mem_strndup(a->path, a->n);
-    again->n = a->n;
-    again->trust = a->trust;
+    admission_add(p->large, p, a->path, a->n, a->trust);
 }
 
 static void act_on_verdict(struct pipeline *p, const struct admission *a)

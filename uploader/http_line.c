@@ -39,6 +39,11 @@ bool http_waits(const struct http_call *call)
     return call->handle_ == NULL;
 }
 
+static int64_t ns_of(const struct http_line *l, uint64_t bytes)
+{
+    return (int64_t)((double)bytes * 1e9 / (double)l->bytes_per_second);
+}
+
 struct http_call *http_line_take(struct http_line *l, int64_t now_ns, uint64_t *wait_ms)
 {
     struct http_call *call = l->first;
@@ -53,7 +58,7 @@ struct http_call *http_line_take(struct http_line *l, int64_t now_ns, uint64_t *
         }
         if (l->free_ns < now_ns - IDLE_CREDIT_NS)
             l->free_ns = now_ns - IDLE_CREDIT_NS;
-        l->free_ns += (int64_t)((double)call->body.size * 1e9 / (double)l->bytes_per_second);
+        l->free_ns += ns_of(l, call->body.size);
     }
     call->booked_ns_ = l->free_ns;
     http_line_remove(l, call);
@@ -67,7 +72,7 @@ void http_line_give_back(struct http_line *l, const struct http_call *call, uint
 
     if (l->bytes_per_second == 0 || sent >= call->body.size || left_ns <= 0)
         return;
-    unsent_ns = (int64_t)((double)(call->body.size - sent) * 1e9 / (double)l->bytes_per_second);
+    unsent_ns = ns_of(l, call->body.size - sent);
     l->free_ns -= unsent_ns < left_ns ? unsent_ns : left_ns;
 }
 
