@@ -239,10 +239,12 @@ def one_round(bench, name, client, kind, source):
 
 
 def in_turn(clients, rounds):
-    """(round, client): every client has its turn, and the next round begins with the next one."""
+    """(round, client): every client has its turn. The next round begins with the next one and goes
+    the other way round, so that none always comes after the same one."""
     for number in range(rounds):
-        turn = number % len(clients)
-        for client in clients[turn:] + clients[:turn]:
+        first = number % len(clients)
+        turns = clients[first:] + clients[:first]
+        for client in reversed(turns) if number % 2 else turns:
             yield number, client
 
 
