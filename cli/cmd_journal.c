@@ -176,7 +176,7 @@ static enum cli_status read_all(const struct config *c, struct pass *p, bool fix
 {
     struct err e = {0};
     int fd = -1, lock_fd = -1;
-    struct journal_reader reader = {on_record, p};
+    struct journal_reader reader = {.record = on_record, .arg = p};
     enum rc rc = gateway_open_journal(c, &fd, &e);
     if (rc == RC_OK && fix)
         rc = lock_state(c, &lock_fd, &e);

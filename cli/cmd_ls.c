@@ -69,7 +69,8 @@ static enum cli_status list(const struct cli_common *o, const struct config *c, 
             status = cli_fail(CLI_ENVIRONMENT, "%s", e.text);
         }
         json_decref(v);
-    } while (status == CLI_YES && cursor.len > 0);
+        /* Nobody may want the rest: main() says what became of this. */
+    } while (status == CLI_YES && cursor.len > 0 && fflush(stdout) == 0 && !ferror(stdout));
     buf_fini(&url);
     buf_fini(&cursor);
     return status;

@@ -108,6 +108,19 @@ static enum rc refuse_when_full(const struct config *c, int root_fd, struct err 
     return RC_OK;
 }
 
+/* The gateway would let it lie for ever, and --wait would wait for it as long. */
+static enum rc refuse_if_ignored(const struct config *c, const char *path, struct err *e)
+{
+    const struct layout_ignore ignore = {(const char *const *)c->ignore, c->n_ignore};
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    if (!layout_ignored(&ignore, name))
+        return RC_OK;
+    return err_set(e, RC_INVALID,
+                   "%s is a name that the gateway does not look at (a leading dot, a trailing ~, "
+                   "or a pattern of `ignore`): put it under another name",
+                   name);
+}
+
 static enum rc put(const struct config *c, const char *path, int from, uint64_t *size,
                    struct err *e)
 {
@@ -118,7 +131,8 @@ static enum rc put(const struct config *c, const char *path, int from, uint64_t 
     enum rc rc = layout_new(c->layout, c->prefix, &layout, e);
     if (rc != RC_OK)
         return rc;
-    if ((rc = layout_match(layout, path, strlen(path), &m, e)) != RC_OK)
+    if ((rc = layout_match(layout, path, strlen(path), &m, e)) != RC_OK ||
+        (rc = refuse_if_ignored(c, path, e)) != RC_OK)
         goto out;
     if ((rc = gateway_open_root(c, &root_fd, e)) != RC_OK)
         goto out;
@@ -169,11 +183,38 @@ static void tell_sending(const struct config *c, const char *path, struct progre
     progress_wait(progress, "it is being sent");
 }
 
-static enum cli_status ask_receipt(const struct config *c, const char *path, int64_t since_ns,
-                                   json_t **out)
+/* Since when a receipt is of the file that was put, and not of an older one of its name. Where the
+ * wall clock is set back meanwhile, the receipt has a time from before the put; it is known by when
+ * its file was written then. */
+struct since {
+    int64_t wall_ns, mono_ns; /* of the beginning */
+    int64_t ns;               /* of the beginning by the lowest clock since */
+    int64_t written_ns;       /* the same when all was written */
+};
+/* Some file systems keep times of files to two seconds. */
+#define WRITTEN_GRACE_NS (2 * CLOCK_NS_PER_S)
+
+static struct since since_now(void)
+{
+    int64_t wall_ns = clock_wall_now_ns();
+    return (struct since){.wall_ns = wall_ns, .mono_ns = clock_mono_now_ns(), .ns = wall_ns};
+}
+
+static void since_follow(struct since *s)
+{
+    int64_t went_ns = clock_mono_now_ns() - s->mono_ns;
+    int64_t ns = clock_wall_now_ns() - went_ns;
+    if (ns < s->ns)
+        s->ns = ns;
+}
+
+static enum cli_status ask_receipt(const struct config *c, const char *path,
+                                   const struct since *since, json_t **out)
 {
     struct err e = {0};
-    enum rc rc = receipt_find(c, path, since_ns, out, &e);
+    bool set_back = since->ns < since->wall_ns;
+    enum rc rc = receipt_find(c, path, since->ns,
+                              set_back ? since->written_ns - WRITTEN_GRACE_NS : INT64_MIN, out, &e);
     return rc == RC_OK || rc == RC_ABSENT ? CLI_YES : cli_fail_err(rc, &e);
 }
 
@@ -185,7 +226,8 @@ static bool is_stuck(const char *state)
 }
 
 /* Until the gateway has seen the file that was put it tells of an older one of that name: rejected,
- * or in its care although somebody took it away. */
+ * or in its care although somebody took it away. KNOWN: where the clock is set back meanwhile, one
+ * of up to so long before is taken for ours. */
 static bool is_of_older(const json_t *v, int64_t since_ns)
 {
     const char *at = json_string_value(json_object_get(v, "rejected_at"));
@@ -197,7 +239,7 @@ static bool is_of_older(const json_t *v, int64_t since_ns)
 }
 
 /* CLI_YES with *out: delivered; CLI_YES without: not yet. */
-static enum cli_status ask_once(const struct config *c, const char *path, int64_t since_ns,
+static enum cli_status ask_once(const struct config *c, const char *path, const struct since *since,
                                 struct progress *progress, json_t **out)
 {
     struct buf url;
@@ -209,14 +251,14 @@ static enum cli_status ask_once(const struct config *c, const char *path, int64_
     enum cli_status status = cli_ask(c, "GET", url.data, NULL, &v, &e);
     buf_fini(&url);
     if (status == CLI_NO)
-        return ask_receipt(c, path, since_ns, out);
+        return ask_receipt(c, path, since, out);
     if (status != CLI_YES)
         return status;
     const char *state = json_string_value(json_object_get(v, "state"));
     const char *why = json_string_value(json_object_get(v, "why"));
     if (state && (strcmp(state, "delivered") == 0 || is_stuck(state))) {
-        status = ask_receipt(c, path, since_ns, out);
-        if (status == CLI_YES && !*out && is_stuck(state) && !is_of_older(v, since_ns)) {
+        status = ask_receipt(c, path, since, out);
+        if (status == CLI_YES && !*out && is_stuck(state) && !is_of_older(v, since->ns)) {
             progress_end(progress);
             status =
                 cli_fail(CLI_NO, "%s is %s: %s", path, state, why ? why : "no reason is known");
@@ -231,12 +273,13 @@ static enum cli_status ask_once(const struct config *c, const char *path, int64_
 }
 
 static enum cli_status wait_with(const struct config *c, const struct put_options *o,
-                                 const char *path, int64_t since_ns, struct progress *progress,
+                                 const char *path, struct since *since, struct progress *progress,
                                  json_t **receipt)
 {
     int64_t begin = clock_mono_now_ns();
     for (long ms = 2;; ms = ms < 250 ? ms * 2 : 250) {
-        enum cli_status status = ask_once(c, path, since_ns, progress, receipt);
+        since_follow(since);
+        enum cli_status status = ask_once(c, path, since, progress, receipt);
         if (status != CLI_YES || *receipt)
             return status;
         if ((uint64_t)((clock_mono_now_ns() - begin) / CLOCK_NS_PER_MS) >= o->wait_ms) {
@@ -251,12 +294,12 @@ static enum cli_status wait_with(const struct config *c, const struct put_option
 }
 
 static enum cli_status wait_for(const struct config *c, const struct put_options *o,
-                                const char *path, int64_t since_ns)
+                                const char *path, struct since *since)
 {
     struct progress progress;
     json_t *receipt = NULL;
     progress_begin(&progress, "To the bucket", 0, false);
-    enum cli_status status = wait_with(c, o, path, since_ns, &progress, &receipt);
+    enum cli_status status = wait_with(c, o, path, since, &progress, &receipt);
     progress_end(&progress);
     if (receipt && o->common.json)
         cli_print_json(receipt);
@@ -283,7 +326,7 @@ static enum cli_status run(int argc, char **argv)
     buf_init(&path, 8192);
     int from = STDIN_FILENO;
     uint64_t size = 0;
-    int64_t since = clock_wall_now_ns();
+    struct since since = since_now();
     enum rc rc = cli_path_below(c, o.key_path, &path, &e);
     if (rc == RC_OK && o.file) {
         from = open(o.file, O_RDONLY | O_CLOEXEC);
@@ -292,13 +335,15 @@ static enum cli_status run(int argc, char **argv)
     }
     if (rc == RC_OK)
         rc = put(c, path.data, from, &size, &e);
+    since_follow(&since);
+    since.written_ns = since.ns;
     if (from > STDIN_FILENO)
         (void)close(from); /* only read from */
     char shown[UNITS_TEXT_SIZE];
     if (rc != RC_OK)
         status = cli_fail_err(rc, &e);
     else if (o.wait)
-        status = wait_for(c, &o, path.data, since);
+        status = wait_for(c, &o, path.data, &since);
     else if (cli_is_terminal(STDOUT_FILENO))
         printf("%s, %s: safe in the spool\n", path.data, units_format_size(shown, size));
     buf_fini(&path);

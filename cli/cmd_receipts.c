@@ -31,7 +31,7 @@ static enum cli_status print_all(const struct config *c, const struct receipt_qu
     buf_init(&line, 65536);
     enum rc rc = receipt_each(c, q, print_receipt, print_damage, &line, &e);
     buf_fini(&line);
-    if (fflush(stdout) != 0)
+    if (fflush(stdout) != 0 || ferror(stdout))
         return cli_fail(CLI_ENVIRONMENT, "the receipts cannot be written out");
     if (rc == RC_CORRUPT)
         return cli_fail(CLI_NO, "the rest is complete; spoolgate journal verify says more");

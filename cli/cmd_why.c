@@ -57,7 +57,7 @@ static bool was_delivered(const struct config *c, const char *path, const json_t
     struct err e;
     if (v && (!at || clock_parse_rfc3339(at, &since_ns) != RC_OK))
         return false;
-    return receipt_find(c, path, since_ns, receipt, &e) == RC_OK;
+    return receipt_find(c, path, since_ns, INT64_MIN, receipt, &e) == RC_OK;
 }
 
 static enum cli_status explain(const struct cli_common *o, const struct config *c, const char *path)

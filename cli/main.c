@@ -2,9 +2,11 @@
  */
 #include "cli/cli.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct cli_command *const commands[] = {
     &cmd_run,    &cmd_put,     &cmd_test,   &cmd_check,   &cmd_status,  &cmd_ls,
@@ -33,7 +35,25 @@ static void print_usage(FILE *to)
         to);
 }
 
-int main(int argc, char **argv)
+/* Has who reads the pipe gone? They wanted no more, as `head` does, and nobody is to be told. */
+static bool reader_is_gone(void)
+{
+    struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&p, 1, 0) == 1 && p.revents & POLLERR;
+}
+
+/* What was printed may still be in the buffer, and half an answer is no success. */
+static enum cli_status written(enum cli_status status)
+{
+    bool lost = fflush(stdout) != 0;
+    lost |= ferror(stdout) != 0; /* of an earlier piece */
+    if (!lost || status != CLI_YES || reader_is_gone())
+        return status;
+    return cli_fail(CLI_ENVIRONMENT, "what was to be printed could not be written out in full: "
+                                     "make room where the output goes");
+}
+
+static enum cli_status run(int argc, char **argv)
 {
     if (argc < 2) {
         print_usage(stderr);
@@ -50,8 +70,12 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(argv[1], commands[i]->name) == 0)
-            return (int)commands[i]->run(argc - 1, argv + 1);
+            return commands[i]->run(argc - 1, argv + 1);
     }
-    return (int)cli_fail(CLI_USAGE, "there is no command \"%s\": spoolgate --help lists them",
-                         argv[1]);
+    return cli_fail(CLI_USAGE, "there is no command \"%s\": spoolgate --help lists them", argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    return (int)written(run(argc, argv));
 }

@@ -16,7 +16,7 @@ struct search {
     const struct config *config;
     const char *path;
     size_t n;
-    int64_t since_ns;
+    int64_t since_ns, written_ns;
     json_t *found;
     record_place found_at;
 };
@@ -32,8 +32,8 @@ static enum rc look(void *arg, record_place at, const struct record *r)
     struct search *s = arg;
     if (s->found && !in_segment_of(at, s->found_at))
         return RC_EXISTS;
-    if (r->type == RECORD_DELIVERED && r->at_ns >= s->since_ns && r->path.n == s->n &&
-        memcmp(r->path.p, s->path, s->n) == 0) {
+    if (r->type == RECORD_DELIVERED && r->at_ns >= s->since_ns && r->id.mtime_ns >= s->written_ns &&
+        r->path.n == s->n && memcmp(r->path.p, s->path, s->n) == 0) {
         json_decref(s->found);
         s->found = receipts_to_json(s->config->bucket.name, r);
         s->found_at = at;
@@ -41,15 +41,19 @@ static enum rc look(void *arg, record_place at, const struct record *r)
     return RC_OK;
 }
 
-enum rc receipt_find(const struct config *c, const char *path, int64_t since_ns, json_t **out,
-                     struct err *e)
+enum rc receipt_find(const struct config *c, const char *path, int64_t since_ns, int64_t written_ns,
+                     json_t **out, struct err *e)
 {
     int fd = -1;
     enum rc rc = gateway_open_journal(c, &fd, e);
     if (rc != RC_OK)
         return rc;
-    struct search s = {.config = c, .path = path, .n = strlen(path), .since_ns = since_ns};
-    struct journal_reader reader = {look, &s};
+    struct search s = {.config = c,
+                       .path = path,
+                       .n = strlen(path),
+                       .since_ns = since_ns,
+                       .written_ns = written_ns};
+    struct journal_reader reader = {.record = look, .arg = &s};
     struct journal_verify_cfg cfg = {.fs = &fsio_system,
                                      .dirfd = fd,
                                      .reader = &reader,
@@ -129,7 +133,7 @@ enum rc receipt_each(const struct config *c, const struct receipt_query *q,
     if (rc != RC_OK)
         return rc;
     struct walk w = {.config = c, .q = q, .each = each, .damage = damage, .arg = arg};
-    struct journal_reader reader = {walk_record, &w};
+    struct journal_reader reader = {.record = walk_record, .arg = &w};
     struct journal_verify_cfg cfg = {.fs = &fsio_system,
                                      .dirfd = fd,
                                      .reader = &reader,

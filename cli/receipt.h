@@ -4,12 +4,12 @@
 
 #include "gateway/config.h"
 
-/* The newest DELIVERED record of this path (below the root) that is not older than since_ns, as
- * JSON (path, key, bucket, size, sha256, etag, version_id, request_id, attempts, verified,
- * accepted_at, delivered_at). RC_ABSENT: there is none. RC_DENIED, RC_IO: the journal cannot be
- * read. Caller json_decrefs. */
-enum rc receipt_find(const struct config *c, const char *path, int64_t since_ns, json_t **out,
-                     struct err *e) MUST_CHECK;
+/* The newest DELIVERED record of this path (below the root) that is not older than since_ns, of a
+ * file that was not written before written_ns (INT64_MIN: whenever), as JSON (path, key, bucket,
+ * size, sha256, etag, version_id, request_id, attempts, verified, accepted_at, delivered_at).
+ * RC_ABSENT: there is none. RC_DENIED, RC_IO: the journal cannot be read. Caller json_decrefs. */
+enum rc receipt_find(const struct config *c, const char *path, int64_t since_ns, int64_t written_ns,
+                     json_t **out, struct err *e) MUST_CHECK;
 
 struct receipt_query {
     const char *const *matches; /* paths or patterns for fnmatch over the whole path */

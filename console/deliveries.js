@@ -9,6 +9,8 @@ const EXPORT_ROWS = 1000;
 const PATIENCE_MS = 2000;
 const OBJECTIVE_MS = 60000;
 
+const DAMAGED = "A part of the journal cannot be read, so receipts may be missing: spoolgate journal verify says more.";
+
 const MOMENT = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?)?Z?$/;
 
 // A field for a moment in UTC, as the list writes them (a browser's own field writes them as its
@@ -72,23 +74,29 @@ class Deliveries {
         this.loading?.abort();
         const mine = new AbortController();
         this.loading = mine;
+        this.next = ""; // that of the page before leads nowhere from this one
         this.table.setAttribute("aria-busy", "true");
         let page;
+        let damaged = false;
         try {
             page = await fill(ROWS, PATIENCE_MS, this.cursors.at(-1), async (part) => {
-                const { receipts, cursor } = await get("/v1/receipts", this.query(part), mine.signal);
-                return { rows: receipts, cursor };
+                const answer = await get("/v1/receipts", this.query(part), mine.signal);
+                damaged ||= answer.damaged;
+                return { rows: answer.receipts, cursor: answer.cursor };
             });
         } catch (problem) {
             if (problem.name !== "AbortError") {
                 this.table.removeAttribute("aria-busy");
                 this.body.replaceChildren();
+                this.rows = [];
+                this.drawPager();
                 this.note.replaceChildren(h("p", { class: "fault" }, problem.message));
             }
             return;
         }
         this.rows = page.rows;
         this.next = page.cursor;
+        this.damaged = damaged;
         this.table.removeAttribute("aria-busy");
         this.drawRows();
         if (reason) {
@@ -107,7 +115,12 @@ class Deliveries {
             h("td", { role: "cell", class: "sha" }, h("code", { title: r.sha256 }, `${r.sha256.slice(0, 12)}…`)))));
         this.note.replaceChildren(...(this.rows.length > 0 ? [] : [h("p", { class: "empty" },
             this.next !== "" ? "Nothing matches so far; there is more to look through."
-                : "No receipt is like that. Receipts are kept for receipts.keep_days.")]));
+                : "No receipt is like that. Receipts are kept for receipts.keep_days.")]),
+        ...(this.damaged ? [h("p", { class: "fault" }, DAMAGED)] : []));
+        this.drawPager();
+    }
+
+    drawPager() {
         this.previous.disabled = this.cursors.length === 1;
         this.following.disabled = this.next === "";
         setText(this.pageText, `Page ${number(this.cursors.length)}, ${number(this.rows.length)} ` +
@@ -115,6 +128,9 @@ class Deliveries {
     }
 
     turn(forward) {
+        if (forward ? this.next === "" : this.cursors.length === 1) {
+            return; // pressed again before the page has come
+        }
         if (forward) {
             this.cursors.push(this.next);
         } else {
@@ -143,6 +159,7 @@ class Deliveries {
         this.exporting = mine;
         const pages = [];
         let rows = 0;
+        let damaged = false;
         let cursor = "";
         this.exportWord.textContent = "Stop";
         try {
@@ -152,11 +169,15 @@ class Deliveries {
                 const page = await answer.text();
                 rows += page.split("\n").length - 1;
                 pages.push(new Blob([page]));
+                damaged ||= answer.headers.get("Spoolgate-Damaged") === "true";
                 cursor = answer.headers.get("Spoolgate-Cursor") ?? "";
                 setText(this.exportText, `${number(rows)} receipts so far …`);
             } while (cursor !== "");
             this.download(new Blob(pages, { type: "application/x-ndjson" }));
             setText(this.exportText, `${number(rows)} ${rows === 1 ? "receipt" : "receipts"} exported.`);
+            if (damaged) {
+                toast(`The export may not be whole. ${DAMAGED}`, "bad");
+            }
         } catch (problem) {
             setText(this.exportText, problem.name === "AbortError" ? "Stopped: nothing was saved." : "");
             if (problem.name !== "AbortError") {

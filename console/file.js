@@ -4,7 +4,7 @@ import { get } from "/api.js";
 import { confirm, sheet } from "/confirm.js";
 import { copyButton, fill, foreign, h, pathText } from "/dom.js";
 import { size, time } from "/format.js";
-import { VERBS, act, verbsFor } from "/verbs.js";
+import { VERBS, act, verbsFor, wantedRows } from "/verbs.js";
 
 function facts(list) {
     return h("dl", { class: "facts" }, ...list.filter(([, value]) => value).flatMap(([name, value]) =>
@@ -21,16 +21,35 @@ function historyTable(history) {
         h("td", {}, foreign(row.why ?? row.code ?? ""))))))));
 }
 
-// A line with the column of the fault marked in it.
+// Of how many bytes of the file a letter stands; U+FFFD stands for one that is not UTF-8.
+function bytesOf(letter) {
+    const code = letter.codePointAt(0);
+    if (code < 0x80 || code === 0xfffd) {
+        return 1;
+    }
+    return code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+}
+
+// A line, or the bytes of it that are shown, with the column of the fault marked; columns count bytes.
 function lineText(line, fault) {
+    const before = line.column > 1 ? "… " : "";
+    const after = line.cut ? " …" : "";
     if (!fault || fault.line !== line.number) {
-        return [line.text, line.cut ? " …" : ""];
+        return [before, line.text, after];
     }
     const letters = [...line.text];
-    const at = Math.min(Math.max(fault.column - 1, 0), letters.length);
-    return [letters.slice(0, at).join(""),
-        h("mark", { class: "fault-mark" }, letters[at] ?? "⏎"),
-        letters.slice(at + 1).join(""), line.cut ? " …" : ""];
+    let at = 0;
+    for (let next = line.column; at < letters.length; at += 1) {
+        next += bytesOf(letters[at]);
+        if (next > fault.column) {
+            break;
+        }
+    }
+    if (at === letters.length) { // at the line's end
+        return [before, line.text, after, h("mark", { class: "fault-mark" }, "⏎")];
+    }
+    return [before, letters.slice(0, at).join(""), h("mark", { class: "fault-mark" }, letters[at]),
+        letters.slice(at + 1).join(""), after];
 }
 
 function drawHead(place, head) {
@@ -55,7 +74,7 @@ export function showFile(path, { changed }) {
     const { dialog, body, foot } = sheet("Why is it here?", () => ended.abort());
     body.append(h("p", { class: "loading" }, "Asking …"));
 
-    async function doVerb(name) {
+    async function doVerb(name, state) {
         const verb = VERBS[name];
         if (verb.danger && !await confirm({ title: `${verb.title} this file?`,
             text: ["It is never sent as it is. Its bytes stay where they are in the spool; Retry takes it up again.",
@@ -63,7 +82,7 @@ export function showFile(path, { changed }) {
             return;
         }
         dialog.close(); // what is said then is not behind it
-        await act(name, { paths: [path] });
+        await act(name, wantedRows([{ path, state }]));
         changed();
     }
 
@@ -84,7 +103,7 @@ export function showFile(path, { changed }) {
             headPlace,
             why.history?.length > 0 ? historyTable(why.history) : null);
         foot.replaceChildren(...verbsFor(why).map((name) => h("button", { type: "button",
-            class: VERBS[name].danger ? "danger" : name === "hold" ? null : "primary", onclick: () => doVerb(name) },
+            class: VERBS[name].danger ? "danger" : name === "hold" ? null : "primary", onclick: () => doVerb(name, why.state) },
         VERBS[name].title + (VERBS[name].danger ? " …" : ""))));
         if (why.state === "rejected") {
             headPlace.append(h("p", { class: "loading" }, "Reading the first lines …"));

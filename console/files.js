@@ -6,7 +6,7 @@ import { foreign, h, icon, pathText, say, setText, toast } from "/dom.js";
 import { showFile } from "/file.js";
 import { files, number, since, size, time } from "/format.js";
 import { onStatus } from "/live.js";
-import { VERBS, act } from "/verbs.js";
+import { VERBS, act, wantedRows } from "/verbs.js";
 
 const ROWS = 100;
 const PATIENCE_MS = 1500; // looking through files that do not match, before a page is shown short
@@ -15,12 +15,18 @@ const STATES = [["", "All"], ["settling", "Settling"], ["accepted", "Accepted"],
     ["delivered", "Delivered"]];
 const COUNT_OF = { delivered: "kept" };
 
+// The list takes a part of a path, too; for a verb, what matches has to be the whole of it.
+function wholeOf(match) {
+    return match === "" || /[*?[\\]/.test(match) ? match : `*${match}*`;
+}
+
 class Files {
     constructor(root, query) {
         this.root = root;
         this.state = STATES.some(([s]) => s === query.get("state")) ? query.get("state") : "";
         this.match = query.get("match") ?? "";
         this.cursors = [""]; // where each page so far begins
+        this.next = ""; // where the one after begins; "": there is none, or it is not known yet
         this.rows = [];
         this.chosen = new Set();
         this.everything = false;
@@ -34,6 +40,7 @@ class Files {
         this.loading?.abort();
         const mine = new AbortController();
         this.loading = mine;
+        this.next = ""; // that of the page before leads nowhere from this one
         this.table.setAttribute("aria-busy", "true");
         let page;
         try {
@@ -115,6 +122,9 @@ class Files {
     }
 
     turn(forward) {
+        if (forward ? this.next === "" : this.cursors.length === 1) {
+            return; // pressed again before the page has come
+        }
         if (forward) {
             this.cursors.push(this.next);
         } else {
@@ -171,7 +181,8 @@ class Files {
 
     async act(name) {
         const verb = VERBS[name];
-        const paths = [...this.chosen].map((i) => this.rows[i].path);
+        const rows = [...this.chosen].map((i) => this.rows[i]);
+        const paths = rows.map((row) => row.path);
         const whom = this.everything ? "every file that matches" : files(paths.length);
         if (verb.danger || this.everything) {
             const yes = await confirm({ title: `${verb.title} ${whom}?`, text: this.everything
@@ -183,10 +194,11 @@ class Files {
                 return;
             }
         }
+        const match = wholeOf(this.match);
         const wanted = this.everything
-            ? { ...(this.state ? { state: this.state } : {}), ...(this.match ? { match: this.match } : {}),
-                ...(!this.state && !this.match ? { all: true } : {}) }
-            : { paths };
+            ? [{ ...(this.state ? { state: this.state } : {}), ...(match ? { match } : {}),
+                ...(!this.state && !match ? { all: true } : {}) }]
+            : wantedRows(rows);
         this.bar.setAttribute("aria-busy", "true");
         await act(name, wanted, this.ended.signal, (n) => setText(this.chosenText, `${verb.doing} … ${files(n)}`));
         this.bar.removeAttribute("aria-busy");

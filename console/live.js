@@ -69,6 +69,9 @@ export async function tryAgain() {
             openStream(); // its first word tells that all is well again
             return;
         }
+        if (known.mode === "gateway") {
+            keep();
+        }
     } catch {
         attempt = Math.max(attempt, 1);
         lost();
@@ -109,8 +112,14 @@ export function start(mode) {
     }
 }
 
+// A request now and then tells that the console is still wanted.
+function keep() {
+    clearInterval(keeping);
+    keeping = setInterval(() => session().catch(() => {}), KEEP_MS);
+}
+
 // A browser has six connections to a host, whatever the number of its tabs: one that nobody looks at
-// keeps none. A request now and then tells that the console is still wanted.
+// keeps none.
 function onVisibility() {
     clearInterval(keeping);
     if (condition !== "up") {
@@ -118,7 +127,7 @@ function onVisibility() {
     }
     if (document.visibilityState === "hidden") {
         closeStream();
-        keeping = setInterval(() => session().catch(() => {}), KEEP_MS);
+        keep();
     } else if (source === null) {
         openStream();
     }

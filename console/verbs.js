@@ -24,25 +24,43 @@ export function verbsFor({ state, held_by: heldBy }) {
     }[state] ?? [];
 }
 
-// In pages until all are done; wanted is { paths } or what chooses them. Says what came of it.
+// What to ask for, for rows of a list. A rejected file is named as one: another, held or forgotten, may
+// have come under its name, and is not meant.
+export function wantedRows(rows) {
+    const rejected = rows.filter((row) => row.state === "rejected");
+    const others = rows.filter((row) => row.state !== "rejected");
+    return [{ paths: others.map((row) => row.path) }, { paths: rejected.map((row) => row.path), state: "rejected" }]
+        .filter(({ paths }) => paths.length > 0);
+}
+
+// All of one request, in pages until it is done.
+async function ask(name, wanted, signal, take) {
+    let cursor = "";
+    do {
+        const answer = await post(`/v1/${name}`, wanted.paths ? wanted : { ...wanted, cursor }, signal);
+        take(answer.files ?? []);
+        cursor = answer.cursor ?? "";
+    } while (!wanted.paths && cursor !== "");
+}
+
+// wanted: requests, each { paths } or what chooses them. Says what came of it.
 export async function act(name, wanted, signal, progress) {
     const verb = VERBS[name];
     let done = 0;
     const refused = [];
-    let cursor = "";
+    const take = (rows) => {
+        refused.push(...rows.filter(({ result }) => result === "failed"));
+        done += rows.filter(({ result }) => result !== "failed" && result !== "unchanged").length;
+        progress?.(done);
+    };
     try {
-        do {
-            const answer = await post(`/v1/${name}`, wanted.paths ? wanted : { ...wanted, cursor }, signal);
-            for (const file of answer.files ?? []) {
-                if (file.result === "failed") {
-                    refused.push(file);
-                } else if (file.result !== "unchanged") {
-                    done += 1;
-                }
+        for (const one of wanted) {
+            if (one.paths && one.state === "rejected" && name !== "retry") {
+                take(one.paths.map((path) => ({ path, result: "failed", text: "a rejected file can only be retried" })));
+            } else {
+                await ask(name, one, signal, take);
             }
-            cursor = answer.cursor ?? "";
-            progress?.(done);
-        } while (!wanted.paths && cursor !== "");
+        }
     } catch (problem) {
         if (problem.name !== "AbortError") {
             toast(done > 0 ? `${files(done)} ${verb.done}; then: ${problem.message}` : problem.message, "bad");

@@ -30,6 +30,45 @@ static bool refuses_everything(const struct err *why)
     return why->http_status == 507 || why->http_status == 301;
 }
 
+/* One with these speaks of this object's name, size or what stands under its key: another file of
+ * the same event type may pass, and none of them has to wait for it. */
+static bool refuses_the_object(const struct transfer_outcome *o)
+{
+    static const char *const codes[] = {
+        "XMinioInvalidObjectName", "XMinioInvalidResourceName",
+        "InvalidObjectName",       "InvalidURI",
+        "XMinioParentIsObject",    "XMinioObjectExistsAsDirectory",
+        "KeyTooLongError",         "KeyTooLong",
+        "EntityTooLarge",          "MaxMessageLengthExceeded",
+        "InvalidObjectState",
+    };
+    if (o->class != ANSWER_HOLD)
+        return false;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        if (strcmp(o->err.code, codes[i]) == 0)
+            return true;
+    }
+    return o->object_alone || o->err.http_status == 413 || o->err.http_status == 414;
+}
+
+static bool is_digest(const struct transfer_outcome *o)
+{
+    return o->class == ANSWER_DIGEST || strcmp(o->err.code, "BadDigest") == 0 ||
+           strcmp(o->err.code, "XAmzContentSHA256Mismatch") == 0;
+}
+
+const char *advice_hold_code(const struct transfer_outcome *o)
+{
+    switch (o->result) {
+    case TRANSFER_CONFLICT:
+        return "conflict";
+    case TRANSFER_SHRUNK:
+        return "shrunk";
+    default:
+        return is_digest(o) ? "digest" : "refused";
+    }
+}
+
 static struct advice_verdict of_answer(const struct transfer_outcome *o, unsigned attempts)
 {
     static const struct advice_verdict by_class[ANSWER_CLASS_COUNT_] = {
@@ -47,10 +86,8 @@ static struct advice_verdict of_answer(const struct transfer_outcome *o, unsigne
         [ANSWER_CONDEMN] = {ADVICE_REJECT_FILE, ADVICE_DEST_NOTHING},
     };
     BUG_ON(o->class >= ANSWER_CLASS_COUNT_);
-    bool digest = o->class == ANSWER_DIGEST || strcmp(o->err.code, "BadDigest") == 0 ||
-                  strcmp(o->err.code, "XAmzContentSHA256Mismatch") == 0;
-    if (digest) {
-        enum advice file = attempts + 1 >= ADVICE_DIGEST_MAX ? ADVICE_HOLD_FILE : ADVICE_DEFER;
+    if (is_digest(o) || refuses_the_object(o)) {
+        enum advice file = attempts + 1 >= ADVICE_TRIES_MAX ? ADVICE_HOLD_FILE : ADVICE_DEFER;
         return (struct advice_verdict){file, ADVICE_DEST_NOTHING};
     }
     if (o->class == ANSWER_HOLD && refuses_everything(&o->err))

@@ -12,7 +12,7 @@ enum advice {
     ADVICE_DEFER,       /* this one again after a while */
     ADVICE_PUT_BACK,    /* to the queue: the destination as a whole waits, or it was cancelled */
     ADVICE_RESTART,     /* forget the multipart upload, then again after a while */
-    ADVICE_REFUSED,     /* its event type's prefix is refused: put back, pause the lane */
+    ADVICE_REFUSED,     /* its event type's prefix is, as far as can be told (suspects.h) */
     ADVICE_HOLD_FILE,   /* a person must decide about this one */
     ADVICE_REJECT_FILE, /* it can never be stored */
     ADVICE_LOOK_AGAIN,  /* other bytes by now: out of the books, let the watcher look */
@@ -34,9 +34,11 @@ struct advice_verdict {
     enum advice_destination destination;
 };
 
-/* attempts: failed ones of this file before this one. After ADVICE_DIGEST_MAX digest mismatches a
- * file is held. */
-#define ADVICE_DIGEST_MAX 5
+/* attempts: failed ones of this file before this one. What stays a digest mismatch or a refusal of
+ * this object alone is held with the ADVICE_TRIES_MAXth. */
+#define ADVICE_TRIES_MAX 5
 struct advice_verdict advice_of(const struct transfer_outcome *o, unsigned attempts);
+/* Why ADVICE_HOLD_FILE, as a word: "conflict", "shrunk", "digest" or "refused". */
+const char *advice_hold_code(const struct transfer_outcome *o);
 
 #endif

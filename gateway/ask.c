@@ -12,6 +12,7 @@ void ask_store(const struct asker *a, enum request_op op, const char *key,
                                       .credentials = a->keys,
                                       .options = &options,
                                       .user_agent = "spoolgate"};
-    struct question q = {.http = &http, .context = &context, .clock_offset_s = a->clock_offset_s};
+    struct question q = {
+        .http = &http, .context = &context, .clock_offset_s = a->clock_offset_s, .stop = a->stop};
     question_ask(&q, op, key, out);
 }

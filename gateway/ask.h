@@ -11,7 +11,8 @@ struct asker {
     const struct config *config;
     const struct endpoint *endpoint;
     const struct credentials *keys;
-    int64_t clock_offset_s; /* the store's clock minus ours */
+    int64_t clock_offset_s;  /* the store's clock minus ours */
+    const atomic_bool *stop; /* as of struct question */
 };
 /* As question_ask. */
 void ask_store(const struct asker *a, enum request_op op, const char *key,

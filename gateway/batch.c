@@ -120,6 +120,8 @@ size_t batch_outstanding(const struct batch *b)
 void batch_pause(struct batch *b, bool paused)
 {
     b->paused = paused;
+    /* Its turn before the loop waits may be over, and nothing need wake the loop soon. */
+    start_waiting(b);
 }
 
 unsigned batch_running(const struct batch *b)

@@ -240,3 +240,11 @@ bool config_selects(const struct config *c, const char *event_type, size_t n)
 {
     return config_type(c, event_type, n)->class == CONFIG_RAW ? c->send.raw : c->send.processed;
 }
+
+bool config_selects_all(const struct config *c)
+{
+    bool all = config_selects(c, "", 0); /* those that have no row */
+    for (size_t i = 0; i < c->send.n_types && all; i++)
+        all = config_selects(c, c->send.types[i].name, strlen(c->send.types[i].name));
+    return all;
+}

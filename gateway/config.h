@@ -148,5 +148,6 @@ json_t *config_to_json(const struct config *c);
 const struct config_type *config_type(const struct config *c, const char *event_type, size_t n);
 /* Is it sent (send.raw, send.processed)? */
 bool config_selects(const struct config *c, const char *event_type, size_t n);
+bool config_selects_all(const struct config *c); /* whatever it is called */
 
 #endif

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,10 @@
 
 #define BYTES_MAX (1024 * 1024)
 #define BY_HAND   "edit it by hand and reload the gateway (systemctl reload spoolgate)"
+
+/* The pool and a set-up's thread write in turn: the temporary name is one, so that what a crash
+ * left is found again, and the second of them then sees that the file is another one. */
+static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
 
 static void make_etag(struct config_store *s)
 {
@@ -107,8 +112,8 @@ static enum rc write_whole(const struct config_store *s, int fd, const char *tex
     return result < 0 ? err_sys(e, result, "cannot fsync the new %s", s->path) : rc;
 }
 
-/* KNOWN: between this look and the rename somebody may still write the file; their change is lost.
- */
+/* KNOWN: between this look and the rename another process may still write the file; their change is
+ * lost. Two processes that write in the same instant share the temporary name, too. */
 static enum rc check_unchanged(const struct config_store *s, struct err *e)
 {
     struct file_stat now;
@@ -160,7 +165,9 @@ enum rc config_store_write(const struct config_store *s, const char *text, size_
     int dirfd = fs->ops->open(fs->ctx, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0);
     if (dirfd < 0)
         return err_sys(e, dirfd, "cannot open %s", dir);
+    (void)pthread_mutex_lock(&writing); /* cannot fail: it is no lock of this thread's */
     rc = replace(s, dirfd, name, text, n, e);
+    (void)pthread_mutex_unlock(&writing);
     (void)fs->ops->close(fs->ctx, dirfd); /* synced, or failing anyway */
     return rc;
 }

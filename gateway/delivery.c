@@ -73,6 +73,12 @@ static void wait_for_journal(struct pipeline *p, struct delivery *d)
     p->n_unrecorded++;
 }
 
+void delivery_journal_failed(struct pipeline *p)
+{
+    p->journal_failed_ms = loop_now_ms(p->cfg.loop);
+    p->journal_again_ms = p->journal_failed_ms + JOURNAL_AGAIN_MS;
+}
+
 static void delivered(void *arg, enum rc rc)
 {
     struct delivery *d = arg;
@@ -80,10 +86,8 @@ static void delivered(void *arg, enum rc rc)
     struct ledger_file *f = d->file;
     p->n_delivering--;
     p->n_unrecorded -= d->again;
-    if (rc != RC_OK) {
-        p->journal_failed_ms = loop_now_ms(p->cfg.loop);
-        p->journal_again_ms = p->journal_failed_ms + JOURNAL_AGAIN_MS;
-    }
+    if (rc != RC_OK)
+        delivery_journal_failed(p);
     if (rc != RC_OK && !p->stopping) {
         wait_for_journal(p, d);
     } else {

@@ -13,6 +13,7 @@
 #include "base/slice.h"
 #include "base/text.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,14 @@ void dispatch_drop_taken(struct ledger_file *f)
 
 /* ---- event types ---- */
 
+/* Of the lane that is shared nothing is sent while there may be something in it that is not to be.
+ */
+static bool is_selected(const struct pipeline *p, const char *lane)
+{
+    return strcmp(lane, QUEUE_OTHERS) == 0 ? config_selects_all(p->config)
+                                           : config_selects(p->config, lane, strlen(lane));
+}
+
 void dispatch_lanes(struct pipeline *p)
 {
     struct queue *q = ledger_queue(p->ledger);
@@ -43,7 +52,7 @@ void dispatch_lanes(struct pipeline *p)
     for (unsigned i = p->n_lanes; i < n; i++) {
         const char *name = queue_lane_name(q, i);
         p->lanes[i] = (struct pipeline_lane){
-            .selected = config_selects(p->config, name, strlen(name)),
+            .selected = is_selected(p, name),
             .type = metrics_type(&p->metrics, name, strlen(name)),
         };
         queue_pause(q, i, p->lanes[i].selected ? NULL : "not selected");
@@ -67,10 +76,12 @@ void dispatch_lanes_anew(struct pipeline *p)
 {
     dispatch_lanes(p);
     struct queue *q = ledger_queue(p->ledger);
+    queue_reweigh(q);
     for (unsigned i = 0; i < p->n_lanes; i++) {
         const char *name = queue_lane_name(q, i);
-        p->lanes[i].selected = config_selects(p->config, name, strlen(name));
+        p->lanes[i].selected = is_selected(p, name);
         p->lanes[i].refused = false;
+        p->lanes[i].suspects = (struct suspects){0};
         queue_pause(q, i, p->lanes[i].selected ? NULL : "not selected");
     }
     put_back_deselected(p);
@@ -117,7 +128,7 @@ static void submit(struct pipeline *p, struct ledger_file *f)
     layout_key(p->layout, f->path, f->path_len, &key);
     struct transfer_job *job = transfer_job_new((uint64_t)(uintptr_t)f, f->path, key.data, &f->id);
     buf_fini(&key);
-    if (f->upload_id[0] != '\0') {
+    if (f->upload_id) {
         job->upload_id = mem_strdup(f->upload_id);
         job->part_bytes = f->part_bytes;
         job->n_parts = f->n_parts;
@@ -196,7 +207,9 @@ void dispatch_withdraw(struct pipeline *p, struct ledger_file *f)
 }
 
 /* Whether one prefix is refused or all of them, the cost is the same: a request of each event type
- * every 30 s, at most one a second together, until one passes and the others are asked at once. */
+ * every 30 s, at most one a second together, until one passes and the others are asked at once. The
+ * newest and the oldest file by turns, since the refusal may be that of the one that was refused.
+ * KNOWN: where it is both's own, the event type waits for a newer file. */
 static struct ledger_file *take_probe(struct pipeline *p)
 {
     uint64_t now = loop_now_ms(p->cfg.loop);
@@ -206,9 +219,10 @@ static struct ledger_file *take_probe(struct pipeline *p)
         struct pipeline_lane *l = &p->lanes[i];
         if (!l->refused || !l->selected || l->probing || l->probe_at_ms > now)
             continue;
-        struct ledger_file *f = ledger_take_from(p->ledger, i);
+        struct ledger_file *f = ledger_take_from(p->ledger, i, !l->probed_newest);
         if (!f)
             continue;
+        l->probed_newest = !l->probed_newest;
         l->probing = true;
         p->lane_probe_at_ms = now + PIPELINE_LANE_PROBE_GAP_MS;
         dispatch_taken(f)->probe = true;
@@ -252,12 +266,12 @@ static void swap_settings(struct pipeline *p);
 static void pump(void *arg)
 {
     struct pipeline *p = arg;
-    if (!p->pump_wanted)
+    if (!p->pump_wanted || !p->destination) /* the loop turns while the journal is closed */
         return;
     p->pump_wanted = false;
     if (p->fresh)
         swap_settings(p);
-    if (p->stopping || p->swapping || !p->destination)
+    if (p->stopping || p->swapping)
         return;
     dispatch_lanes(p);
     struct ledger_file *f;
@@ -300,40 +314,68 @@ static void deliver(struct pipeline *p, struct ledger_file *f, const struct tran
     log_debug("delivered", F_STR("key", o->key), F_U64("size", o->bytes), F_STR("etag", o->etag));
     if (dispatch_taken(f)->probe || p->lanes[f->lane].refused)
         allow_lane(p, f->lane);
+    suspects_delivered(&p->lanes[f->lane].suspects, f->hash);
     delivery_start(p, f, o);
 }
 
-static void held(void *arg, enum rc rc)
+/* It is held or forgotten. Not durable: the ledger has put it back, and it is found out again, but
+ * not at once. */
+static void let_go(void *arg, enum rc rc)
 {
     struct pipeline *p = arg;
     p->n_delivering--;
-    (void)rc; /* not durable: the ledger has put it back, and it is found out again */
+    if (rc != RC_OK)
+        delivery_journal_failed(p);
     dispatch_want(p);
     dispatch_check_drained(p);
 }
 
 static void hold_file(struct pipeline *p, struct ledger_file *f, const struct transfer_outcome *o)
 {
-    const char *code = o->result == TRANSFER_CONFLICT ? "conflict"
-                       : o->result == TRANSFER_SHRUNK ? "shrunk"
-                                                      : "digest";
+    const char *code = advice_hold_code(o);
     log_warning("held", F_STR("path", f->path), F_STR("code", code), F_STR("why", o->err.text));
     metrics_held(&p->metrics, p->lanes[f->lane].type, code, f->id.size);
+    char path[RECORD_PATH_MAX + 1] = "";
+    size_t n = f->changed ? f->path_len : 0; /* another one has its name: that one is not held */
+    memcpy(path, f->path, n);
     dispatch_drop_taken(f);
     p->n_delivering++;
-    ledger_hold(p->ledger, f, code, o->err.text, held, p);
+    ledger_hold(p->ledger, f, code, o->err.text, let_go, p);
+    if (n > 0)
+        watcher_look(p->watcher, path, n, 0);
+}
+
+static void forget(struct pipeline *p, struct ledger_file *f, const char *code, const char *text)
+{
+    dispatch_drop_taken(f);
+    p->n_delivering++;
+    ledger_forget(p->ledger, f, code, text, let_go, p);
+}
+
+static void refuse(struct pipeline *p, struct ledger_file *f, const struct transfer_outcome *o)
+{
+    switch (suspects_refused(&p->lanes[f->lane].suspects, f->hash)) {
+    case SUSPECTS_TYPE:
+        refuse_lane(p, f->lane, &o->err);
+        dispatch_put_back(p, f);
+        break;
+    case SUSPECTS_FILE:
+        defer(p, f, PIPELINE_LANE_PROBE_MS);
+        break;
+    case SUSPECTS_HOLD:
+        hold_file(p, f, o);
+        break;
+    }
 }
 
 static void forget_and_look(struct pipeline *p, struct ledger_file *f, const char *code,
-                            const char *text, bool look)
+                            const char *text, uint64_t wait_ms)
 {
     char path[RECORD_PATH_MAX + 1];
     size_t n = f->path_len < sizeof path ? f->path_len : sizeof path - 1;
     memcpy(path, f->path, n);
-    dispatch_drop_taken(f);
-    ledger_forget(p->ledger, f, code, text);
-    if (look)
-        watcher_look(p->watcher, path, n, 0);
+    forget(p, f, code, text);
+    watcher_look(p->watcher, path, n, wait_ms);
 }
 
 static void reject_file_of(struct pipeline *p, struct ledger_file *f, const struct err *why)
@@ -341,8 +383,7 @@ static void reject_file_of(struct pipeline *p, struct ledger_file *f, const stru
     char path[RECORD_PATH_MAX + 1] = "";
     text_copy(path, sizeof path, f->path);
     struct identity id = f->id;
-    dispatch_drop_taken(f);
-    ledger_forget(p->ledger, f, why->code, why->text);
+    forget(p, f, why->code, why->text);
     intake_reject(p, path, &id, why);
 }
 
@@ -396,8 +437,7 @@ void dispatch_outcome(void *arg, const struct transfer_outcome *o, enum advice a
                   : retry_delay_ms(f->attempts, own_wait_ms(o), &random_system));
         break;
     case ADVICE_REFUSED:
-        refuse_lane(p, f->lane, &o->err);
-        dispatch_put_back(p, f);
+        refuse(p, f, o);
         break;
     case ADVICE_PUT_BACK:
         dispatch_put_back(p, f);
@@ -410,18 +450,22 @@ void dispatch_outcome(void *arg, const struct transfer_outcome *o, enum advice a
         break;
     case ADVICE_LOOK_AGAIN:
         p->counts.changed++;
-        forget_and_look(p, f, "changed", "it was changed after it was accepted", true);
+        forget_and_look(p, f, "changed", "it was changed after it was accepted", 0);
         break;
     case ADVICE_FORGET:
         p->counts.vanished++;
         log_warning("vanished", F_STR("path", f->path),
                     F_STR("why", "removed from the spool by someone else before it was sent"));
-        forget_and_look(p, f, "vanished", "it was removed before it could be sent", f->changed);
+        /* Its directory may have been away for a moment, and scanned before this was known. */
+        forget_and_look(p, f, "vanished", "it was removed before it could be sent",
+                        f->changed ? 0 : p->config->settle_ms);
         break;
     }
     dispatch_want(p);
     dispatch_check_drained(p);
 }
+
+static_assert(LEDGER_UPLOAD_ID_MAX == TRANSFER_UPLOAD_ID_SIZE - 1, "");
 
 static void part_recorded(void *arg, enum rc rc)
 {
@@ -436,7 +480,10 @@ void dispatch_progress(void *arg, const struct transfer_progress *pr)
     struct pipeline *p = arg;
     struct ledger_file *f = (struct ledger_file *)(uintptr_t)pr->tag;
     if (!pr->is_part) {
-        ledger_upload_created(p->ledger, f, pr->upload_id, pr->part_bytes);
+        if (pr->upload_id[0] != '\0')
+            ledger_upload_created(p->ledger, f, pr->upload_id, pr->part_bytes);
+        else
+            ledger_upload_forgotten(p->ledger, f);
         return;
     }
     struct ledger_part part = {.number = pr->part.number};
@@ -451,8 +498,8 @@ void dispatch_progress(void *arg, const struct transfer_progress *pr)
 
 static void pause_pool(struct pipeline *p, bool paused)
 {
-    batch_pause(p->admissions, paused);
     batch_pause(p->large, paused);
+    batch_pause(p->admissions, paused);
     batch_pause(p->rejections, paused);
     batch_pause(p->retirements, paused);
 }
@@ -460,17 +507,19 @@ static void pause_pool(struct pipeline *p, bool paused)
 static bool pool_is_busy(const struct pipeline *p)
 {
     return batch_running(p->admissions) + batch_running(p->large) + batch_running(p->rejections) +
-                   batch_running(p->retirements) >
-               0 ||
-           p->housekeeping;
+               batch_running(p->retirements) >
+           0;
 }
 
 /* Pool threads and transfers read the settings, so they are swapped when none are at work. First
- * the pool comes to rest, for which a large file's contents may take minutes, and sending goes on
- * meanwhile. */
+ * a large file's contents are read to their end, which may take minutes: the others go on
+ * meanwhile, and wait only for the short rest of what is on the pool. */
 static void swap_settings(struct pipeline *p)
 {
     struct err e = {0};
+    batch_pause(p->large, true);
+    if (batch_running(p->large) > 0)
+        return;
     pause_pool(p, true);
     p->swapping = !pool_is_busy(p);
     if (!p->swapping || p->n_sending > 0)
@@ -481,8 +530,10 @@ static void swap_settings(struct pipeline *p)
     p->fresh = NULL;
     p->swapping = false;
     pause_pool(p, false);
-    if (rc == RC_OK)
+    if (rc == RC_OK) {
         dispatch_lanes_anew(p);
+        unmoved_pardon(p->unmoved);
+    }
     p->reload_done(p->reload_arg, rc, &e);
     dispatch_deferred_now(p);
 }

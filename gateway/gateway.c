@@ -424,7 +424,7 @@ static enum rc start(struct gateway *g, struct err *e)
     g->reload_grace = loop_timer_new(g->loop, on_reload_grace_over, g);
     g->watchdog = loop_timer_new(g->loop, on_watchdog, g);
     g->sandbox_look = loop_timer_new(g->loop, on_sandbox_look, g);
-    if (sandbox_state()->landlock > 0)
+    if (sandbox_state()->wanted)
         loop_timer_set_shared(g->sandbox_look, SANDBOX_LOOK_MS);
     if (notify_watchdog_ms() > 0)
         loop_timer_set(g->watchdog, notify_watchdog_ms());

@@ -1,7 +1,7 @@
 /* What time brings: every few seconds space and inodes, since `put` and other producers hang on
  * what is said of them; each minute empty directories of past dates, the archive's limits, the
- * journal's oldest segment, and how many rejected files people have left. The file system is looked
- * at on a pool thread.
+ * journal's old segments, and how many rejected files people have left. The file system is looked
+ * at on a pool thread, which reads no settings: a round under way keeps no reload waiting.
  */
 #include "gateway/pipeline_int.h"
 
@@ -21,6 +21,7 @@
 #define HEAVY_MS      60000
 #define SPACE_MS      6000
 #define SPACE_FULL_MS 2000
+#define COMPACT_MS    1000 /* while there is more to give up: 16 MiB a second and no more */
 
 /* One round: what it needs, and what it found. */
 struct round {
@@ -50,13 +51,14 @@ static void round_run(void *arg)
         return;
     struct err e;
     if (r->counts && reject_count(&fsio_system, p->cfg.root_fd, &r->rejected, &e) != RC_OK)
-        r->counts = false; /* the next round may tell */
+        log_debug("rejected_not_counted", F_STR("why", e.text)); /* the start has warned of it */
     int64_t today = now / CLOCK_NS_PER_S / 86400;
-    if (tidy_dates(&fsio_system, p->cfg.root_fd, p->layout, today, &r->removed, &r->err) != RC_OK)
-        return;
+    const struct tidy dates = {p->layout, today, &p->stop_early};
+    if (tidy_dates(&fsio_system, p->cfg.root_fd, &dates, &r->removed, &e) != RC_OK)
+        r->err = e;
     if (r->archives &&
-        archive_sweep(&fsio_system, p->cfg.root_fd, &r->limits, now, &r->archive, &r->err) != RC_OK)
-        return;
+        archive_sweep(&fsio_system, p->cfg.root_fd, &r->limits, now, &r->archive, &e) != RC_OK)
+        r->err = e;
 }
 
 /* Full is said in the spool too, so that producers in any language can see it. */
@@ -90,6 +92,7 @@ static void judge_space(struct pipeline *p, const struct round *r)
 {
     struct err why = {0};
     uint64_t unit = r->spool.f_frsize;
+    bool is_first = p->spool_space.f_frsize == 0;
     p->spool_free = (uint64_t)r->spool.f_bavail * unit;
     p->spool_total = (uint64_t)r->spool.f_blocks * unit;
     p->spool_space = r->spool;
@@ -112,8 +115,9 @@ static void judge_space(struct pipeline *p, const struct round *r)
             log_warning("spool_full", F_STR("why", why.text));
         else
             log_info("spool_has_room");
-        mark_full(p, full);
     }
+    if (full != p->full || is_first) /* an earlier life may have left its mark */
+        mark_full(p, full);
     p->full = full;
     p->full_why = why;
 }
@@ -128,13 +132,16 @@ static void round_done(void *arg)
     p->state_space = r->state;
     if (r->heavy && r->err.rc != RC_OK)
         log_warning("housekeeping_failed", F_STR("why", r->err.text));
-    if (r->heavy && r->archives)
+    if (r->heavy && r->archives && !p->stopping) /* which ends it half-way */
         p->archive = r->archive;
     if (r->counts && r->rejections_then == p->rejections_begun)
         p->rejected_files = r->rejected;
     if (r->removed > 0)
         log_debug("directories_removed", F_U64("count", r->removed));
-    loop_timer_set_shared(p->housekeeping_timer, p->full ? SPACE_FULL_MS : SPACE_MS);
+    if (p->compacting)
+        loop_timer_set(p->housekeeping_timer, COMPACT_MS);
+    else
+        loop_timer_set_shared(p->housekeeping_timer, p->full ? SPACE_FULL_MS : SPACE_MS);
     free(r);
     dispatch_want(p);
     dispatch_check_drained(p);
@@ -145,25 +152,21 @@ static void housekeep(void *arg)
     struct pipeline *p = arg;
     if (p->stopping)
         return;
-    if (p->fresh) { /* settings are about to change: a little later */
-        loop_timer_set(p->housekeeping_timer, SPACE_FULL_MS);
-        return;
-    }
     struct round *r = mem_alloc(sizeof *r);
     r->p = p;
     uint64_t now = loop_now_ms(p->cfg.loop);
     r->heavy = now >= p->heavy_ms;
-    if (r->heavy) {
+    if (r->heavy)
         p->heavy_ms = now + HEAVY_MS;
-        ledger_compact(p->ledger, clock_wall_now_ns());
-    }
+    if (r->heavy || p->compacting)
+        p->compacting = ledger_compact(p->ledger, clock_wall_now_ns());
     r->archives = p->config->after_delivery.action == CONFIG_ARCHIVE;
     r->limits = (struct archive_limits){p->config->after_delivery.keep_ms,
-                                        p->config->after_delivery.max_bytes};
-    /* People remove rejected files, and nobody tells us. What moves them meanwhile counts itself,
-     * which the walk may have seen or not. */
-    r->counts = r->heavy && p->rejected_files > 0 && p->n_actings == 0 &&
-                batch_outstanding(p->rejections) == 0;
+                                        p->config->after_delivery.max_bytes, &p->stop_early};
+    /* People remove rejected files, and nobody tells us, nor of a file that came among the strays
+     * while it was retired. What moves them meanwhile counts itself, which the walk may have seen
+     * or not. */
+    r->counts = r->heavy && p->n_actings == 0 && batch_outstanding(p->rejections) == 0;
     r->rejections_then = p->rejections_begun;
     p->housekeeping = true;
     loop_work(p->cfg.loop, round_run, round_done, r);

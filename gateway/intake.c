@@ -23,6 +23,8 @@
 #define ERROR_AGAIN_MS     5000
 #define LARGE_AGAIN_MS     5000
 #define UNSURE_AGAIN_MS    1000
+#define BUSY_AGAIN_MIN_MS  1000  /* its CLOSE_WRITE comes sooner, unless it is lost */
+#define UNMOVED_MAX        16384 /* as many as the watcher keeps of them, at about 1 KB each */
 
 /* A candidate on its way through the pool. */
 struct admission {
@@ -64,10 +66,17 @@ bool intake_ignored(void *arg, const char *name)
 }
 
 /* Is what lies there what is in our care? One that is still to be retired may have been taken aside
- * and put back, which changes its ctime: retirement looks at its bytes. */
+ * and put back, which changes its ctime: retirement looks at its bytes. What stays for good, kept
+ * or forgotten, is the same when its file system has another number after a start; and what was
+ * given up is not sent because it got another owner or mode (ctime). */
 static bool is_same(const struct identity *id, const struct ledger_view *view)
 {
-    return view->to_retire ? identity_equal_moved(id, &view->id) : identity_equal(id, &view->id);
+    struct identity here = *id;
+    bool forgotten = view->state == LEDGER_FORGOTTEN;
+    if (view->kept || forgotten)
+        here.dev = view->id.dev;
+    return view->to_retire || forgotten ? identity_equal_moved(&here, &view->id)
+                                        : identity_equal(&here, &view->id);
 }
 
 /* The same of a held one. It is not sent because it got another owner or mode (ctime), or since its
@@ -85,6 +94,9 @@ bool intake_known(void *arg, const char *path, size_t n)
     struct ledger_view view;
     struct file_stat st;
     if (ledger_find(p->ledger, path, n, &view) != RC_OK)
+        return false;
+    /* Given up by who sent it, since it was not there; and here it is. */
+    if (view.state == LEDGER_SENDING && view.moving)
         return false;
     bool held = view.state == LEDGER_HELD;
     if ((!held && view.state != LEDGER_DELIVERED && view.state != LEDGER_FORGOTTEN) || view.file)
@@ -246,10 +258,16 @@ static void accept(struct pipeline *p, const struct admission *a)
 {
     struct ledger_view view;
     bool torn = false;
-    if (ledger_find(p->ledger, a->path, a->n, &view) == RC_OK) {
+    enum rc rc = ledger_find(p->ledger, a->path, a->n, &view);
+    if (rc == RC_OK) {
         bool same = is_same(&a->result.id, &view);
         if (view.file && !same)
             view.file->changed = true;
+        /* What is being written may say that it is not in our care any more: ask again then. */
+        if (same && view.moving) {
+            watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, UNSURE_AGAIN_MS);
+            return;
+        }
         if (same || view.file) {
             watcher_answer(p->watcher, a->path, a->n, WATCHER_DONE, 0);
             return;
@@ -258,7 +276,8 @@ static void accept(struct pipeline *p, const struct admission *a)
          * One that is being retired may have been renamed by us, which sets ctime. */
         torn = view.state == LEDGER_DELIVERED && identity_is_torn(&view.id, &a->result.id) &&
                (!view.kept || a->result.id.ctime_ns <= view.id.ctime_ns);
-    } else if (p->n_torn > 0) { /* perhaps this one, which the ledger does not show yet */
+    } else if (rc != RC_ABSENT || p->n_torn > 0) {
+        /* It cannot be told now; or it is perhaps torn, which the ledger does not show yet. */
         watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, UNSURE_AGAIN_MS);
         return;
     }
@@ -268,7 +287,9 @@ static void accept(struct pipeline *p, const struct admission *a)
     record_accepted(r, &a->result.id, a->result.match.event_type);
 }
 
-/* ---- rejecting ---- */
+/* ---- rejecting ----
+ * Recorded, then moved. A file that cannot be moved stays with the watcher, and comes again: then
+ * it is only to be moved. */
 
 static void rejections_run(void *arg, void *items, size_t n)
 {
@@ -284,27 +305,50 @@ static void rejections_run(void *arg, void *items, size_t n)
     }
 }
 
+static void rejected(struct pipeline *p, const struct rejection *r)
+{
+    p->counts.rejected++;
+    p->rejected_files++;
+    metrics_rejected(&p->metrics, r->type, r->why.code, r->id.size);
+    log_warning("rejected", F_STR("path", r->path), F_STR("code", r->why.code),
+                F_STR("why", r->why.text));
+}
+
+/* The pause until the next try. */
+static uint64_t not_moved(struct pipeline *p, const struct rejection *r)
+{
+    const struct unmoved_file *before = unmoved_find(p->unmoved, r->path, &r->id);
+    if (!before || !before->failure)
+        log_error("reject_failed", F_STR("path", r->path), F_STR("why", r->failure.text));
+    return unmoved_failed(p->unmoved, r->path, &r->id, r->failure.text);
+}
+
+static void rejection_done(struct pipeline *p, const struct rejection *r)
+{
+    enum watcher_verdict v = WATCHER_AGAIN;
+    uint64_t wait_ms = UNSURE_AGAIN_MS;
+    if (r->rc == RC_OK)
+        rejected(p, r);
+    if (r->rc == RC_OK || r->rc == RC_ABSENT || r->rc == RC_CHANGED)
+        unmoved_drop(p->unmoved, r->path);
+    if (r->rc == RC_OK || r->rc == RC_ABSENT) {
+        v = WATCHER_DONE;
+    } else if (r->rc != RC_CHANGED && r->rc != RC_CANCELLED) {
+        v = WATCHER_STUCK;
+        wait_ms = not_moved(p, r);
+    }
+    if (r->candidate)
+        watcher_answer(p->watcher, r->path, strlen(r->path), v, wait_ms);
+    else if (v != WATCHER_DONE)
+        watcher_look(p->watcher, r->path, strlen(r->path), wait_ms);
+}
+
 static void rejections_done(void *arg, void *items, size_t n)
 {
     struct pipeline *p = arg;
     struct rejection *r = items;
     for (size_t i = 0; i < n; i++) {
-        if (r[i].rc == RC_OK) {
-            p->counts.rejected++;
-            p->rejected_files++;
-            metrics_rejected(&p->metrics, r[i].type, r[i].why.code, r[i].id.size);
-            log_warning("rejected", F_STR("path", r[i].path), F_STR("code", r[i].why.code),
-                        F_STR("why", r[i].why.text));
-        } else if (r[i].rc != RC_ABSENT && r[i].rc != RC_CHANGED && r[i].rc != RC_CANCELLED) {
-            log_error("reject_failed", F_STR("path", r[i].path), F_STR("why", r[i].failure.text));
-        }
-        enum watcher_verdict v =
-            r[i].rc == RC_OK || r[i].rc == RC_ABSENT ? WATCHER_DONE : WATCHER_AGAIN;
-        uint64_t wait_ms = r[i].rc == RC_CHANGED ? UNSURE_AGAIN_MS : DENIED_AGAIN_MS;
-        if (r[i].candidate)
-            watcher_answer(p->watcher, r[i].path, strlen(r[i].path), v, wait_ms);
-        else if (v == WATCHER_AGAIN)
-            watcher_look(p->watcher, r[i].path, strlen(r[i].path), wait_ms);
+        rejection_done(p, &r[i]);
         free(r[i].path);
     }
     dispatch_want(p);
@@ -316,6 +360,7 @@ static void rejection_recorded(void *arg, enum rc rc)
     struct recording *r = arg;
     struct pipeline *p = r->p;
     if (rc == RC_OK) {
+        unmoved_recorded(p->unmoved, r->path, &r->id);
         struct rejection *move = batch_add(p->rejections);
         p->rejections_begun++;
         move->p = p;
@@ -345,6 +390,11 @@ static void reject(struct pipeline *p, const char *path, const struct identity *
     r->id = *id;
     r->why = *why;
     r->candidate = candidate;
+    const struct unmoved_file *before = unmoved_find(p->unmoved, path, id);
+    if (before && before->recorded) {
+        rejection_recorded(r, RC_OK);
+        return;
+    }
     /* A path may be too long to be a key, which is why it is here; its record has the beginning. */
     size_t told = n < RECORD_PATH_MAX ? n : RECORD_PATH_MAX;
     ledger_reject(p->ledger, path, told, id, why->code, why->text, rejection_recorded, r);
@@ -353,7 +403,19 @@ static void reject(struct pipeline *p, const char *path, const struct identity *
 void intake_reject(struct pipeline *p, const char *path, const struct identity *id,
                    const struct err *why)
 {
+    /* Whenever the watcher brings it before it is moved: it must not be sent again. */
+    unmoved_condemn(p->unmoved, path, id, why);
     reject(p, path, id, why, false);
+}
+
+/* What admission has nothing against may have been condemned by the store. */
+static bool reject_condemned(struct pipeline *p, const struct admission *a)
+{
+    const struct unmoved_file *f = unmoved_find(p->unmoved, a->path, &a->result.id);
+    if (!f || !f->condemned)
+        return false;
+    reject(p, a->path, &a->result.id, f->condemned, true);
+    return true;
 }
 
 /* ---- what was seen ---- */
@@ -365,7 +427,7 @@ static void denied(struct pipeline *p, const struct admission *a)
         log_warning("denied", F_STR("why", a->result.err.text));
     p->denied_why = a->result.err;
     p->denied_ms = loop_now_ms(p->cfg.loop);
-    watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, DENIED_AGAIN_MS);
+    watcher_answer(p->watcher, a->path, a->n, WATCHER_STUCK, DENIED_AGAIN_MS);
 }
 
 static void read_large(struct pipeline *p, const struct admission *a)
@@ -377,6 +439,13 @@ static void read_large(struct pipeline *p, const struct admission *a)
     admission_add(p->large, p, a->path, a->n, a->trust);
 }
 
+static void busy(struct pipeline *p, const struct admission *a)
+{
+    uint64_t wait_ms = p->config->settle_ms;
+    watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN,
+                   wait_ms > BUSY_AGAIN_MIN_MS ? wait_ms : BUSY_AGAIN_MIN_MS);
+}
+
 static void act_on_verdict(struct pipeline *p, const struct admission *a)
 {
     if (p->stopping) {
@@ -385,13 +454,14 @@ static void act_on_verdict(struct pipeline *p, const struct admission *a)
     }
     switch (a->result.verdict) {
     case ADMIT_OK:
-        accept(p, a);
+        if (!reject_condemned(p, a))
+            accept(p, a);
         break;
     case ADMIT_LARGE:
         read_large(p, a);
         break;
     case ADMIT_BUSY:
-        watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, p->config->settle_ms);
+        busy(p, a);
         break;
     case ADMIT_LINKED:
     case ADMIT_FRESH:
@@ -408,7 +478,7 @@ static void act_on_verdict(struct pipeline *p, const struct admission *a)
         break;
     case ADMIT_ERROR:
         log_warning("admission_failed", F_STR("why", a->result.err.text));
-        watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, ERROR_AGAIN_MS);
+        watcher_answer(p->watcher, a->path, a->n, WATCHER_STUCK, ERROR_AGAIN_MS);
         break;
     }
 }
@@ -449,6 +519,7 @@ void intake_init(struct pipeline *p)
     rejections.run = rejections_run;
     rejections.done = rejections_done;
     p->rejections = batch_new(&rejections);
+    p->unmoved = unmoved_new(UNMOVED_MAX);
 }
 
 void intake_free(struct pipeline *p)
@@ -456,4 +527,5 @@ void intake_free(struct pipeline *p)
     batch_free(p->admissions);
     batch_free(p->large);
     batch_free(p->rejections);
+    unmoved_free(p->unmoved);
 }

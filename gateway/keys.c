@@ -27,6 +27,7 @@ struct keys {
     struct loop_timer *timer;
     /* Of its own and not of the loop's pool, where it would keep others waiting for a minute. */
     pthread_t thread;
+    bool threaded; /* false: the system had none */
     struct loop_wake *wake;
     uint64_t next_ms;  /* on the loop's clock; UINT64_MAX: when a file changes */
     unsigned failures; /* in a row */
@@ -91,7 +92,8 @@ static bool take_keys(struct keys *k)
 static void done(void *arg)
 {
     struct keys *k = arg;
-    BUG_ON(pthread_join(k->thread, NULL) != 0); /* it has sent the wake, so it ends */
+    /* It has sent the wake, so it ends. */
+    BUG_ON(k->threaded && pthread_join(k->thread, NULL) != 0);
     k->status.asking = false;
     bool other = k->rc == RC_OK ? take_keys(k) : take_failure(k);
     set_timer(k);
@@ -106,7 +108,12 @@ void keys_ask(struct keys *k)
     k->status.asked++;
     k->err = (struct err){0};
     loop_timer_clear(k->timer);
-    BUG_ON(pthread_create(&k->thread, NULL, run, k) != 0);
+    int error = pthread_create(&k->thread, NULL, run, k);
+    k->threaded = error == 0;
+    if (error != 0) {
+        k->rc = err_sys(&k->err, error, "no thread to get the keys with");
+        loop_wake_send(k->wake);
+    }
 }
 
 /* The wall clock may have jumped, or the machine slept, while the loop's clock stood. */
@@ -174,7 +181,7 @@ void keys_free(struct keys *k)
         return;
     credentials_source_stop(k->source);
     if (k->status.asking) {
-        BUG_ON(pthread_join(k->thread, NULL) != 0);
+        BUG_ON(k->threaded && pthread_join(k->thread, NULL) != 0);
         credentials_free(k->fresh);
     }
     loop_wake_free(k->wake);

@@ -20,7 +20,9 @@
 #define LOOKED_MAX          1000
 #define LOOKED_REJECTED_MAX 10000
 #define AT_ONCE_MAX         16
-#define AFTER_SIZE          1032
+/* As JSON: half of what a reader takes, since a row of the ledger may be over it. */
+#define BYTES_MAX  (2 << 20)
+#define AFTER_SIZE 1032
 
 struct listing {
     struct pipeline *p;
@@ -28,7 +30,7 @@ struct listing {
     void (*row)(void *arg, const struct listing_row *row);
     listing_done *done;
     void *arg;
-    size_t rows, looked, skip, source;
+    size_t rows, bytes, looked, skip, source;
     bool more;
     char after[AFTER_SIZE]; /* the source's own cursor, in and out; "" at its end */
     enum rc rc;
@@ -42,12 +44,24 @@ static bool wanted(const struct listing *l, const char *path)
            (l->q.whole ? strcmp(match, path) == 0 : strstr(path, match) != NULL);
 }
 
+/* At most, as JSON: escapes have six bytes. */
+static size_t shown_bytes(const char *text)
+{
+    size_t n = 0;
+    for (; text && *text; text++)
+        n += *text >= ' ' && *text <= '~' && *text != '"' && *text != '\\' ? 1 : 6;
+    return n;
+}
+
 static void tell(struct listing *l, const struct listing_row *row)
 {
     if (!wanted(l, row->path))
         return;
     l->rows++;
     l->row(l->arg, row);
+    l->bytes += shown_bytes(row->path) + shown_bytes(row->why) + 100;
+    if (l->bytes > BYTES_MAX)
+        l->q.limit = l->rows; /* it is full, whatever was asked for */
 }
 
 /* ---- the watcher ---- */

@@ -1,6 +1,6 @@
 /* A page of the files that the gateway knows of, in whatever state: for the lists and for the verbs
- * that choose their files. A page is bounded by what is looked at, not only by what matches, so it
- * may be short or empty and yet not the last.
+ * that choose their files. A page is bounded by what is looked at and by its bytes, not only by
+ * what matches, so it may be short or empty and yet not the last.
  */
 #ifndef GATEWAY_LISTING_H
 #define GATEWAY_LISTING_H

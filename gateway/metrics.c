@@ -14,8 +14,8 @@
 static const char *const reasons[] = {
     "content",         "control",        "date",    "depth",    "dots",   "kind",
     "links",           "name",           "size",    "too-long", "utf8",   "KeyTooLong",
-    "KeyTooLongError", "EntityTooLarge", "by-hand", "conflict", "digest", "shrunk",
-    METRICS_OTHER,
+    "KeyTooLongError", "EntityTooLarge", "by-hand", "conflict", "digest", "refused",
+    "shrunk",          METRICS_OTHER,
 };
 _Static_assert(COUNT(reasons) <= METRICS_REASONS_MAX, "reasons");
 

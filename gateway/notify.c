@@ -8,6 +8,16 @@
 #include <stdio.h>
 #include <systemd/sd-daemon.h>
 
+/* The watchdog too: after the spool root was replaced it runs while the journal is read. */
+void notify_reading(size_t nth, size_t of)
+{
+    char status[80] = "";
+    if (of > 0)
+        (void)snprintf(status, sizeof status, "Reading the journal: segment %zu of %zu", nth, of);
+    (void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%llu\nWATCHDOG=1\nSTATUS=%s",
+                     NOTIFY_READING_S * 1000000ULL, status);
+}
+
 void notify_ready(void)
 {
     (void)sd_notify(0, "READY=1");

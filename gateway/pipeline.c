@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "gateway/notify.h"
 #include "spool/reject.h"
 
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #define WATCH_WINDOW    4096
 #define WATCH_TABLE_MAX 65536
 #define WATCH_CANARY_MS 60000
+#define READING_TOLD_S  5
 
 static void on_poisoned(void *arg, bool is, const struct err *why)
 {
@@ -91,13 +93,27 @@ static enum rc recover(struct pipeline *p, struct err *e)
         return rc;
     if (recovered > 0)
         log_info("retirement_resumed", F_U64("files", recovered));
-    return reject_count(&fsio_system, p->cfg.root_fd, &p->rejected_files, e);
+    struct err why;
+    if (reject_count(&fsio_system, p->cfg.root_fd, &p->rejected_files, &why) != RC_OK)
+        log_warning("rejected_not_counted", F_STR("why", why.text));
+    return RC_OK;
 }
 
 /* ---- life ---- */
 
+/* By time: small segments are read by the thousand a second. */
+static void on_reading(void *arg, size_t nth, size_t of)
+{
+    int64_t *told_ns = arg, now_ns = clock_mono_now_ns();
+    if (*told_ns != 0 && now_ns - *told_ns < READING_TOLD_S * CLOCK_NS_PER_S)
+        return;
+    *told_ns = now_ns;
+    notify_reading(nth, of);
+}
+
 static enum rc open_ledger(struct pipeline *p, struct err *e)
 {
+    int64_t told_ns = 0;
     struct ledger_cfg cfg = {
         .journal =
             {
@@ -111,11 +127,14 @@ static enum rc open_ledger(struct pipeline *p, struct err *e)
         .priority_arg = p,
         .queued_again = on_more,
         .queued_again_arg = p,
+        .reading = on_reading,
+        .reading_arg = &told_ns,
         .receipts_keep_ms = p->config->receipts_keep_ms,
     };
     bool lost = false;
     int64_t began = clock_mono_now_ns();
     enum rc rc = ledger_open(&cfg, &lost, &p->ledger, e);
+    notify_reading(0, 0);
     if (rc != RC_OK)
         return rc;
     log_info("journal_read", F_U64("waiting", ledger_count(p->ledger, LEDGER_ACCEPTED)),

@@ -9,6 +9,8 @@
 #include "gateway/batch.h"
 #include "gateway/metrics.h"
 #include "gateway/pipeline.h"
+#include "gateway/suspects.h"
+#include "gateway/unmoved.h"
 #include "spool/admit.h"
 #include "spool/archive.h"
 #include "spool/layout.h"
@@ -31,8 +33,10 @@ struct pipeline_lane {
     bool selected;
     bool refused; /* its prefix was refused; probed every 30 s */
     bool probing;
+    bool probed_newest; /* by the last probe */
     uint64_t probe_at_ms;
     struct err why;
+    struct suspects suspects;
     uint64_t delivered_files, delivered_bytes;
     unsigned type; /* its row in metrics */
 };
@@ -60,6 +64,7 @@ struct pipeline {
     struct destination *destination;
     struct batch *admissions, *retirements, *rejections;
     struct batch *large; /* admissions whose contents take long to read */
+    struct unmoved *unmoved;
     struct loop_prepare *pump_prepare;
     struct loop_timer *pump_timer, *housekeeping_timer, *reconcile_timer;
     char reconcile_cursor[64];
@@ -70,7 +75,7 @@ struct pipeline {
     size_t n_deferred;
     uint64_t deferred_due_ms;    /* the earliest; UINT64_MAX: none */
     size_t n_sending;            /* submitted to the destination */
-    size_t n_delivering;         /* receipts that are not durable yet */
+    size_t n_delivering;         /* receipts, HELD and FORGOTTEN that are not durable yet */
     size_t n_accepting;          /* ACCEPTED and REJECTED records likewise */
     size_t n_torn;               /* those of intake_hold_torn */
     struct delivery *unrecorded; /* in the bucket, and no receipt could be written yet */
@@ -79,10 +84,11 @@ struct pipeline {
     bool stopping, drained_told;
     bool poisoned;
     uint64_t lane_probe_at_ms; /* no refused event type is probed before */
-    uint64_t journal_again_ms; /* nothing is sent before: a receipt could not be written */
+    uint64_t journal_again_ms; /* nothing is sent before: a record could not be written */
     uint64_t retire_again_ms;  /* nothing that could not be retired is tried before */
     bool full;                 /* the spool is full: `put` refuses */
     bool housekeeping;         /* a round is on the pool */
+    bool compacting;           /* the journal has more to give up */
     bool reconciling;          /* a page of kept files is on the pool */
     struct acting *actings;    /* what people asked for and is not durable yet: verbs.c */
     size_t n_actings, n_listings;
@@ -137,8 +143,9 @@ void dispatch_want(struct pipeline *p); /* something changed: send before the lo
 void dispatch_outcome(void *arg, const struct transfer_outcome *o, enum advice a);
 void dispatch_progress(void *arg, const struct transfer_progress *pr);
 unsigned dispatch_attempts(void *arg, uint64_t tag);
-void dispatch_lanes(struct pipeline *p);        /* know the event types that appeared */
-void dispatch_lanes_anew(struct pipeline *p);   /* forget refusals, apply the selection again */
+void dispatch_lanes(struct pipeline *p); /* know the event types that appeared */
+void dispatch_lanes_anew(
+    struct pipeline *p); /* forget refusals, apply selection and priorities again */
 void dispatch_deferred_now(struct pipeline *p); /* whatever waits for its time, at once */
 void dispatch_check_drained(struct pipeline *p);
 /* Back into its lane: a file that waits for its next try (LEDGER_DEFERRED). */
@@ -158,6 +165,8 @@ void dispatch_drop_taken(struct ledger_file *f);
 void delivery_start(struct pipeline *p, struct ledger_file *f, const struct transfer_outcome *o);
 /* Try again the receipts that could not be written. */
 void delivery_again(struct pipeline *p);
+/* A record about a file that was sent could not be written: nothing is sent for a while. */
+void delivery_journal_failed(struct pipeline *p);
 
 /* retirement.c */
 void retirement_init(struct pipeline *p);

@@ -212,7 +212,8 @@ static bool read_segment(struct reading *k, uint32_t number, struct segment_head
         return true;
     }
     k->found = 0;
-    if (!skip && h.created_ns <= k->q->until_ns)
+    /* However young it is: while the journal could not be written, receipts waited for it. */
+    if (!skip)
         find(k, number, newer->number != 0 ? newer->first_seq : UINT64_MAX);
     close_segment(k);
     tell_found(k, number);

@@ -159,16 +159,32 @@ static bool is_recent(const struct pipeline *p, uint64_t then_ms, uint64_t withi
     return then_ms != 0 && loop_now_ms(p->cfg.loop) - then_ms < within_ms;
 }
 
-/* Why there is something in the spool that cannot be read; NULL: there is nothing. */
-static const char *shut_out(const struct pipeline *p, const struct watcher_stats *w)
+/* Why there is a file in the spool that cannot be read; NULL: there is none. */
+static const char *denied_file(const struct pipeline *p, const struct watcher_stats *w)
 {
     /* A file that was denied stays with the watcher until it can be read or is gone. */
     if (w->settling + w->outstanding > 0 && is_recent(p, p->denied_ms, DENIED_RECENT_MS))
         return p->denied_why.text;
+    return NULL;
+}
+
+/* The same of files and directories. */
+static const char *shut_out(const struct pipeline *p, const struct watcher_stats *w)
+{
+    const char *file = denied_file(p, w);
+    if (file)
+        return file;
     if (w->denied_directories == 0)
         return NULL;
     return strcmp(p->trouble.code, "denied") == 0 ? p->trouble.text
                                                   : "the log names the directories";
+}
+
+static bool is_with_watcher(void *arg, const char *path)
+{
+    const struct pipeline *p = arg;
+    struct watcher_row row;
+    return watcher_find(p->watcher, path, strlen(path), &row);
 }
 
 static const char *plural(uint64_t n)
@@ -194,6 +210,10 @@ static void add_notes(const struct pipeline *p, uint64_t held, const char *shut,
         buf_addf(out, " Delivered files cannot be %s: %s.",
                  p->config->after_delivery.action == CONFIG_ARCHIVE ? "archived" : "removed",
                  p->retire_why.text);
+    /* What was removed by hand since is with the watcher no more. */
+    const struct unmoved_file *stuck = unmoved_latest(p->unmoved, is_with_watcher, (void *)p);
+    if (stuck)
+        buf_addf(out, " Rejected files cannot be moved away: %s.", stuck->failure);
     if (pipeline_still_reads(p))
         buf_adds(out, " New settings wait until the files that are being read have been.");
     if (p->full)
@@ -363,7 +383,7 @@ json_t *pipeline_status(struct pipeline *p)
                                   p->config->spool, "free_bytes", (json_int_t)p->spool_free,
                                   "total_bytes", (json_int_t)p->spool_total, "full", p->full, "why",
                                   text_or_null(p->full_why.text), "denied",
-                                  text_or_null(p->denied_why.text), "archive", "files",
+                                  text_or_null(denied_file(p, &w)), "archive", "files",
                                   (json_int_t)p->archive.files, "bytes",
                                   (json_int_t)p->archive.bytes));
     return o;

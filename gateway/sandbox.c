@@ -169,11 +169,20 @@ static bool has_program(const char *command)
     return i < needs.n_programs;
 }
 
+/* sandbox_outgrown looks at it. */
+static bool is_followed(const char *path)
+{
+    size_t i = 0;
+    while (i < needs.n && !(needs.paths[i].followed && strcmp(needs.paths[i].path, path) == 0))
+        i++;
+    return i < needs.n;
+}
+
 static enum rc admit(const struct sandbox_needs *more, struct err *e)
 {
     for (size_t i = 0; i < more->n; i++) {
         const struct sandbox_path *p = &more->paths[i];
-        if (p->right == SANDBOX_READ && !p->followed && sandbox_hides(p->path))
+        if (p->right == SANDBOX_READ && !is_followed(p->path) && sandbox_hides(p->path))
             return err_set(e, RC_DENIED,
                            "the sandbox does not reach %s, which it was not told of at the start: "
                            "restart the gateway to use these settings; nothing was changed",
@@ -210,6 +219,12 @@ enum rc sandbox_admits(const struct config *fresh, struct err *e)
 
 bool sandbox_outgrown(struct err *e)
 {
+    if (state.helper && credentials_helper_is_gone()) {
+        (void)err_set(e, RC_AGAIN,
+                      "the process that runs credential_process is gone: start the gateway again "
+                      "(systemd does)");
+        return true;
+    }
     for (size_t i = 0; i < needs.n && state.landlock > 0; i++) {
         struct sandbox_path *p = &needs.paths[i];
         struct stat now;

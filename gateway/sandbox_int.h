@@ -17,7 +17,7 @@ enum sandbox_right {
 struct sandbox_path {
     char *path;
     enum sandbox_right right;
-    bool followed; /* a file by itself, that may be replaced or come later: `seen` is what it was */
+    bool followed;    /* a file that may be replaced or come later: `seen` is what it was */
     struct stat seen; /* of these and of SANDBOX_OWN; st_ino 0: nothing */
 };
 #define SANDBOX_PORTS_MAX 64

@@ -2,8 +2,8 @@
  *
  * A file that somebody may replace by renaming a new one over it is reached through its directory,
  * since a right holds for what is there now. Where the directory would be too much (/etc, /root)
- * the file alone is, and it is followed: sandbox_outgrown. Reads the environment and the AWS tools'
- * files; changes nothing. */
+ * the file alone is. Either may be made anew, so each file is followed: sandbox_outgrown. Reads the
+ * environment and the AWS tools' files; changes nothing. */
 #include "gateway/sandbox_int.h"
 
 #include "base/mem.h"
@@ -46,6 +46,9 @@ static const char *const system_files[] = {
     "/etc/gai.conf",    "/etc/services",      "/etc/protocols",       "/etc/networks",
     "/etc/localtime",   "/etc/ld.so.cache",   "/etc/ssl/openssl.cnf",
 };
+/* Where the rights of files keep us out of what is none of our business: a new resolv.conf is then
+ * read like any other, and so is one that NetworkManager or netconfig keeps. */
+static const char *const guarded_directories[] = {"/etc", "/run/NetworkManager", "/run/netconfig"};
 static const char *const variables_of_files[] = {"OPENSSL_CONF", "SSL_CERT_FILE"};
 static const char *const devices[] = {"/dev/null", "/dev/urandom", "/dev/random"};
 static const char *const proxies[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
@@ -94,7 +97,7 @@ static bool is_too_much(const char *directory)
 }
 
 /* A file that is read again, by name: its directory or, where that is not there yet, the one in
- * which it would be made; and where links lead. */
+ * which it would be made; and where links lead, by its own name: next time it may be elsewhere. */
 static void add_file(struct sandbox_needs *n, const char *path)
 {
     char dir[PATH_MAX], real[PATH_MAX];
@@ -103,15 +106,10 @@ static void add_file(struct sandbox_needs *n, const char *path)
         return;
     if (stat(dir, &st) != 0 && errno == ENOENT && !directory_of(dir, dir))
         return;
-    if (is_too_much(dir))
-        follow(n, path);
-    else
+    follow(n, path);
+    if (!is_too_much(dir))
         add_path(n, dir, SANDBOX_READ);
-    if (!realpath(path, real) || !directory_of(real, dir))
-        return;
-    if (is_too_much(dir))
-        follow(n, path); /* by its own name: the link may lead elsewhere next time */
-    else
+    if (realpath(path, real) && directory_of(real, dir) && !is_too_much(dir))
         add_path(n, dir, SANDBOX_READ);
 }
 
@@ -158,16 +156,14 @@ static void add_configuration(struct sandbox_needs *n, const struct config *c)
         add_path(n, dir, SANDBOX_EDIT);
 }
 
-/* For somebody whom the rights of files keep out of /etc/shadow, all of /etc is theirs to guard: a
- * new resolv.conf is then read like any other. For root only what is needed. */
 static void add_system(struct sandbox_needs *n)
 {
     bool privileged = geteuid() == 0 || faccessat(AT_FDCWD, "/etc/shadow", R_OK, AT_EACCESS) == 0;
     for (size_t i = 0; i < COUNT(system_directories); i++)
         add_path(n, system_directories[i], SANDBOX_READ);
-    if (!privileged)
-        add_path(n, "/etc", SANDBOX_READ);
-    for (size_t i = 0; i < COUNT(system_files) && privileged; i++)
+    for (size_t i = 0; i < COUNT(guarded_directories) && !privileged; i++)
+        add_path(n, guarded_directories[i], SANDBOX_READ);
+    for (size_t i = 0; i < COUNT(system_files); i++)
         follow(n, system_files[i]);
     for (size_t i = 0; i < COUNT(devices); i++)
         add_path(n, devices[i], SANDBOX_USE);

@@ -5,7 +5,6 @@
 
 #include "base/fsio.h"
 #include "base/mem.h"
-#include "gateway/config_store.h"
 #include "gateway/sandbox.h"
 
 #include <errno.h>
@@ -30,26 +29,28 @@ const char *const setup_steps[SETUP_STEPS] = {
 
 enum rc setup_read(struct setup *s, struct err *e)
 {
-    char *text = NULL;
-    size_t n = 0;
+    struct config_store store;
     struct err why = {0};
-    enum rc rc = fsio_read_file(&fsio_system, AT_FDCWD, s->path, CONFIG_MAX, &text, &n, e);
+    json_t *v = NULL;
+    enum rc rc = config_store_read(s->path, &store, e);
+    s->etag[0] = '\0';
     if (rc == RC_ABSENT) {
-        s->existing = json_object();
-        return RC_OK;
+        v = json_object();
+        rc = RC_OK;
+    } else if (rc == RC_OK) {
+        memcpy(s->etag, store.etag, sizeof s->etag);
+        v = json_parse(store.text, store.n, &why);
+        if (!json_is_object(v))
+            rc = err_set(e, RC_INVALID,
+                         "%s is no configuration%s%s: correct it, or name another file with -c",
+                         s->path, why.text[0] ? ": " : "", why.text);
     }
-    if (rc != RC_OK)
-        return rc;
-    json_t *v = json_parse(text, n, &why);
-    free(text);
-    if (json_is_object(v)) {
+    config_store_fini(&store);
+    if (rc == RC_OK)
         s->existing = v;
-        return RC_OK;
-    }
-    json_decref(v);
-    return err_set(e, RC_INVALID,
-                   "%s is no configuration%s%s: correct it, or name another file with -c", s->path,
-                   why.text[0] ? ": " : "", why.text);
+    else
+        json_decref(v);
+    return rc;
 }
 
 const char *setup_existing(const struct setup *s, const char *path)
@@ -57,12 +58,17 @@ const char *setup_existing(const struct setup *s, const char *path)
     return json_string_value(json_at(s->existing, path));
 }
 
-json_t *setup_last_role(const struct setup *s)
+static json_t *last_role(const json_t *document)
 {
-    json_t *role = json_object_get(json_object_get(s->existing, "credentials"), "assume_role");
+    json_t *role = json_object_get(json_object_get(document, "credentials"), "assume_role");
     return json_is_array(role) && json_array_size(role) > 0
                ? json_array_get(role, json_array_size(role) - 1)
                : role;
+}
+
+json_t *setup_last_role(const struct setup *s)
+{
+    return last_role(s->existing);
 }
 
 /* The object below, made if it is not there. */
@@ -94,7 +100,9 @@ static void set_role(const struct setup *s, json_t *document)
         json_object_del(object_of(document, "credentials"), "assume_role");
     if (s->keys_as_they_are || !s->role)
         return;
-    json_t *role = object_of(object_of(document, "credentials"), "assume_role");
+    json_t *role = last_role(document);
+    if (!json_is_object(role))
+        role = object_of(object_of(document, "credentials"), "assume_role");
     const char *before = json_string_value(json_object_get(role, "arn"));
     if (before && strcmp(before, s->role) != 0)
         json_object_del(role, "external_id"); /* it was the other one's */
@@ -212,18 +220,32 @@ enum rc setup_may_save(const struct setup *s, struct err *e)
     return rc;
 }
 
-enum rc setup_save(const struct setup *s, struct err *e)
+/* KNOWN: a file that somebody else makes between this look and the rename is replaced. */
+static enum rc save(const struct setup *s, const struct buf *text, struct err *e)
 {
     struct config_store store;
+    enum rc rc = config_store_read(s->path, &store, e);
+    if (rc == RC_OK || rc == RC_ABSENT) {
+        if (strcmp(store.etag, s->etag) != 0)
+            rc = err_set(e, RC_CHANGED,
+                         "%s was changed since the set-up read it, and nothing was saved: start "
+                         "the set-up again, which lays the answers over what stands there now",
+                         s->path);
+        else if (rc == RC_ABSENT)
+            rc = make(s->path, text, e);
+        else
+            rc = config_store_write(&store, text->data, text->len, e);
+    }
+    config_store_fini(&store);
+    return rc;
+}
+
+enum rc setup_save(const struct setup *s, struct err *e)
+{
     struct buf text;
     buf_init(&text, 2 * CONFIG_MAX);
     write_document(s, "", "", &text);
-    enum rc rc = config_store_read(s->path, &store, e);
-    if (rc == RC_OK)
-        rc = config_store_write(&store, text.data, text.len, e);
-    else if (rc == RC_ABSENT)
-        rc = make(s->path, &text, e);
-    config_store_fini(&store);
+    enum rc rc = save(s, &text, e);
     buf_fini(&text);
     return rc;
 }

@@ -5,18 +5,23 @@
 #define GATEWAY_SETUP_H
 
 #include "gateway/config.h"
+#include "gateway/config_store.h"
+
+#include <stdatomic.h>
 
 /* What is known so far; NULL: not said. All texts are borrowed. */
 struct setup {
     const char *path;                                 /* of the configuration */
     json_t *existing;                                 /* what stands there, or an empty object */
+    char etag[CONFIG_STORE_ETAG_SIZE];                /* of what was read; "": there was no file */
     const char *account, *bucket_arn, *region, *role; /* the four answers */
     const char *endpoint, *ca_file, *external_id, *profile, *spool, *state, *control;
     bool path_style, allow_http, keys_as_they_are;
+    const atomic_bool *stop; /* once it is true, asking the store ends soon; NULL: none */
 };
 
-/* The existing of s->path. RC_INVALID: it is no JSON object; others: it cannot be read. The caller
- * json_decrefs. */
+/* The existing and etag of s->path. RC_INVALID: it is no JSON object; others: it cannot be read.
+ * The caller json_decrefs. */
 enum rc setup_read(struct setup *s, struct err *e) MUST_CHECK;
 /* The existing text of a key such as "bucket.arn", or NULL. */
 const char *setup_existing(const struct setup *s, const char *path);
@@ -34,7 +39,8 @@ enum rc setup_config(const struct setup *s, const char *bucket_arn, const char *
 enum rc setup_same_bucket(const struct setup *s, struct err *e) MUST_CHECK;
 /* RC_DENIED: this process may not write the file, and e says what to do. */
 enum rc setup_may_save(const struct setup *s, struct err *e) MUST_CHECK;
-/* Whole or not at all. Mode and owner of the file stay; a new one has 0644. RC_DENIED as before. */
+/* Whole or not at all. Mode and owner of the file stay; a new one has 0644. RC_DENIED as before;
+ * RC_CHANGED: it is not what setup_read has read. */
 enum rc setup_save(const struct setup *s, struct err *e) MUST_CHECK;
 
 /* What there is to choose from: each is told once or more often, with a note, "" if there is none.

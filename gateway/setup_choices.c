@@ -155,11 +155,12 @@ static void ask_in_region(const struct setup *s, enum request_op op, const char 
         return;
     struct endpoint_cfg ec = settings_endpoint(c);
     struct credentials_cfg cc = settings_credentials(c);
+    cc.stop = s->stop;
     rc = op == REQUEST_LIST_BUCKETS ? endpoint_service(&ec, &ep, &e)
                                     : endpoint_resolve(&ec, &ep, &e);
     if (rc == RC_OK && credentials_source_new(&cc, &source, &e) == RC_OK &&
         credentials_source_get(source, &keys, &e) == RC_OK) {
-        struct asker asker = {.config = c, .endpoint = &ep, .keys = keys};
+        struct asker asker = {.config = c, .endpoint = &ep, .keys = keys, .stop = s->stop};
         ask_store(&asker, op, "", out);
     }
     credentials_free(keys);

@@ -400,6 +400,18 @@ static bool prepare(struct job *j, json_t *body, struct control_answer *a)
     return true;
 }
 
+/* Its word comes by the loop, and so after this; false: a says why it did not begin. */
+static bool begin(struct setup_test *t, struct job *j, struct control_answer *a)
+{
+    j->has_region = j->setup.region != NULL;
+    if (pthread_create(&t->thread, NULL, run, j) == 0)
+        return true;
+    api_problem(a, 503,
+                "the system has no thread for a test at this moment: try again, or raise what "
+                "this service may have (LimitNPROC, TasksMax, memory)");
+    return false;
+}
+
 void setup_test_start(struct setup_test *t, const struct control_request *r,
                       struct control_answer *a, bool save)
 {
@@ -414,11 +426,10 @@ void setup_test_start(struct setup_test *t, const struct control_request *r,
     j->owner = t;
     j->save = save;
     j->setup.path = t->cfg.path;
-    if (prepare(j, body, a)) {
-        j->has_region = j->setup.region != NULL;
+    j->setup.stop = &t->stop;
+    if (prepare(j, body, a) && begin(t, j, a)) {
         j->pending = control_defer(r);
         t->job = j;
-        BUG_ON(pthread_create(&t->thread, NULL, run, j) != 0);
     } else {
         job_free(j);
     }

@@ -151,7 +151,10 @@ enum rc pipeline_why(struct pipeline *p, const char *path, json_t **out, struct 
     struct watcher_row settling;
     struct reject_row rejected;
     size_t n = strlen(path);
-    if (ledger_find(p->ledger, path, n, &v) == RC_OK) {
+    enum rc rc = ledger_find(p->ledger, path, n, &v);
+    if (rc != RC_OK && rc != RC_ABSENT)
+        return err_set(e, rc, "the journal cannot be read now: try again");
+    if (rc == RC_OK) {
         *out = why_in_care(p, path, &v);
         json_object_set_new(*out, "size", json_integer((json_int_t)v.id.size));
         json_object_set_new(*out, "accepted_at", time_text(v.accepted_ns));
@@ -172,10 +175,10 @@ enum rc pipeline_why(struct pipeline *p, const char *path, json_t **out, struct 
     struct buf shown;
     buf_init(&shown, 8192);
     utf8_escape(&shown, path, n);
-    enum rc rc = err_set(e, RC_ABSENT,
-                         "%s is not waiting, held or rejected: it was delivered and removed, or it "
-                         "was never in the spool",
-                         shown.data);
+    rc = err_set(e, RC_ABSENT,
+                 "%s is not waiting, held or rejected: it was delivered and removed, or it "
+                 "was never in the spool",
+                 shown.data);
     buf_fini(&shown);
     return rc;
 }

@@ -19,18 +19,28 @@ static void leave(const struct fsio *fs, struct archive_place *place)
     if (place->dirfd >= 0)
         (void)fs->ops->close(fs->ctx, place->dirfd); /* a directory: nothing can be lost */
     free(place->parent);
-    *place = (struct archive_place){.dirfd = -1};
+    *place = (struct archive_place){.dirfd = -1, .failed = place->failed};
+}
+
+/* A failure is that of the files that went there before, whatever comes next: it is kept. */
+static void sync_and_leave(const struct fsio *fs, struct archive_place *place)
+{
+    struct err *first = place->failed.rc == RC_OK ? &place->failed : NULL;
+    int result = 0;
+    if (place->dirfd >= 0 && place->unsynced)
+        result = fs->ops->sync(fs->ctx, place->dirfd);
+    if (result < 0)
+        (void)err_sys(first, result, "cannot fsync a directory of the archive");
+    leave(fs, place);
 }
 
 enum rc archive_sync(const struct fsio *fs, struct archive_place *place, struct err *e)
 {
-    enum rc rc = RC_OK;
-    if (place->dirfd >= 0 && place->unsynced) {
-        int result = fs->ops->sync(fs->ctx, place->dirfd);
-        if (result < 0)
-            rc = err_sys(e, result, "cannot fsync a directory of the archive");
-    }
-    leave(fs, place);
+    sync_and_leave(fs, place);
+    enum rc rc = place->failed.rc;
+    if (rc != RC_OK && e)
+        *e = place->failed;
+    place->failed = (struct err){0};
     return rc;
 }
 
@@ -42,10 +52,8 @@ static enum rc enter(const struct fsio *fs, int root_fd, struct archive_place *p
     size_t n = beneath_parent_len(path);
     if (place->dirfd >= 0 && strlen(place->parent) == n && memcmp(place->parent, path, n) == 0)
         return RC_OK;
-    enum rc rc = archive_sync(fs, place, e);
-    if (rc != RC_OK)
-        return rc;
-    rc = beneath_make_parent(fs, root_fd, path, MODE, O_RDONLY, &place->dirfd, e);
+    sync_and_leave(fs, place);
+    enum rc rc = beneath_make_parent(fs, root_fd, path, MODE, O_RDONLY, &place->dirfd, e);
     if (rc == RC_OK)
         place->parent = mem_strndup(path, n);
     else
@@ -104,7 +112,7 @@ struct old_file {
     uint64_t size;
     char *path; /* below its date */
 };
-enum { OLD_MAX = 1024 };
+enum { OLD_MAX = 4096 };
 
 /* One sweep. */
 struct sweep {
@@ -112,7 +120,7 @@ struct sweep {
     int archive_fd;
     const struct archive_limits *limits;
     struct archive_usage *usage;
-    /* of the walk under way: */
+    /* of the date under way: */
     uint64_t files, bytes;
     bool removing;
     struct old_file *old; /* the oldest ones, when they are wanted; else NULL */
@@ -157,43 +165,100 @@ static void shrink(struct sweep *s)
         free(s->old[--s->old_count].path);
 }
 
-static bool visit(void *arg, const struct dirwalk_entry *entry)
+static bool is_stopped(const struct sweep *s)
 {
-    struct sweep *s = arg;
+    return s->limits->stop && atomic_load(s->limits->stop);
+}
+
+/* A directory that is being read. Its names come in no order, each once, so that one of millions
+ * costs no more than a look at each; only the names of directories are kept until it was read. */
+struct level {
+    struct sweep *s;
+    int fd;
+    const char *path; /* below its date; ends with a slash, or is empty */
+    char **dirs;
+    size_t n_dirs;
+};
+
+static void note_old(struct sweep *s, const char *path, const char *name,
+                     const struct file_stat *st)
+{
+    size_t room = strlen(path) + strlen(name) + 1;
+    char *whole = mem_alloc(room);
+    (void)snprintf(whole, room, "%s%s", path, name);
+    s->old[s->old_count++] =
+        (struct old_file){.ctime_ns = st->id.ctime_ns, .size = st->id.size, .path = whole};
+    if (s->old_count == (size_t)2 * OLD_MAX)
+        shrink(s);
+}
+
+static void visit(void *arg, const char *name, mode_t kind)
+{
+    struct level *l = arg;
+    struct sweep *s = l->s;
     struct file_stat st;
-    if (entry->is_dir) {
-        if (s->removing)
-            (void)remove_entry(s, entry->dirfd, entry->name, true);
-        return true;
+    if (is_stopped(s))
+        return;
+    if (kind == S_IFDIR) {
+        if ((l->n_dirs & (l->n_dirs - 1)) == 0)
+            l->dirs = mem_resize(l->dirs, l->n_dirs ? l->n_dirs * 2 : 1, sizeof *l->dirs);
+        l->dirs[l->n_dirs++] = mem_strdup(name);
+        return;
     }
-    if (s->fs->ops->stat(s->fs->ctx, entry->dirfd, entry->name, &st) < 0)
-        return true;
-    if (s->removing && remove_entry(s, entry->dirfd, entry->name, false)) {
+    if (s->fs->ops->stat(s->fs->ctx, l->fd, name, &st) < 0)
+        return;
+    if (kind == 0 && S_ISDIR(st.mode)) {
+        visit(arg, name, S_IFDIR);
+        return;
+    }
+    if (s->removing && remove_entry(s, l->fd, name, false)) {
         s->usage->removed_files++;
         s->usage->removed_bytes += st.id.size;
-        return true;
+        return;
     }
     s->files++;
     s->bytes += st.id.size;
-    if (s->old) {
-        s->old[s->old_count++] = (struct old_file){
-            .ctime_ns = st.id.ctime_ns, .size = st.id.size, .path = mem_strdup(entry->path)};
-        if (s->old_count == (size_t)2 * OLD_MAX)
-            shrink(s);
+    if (s->old)
+        note_old(s, l->path, name, &st);
+}
+
+static void walk_below(struct sweep *s, int dirfd, const char *name, const char *path,
+                       unsigned depth)
+{
+    struct level l = {.s = s, .path = path};
+    struct err why;
+    l.fd = s->fs->ops->open_beneath(s->fs->ctx, dirfd, name, O_PATH | O_DIRECTORY, 0);
+    if (l.fd < 0) {
+        note(s, err_sys(&why, l.fd, "cannot enter a directory of the archive"), &why);
+        return;
     }
-    return true;
+    int result = s->fs->ops->list(s->fs->ctx, l.fd, visit, &l);
+    if (result < 0)
+        note(s, err_sys(&why, result, "cannot read a directory of the archive"), &why);
+    for (size_t i = 0; i < l.n_dirs; i++) {
+        if (depth < DIRWALK_DEPTH_MAX && !is_stopped(s)) {
+            size_t room = strlen(path) + strlen(l.dirs[i]) + sizeof "/";
+            char *below = mem_alloc(room);
+            (void)snprintf(below, room, "%s%s/", path, l.dirs[i]);
+            walk_below(s, l.fd, l.dirs[i], below, depth + 1);
+            free(below);
+        }
+        if (s->removing && !is_stopped(s))
+            (void)remove_entry(s, l.fd, l.dirs[i], true);
+        free(l.dirs[i]);
+    }
+    free(l.dirs);
+    (void)s->fs->ops->close(s->fs->ctx, l.fd); /* O_PATH: there is nothing to lose */
 }
 
 /* Count what is in a date, and remove it if `removing`. */
 static void walk_date(struct sweep *s, const char *date, bool removing)
 {
-    const struct dirwalk w = {.fs = s->fs, .after = "", .visit = visit, .arg = s};
-    struct err why;
     s->files = 0;
     s->bytes = 0;
     s->removing = removing;
-    note(s, dirwalk(&w, s->archive_fd, date, &why), &why);
-    if (removing)
+    walk_below(s, s->archive_fd, date, "", 0);
+    if (removing && !is_stopped(s))
         (void)remove_entry(s, s->archive_fd, date, true);
 }
 
@@ -202,7 +267,7 @@ static void thin_date(struct sweep *s, const char *date)
 {
     bool progress = true;
     s->old = mem_alloc(sizeof *s->old * 2 * OLD_MAX);
-    while (progress && s->usage->bytes > s->limits->bytes) {
+    while (progress && s->usage->bytes > s->limits->bytes && !is_stopped(s)) {
         progress = false;
         s->old_count = 0;
         walk_date(s, date, false);
@@ -210,9 +275,8 @@ static void thin_date(struct sweep *s, const char *date)
         int fd = beneath_open(s->fs, s->archive_fd, date, O_PATH | O_DIRECTORY);
         for (size_t i = 0; i < s->old_count; i++) {
             const struct old_file *f = &s->old[i];
-            int dirfd = fd < 0 || s->usage->bytes <= s->limits->bytes
-                            ? -1
-                            : beneath_parent(s->fs, fd, f->path, O_PATH);
+            bool enough = s->usage->bytes <= s->limits->bytes || is_stopped(s);
+            int dirfd = fd < 0 || enough ? -1 : beneath_parent(s->fs, fd, f->path, O_PATH);
             if (dirfd >= 0 && remove_entry(s, dirfd, beneath_name(f->path), false)) {
                 progress = true;
                 s->usage->files--;
@@ -271,7 +335,7 @@ static void each_date(struct sweep *s, int64_t now_ns,
 {
     char after[DIRPAGE_NAME_SIZE] = "";
     bool more = true;
-    while (more) {
+    while (more && !is_stopped(s)) {
         struct dirpage page = {.after = after, .dirs_only = true};
         struct err why;
         note(s, dirpage_read(s->fs, s->archive_fd, ".", &page, &why), &why);
@@ -281,7 +345,7 @@ static void each_date(struct sweep *s, int64_t now_ns,
             size_t n = strlen(name) - 1;
             int64_t days;
             name[n] = '\0';
-            if (clock_parse_date(name, n, &days))
+            if (clock_parse_date(name, n, &days) && !is_stopped(s))
                 visit_date(s, name, days, now_ns);
         }
         dirpage_fini(&page);

@@ -30,6 +30,8 @@ struct journal;
  * Not RC_OK ends the reading with that result. */
 struct journal_reader {
     enum rc (*record)(void *arg, record_place at, const struct record *r);
+    /* NULL, or: journal_open is about to read the nth of so many segments, from 1. */
+    void (*segment)(void *arg, size_t nth, size_t of);
     void *arg;
 };
 
@@ -60,7 +62,8 @@ void journal_flush(struct journal *j);
 bool journal_is_idle(const struct journal *j);
 
 /* The record at a place that append or the reader gave, from disk or a small cache. The texts point
- * into buf (RECORD_MAX bytes). RC_ABSENT: that segment is gone; RC_CORRUPT, RC_IO. */
+ * into buf (RECORD_MAX bytes). RC_ABSENT: that segment is gone; RC_CORRUPT: so is the record, or
+ * the disk does not give it. Others: not to be read now (descriptors, memory). */
 enum rc journal_read(struct journal *j, record_place at, char *buf, struct record *r,
                      struct err *e) MUST_CHECK;
 

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,12 @@ static enum rc open_segment(struct journal_window *w, uint32_t segment, struct e
     return RC_OK;
 }
 
+/* A failure of the machine's. All others are the disk's, and the bytes are gone for good. */
+static bool passes(int error)
+{
+    return error == ENOMEM || error == EAGAIN || error == EINTR || error == ESTALE;
+}
+
 /* Read the window that holds the place into slot i. */
 static enum rc load(struct journal_window *w, int i, uint32_t segment, uint64_t offset,
                     uint64_t end, struct err *e)
@@ -92,7 +99,14 @@ static enum rc load(struct journal_window *w, int i, uint32_t segment, uint64_t 
     uint64_t from = offset > BACK_BYTES ? offset - BACK_BYTES : 0;
     size_t n = end - from < WINDOW_BYTES ? (size_t)(end - from) : WINDOW_BYTES, got;
     w->w[i].segment = 0;
-    if (fsio_read_full(w->fs, w->fd, w->w[i].data, n, from, &got, e) != RC_OK) {
+    struct err why;
+    rc = fsio_read_full(w->fs, w->fd, w->w[i].data, n, from, &got, &why);
+    if (rc != RC_OK && passes(why.sys_errno)) {
+        if (e)
+            *e = why;
+        return rc;
+    }
+    if (rc != RC_OK) {
         /* The bytes that the disk does not give may be another record's. */
         from = offset;
         n = end - from < RECORD_MAX ? (size_t)(end - from) : RECORD_MAX;

@@ -330,6 +330,8 @@ enum rc scan_segment(struct scan *s, size_t i, const struct journal_reader *read
 {
     struct scan_entry *x = &s->entries[i];
     BUG_ON(x->bad);
+    if (reader && reader->segment)
+        reader->segment(reader->arg, i + 1, s->n);
     *out = (struct scan_result){.next_seq = x->h.first_seq, .newest_ns = x->h.created_ns};
     rewrite = rewrite && next_good(s, i) == s->n;
     struct err why;

@@ -44,10 +44,18 @@ static void free_all(struct ledger *l)
     free(l);
 }
 
+static void reading(void *arg, size_t nth, size_t of)
+{
+    const struct ledger_cfg *cfg = &((struct ledger *)arg)->cfg;
+
+    if (cfg->reading)
+        cfg->reading(cfg->reading_arg, nth, of);
+}
+
 enum rc ledger_open(const struct ledger_cfg *cfg, bool *lost, struct ledger **out, struct err *e)
 {
     struct ledger *l = mem_alloc(sizeof(*l));
-    struct journal_reader reader = {.record = ledger_replay_record, .arg = l};
+    struct journal_reader reader = {.record = ledger_replay_record, .segment = reading, .arg = l};
 
     l->cfg = *cfg;
     l->index = index_new();
@@ -152,11 +160,15 @@ enum rc ledger_entry(struct ledger *l, const struct record_text *path, uint64_t 
     uint64_t cursor = 0;
     struct record r;
 
-    /* A candidate whose records cannot be read is nobody's: then the path is accepted anew. */
+    /* A candidate whose records are gone is nobody's: then the path is accepted anew. One whose
+     * records only cannot be read now may be this path's: then nothing can be said. */
     out->hash = hash;
     while (index_find(l->index, hash, &cursor, &out->at, &out->state)) {
-        if (ledger_read_first(l, out->at, buf, &r, &out->first) != RC_OK || r.hash != hash ||
-            r.path.n != path->n || memcmp(r.path.p, path->p, path->n) != 0)
+        enum rc rc = ledger_read_first(l, out->at, buf, &r, &out->first);
+        if (rc != RC_OK && !ledger_is_gone(rc))
+            return rc;
+        if (rc != RC_OK || r.hash != hash || r.path.n != path->n ||
+            memcmp(r.path.p, path->p, path->n) != 0)
             continue;
         out->lane = queue_lane(l->queue, r.event_type.p, r.event_type.n);
         out->bytes = r.id.size;
@@ -259,6 +271,7 @@ static void view_taken(const struct taken *t, struct ledger_view *out)
         .id = t->pub.id,
         .accepted_ns = t->pub.accepted_ns,
         .file = t->gone ? NULL : (struct ledger_file *)&t->pub,
+        .moving = t->gone,
     };
     ledger_copy_text(out->event_type, sizeof(out->event_type),
                      ledger_text(t->event_type, LEDGER_EVENT_TYPE_MAX));
@@ -300,7 +313,7 @@ enum rc ledger_find(struct ledger *l, const char *path, size_t n, struct ledger_
         return rc;
     rc = journal_read(l->journal, entry.first, buf, &r, NULL);
     if (rc != RC_OK)
-        return RC_ABSENT;
+        return ledger_is_gone(rc) ? RC_ABSENT : rc;
     *out = (struct ledger_view){
         .state = state_of(entry.state),
         .first = entry.first,
@@ -336,7 +349,10 @@ static enum rc accept_begin(struct op *op, struct record *r)
     r->at_ns = ledger_now_ns(l);
     op->lane = queue_lane(l->queue, r->event_type.p, r->event_type.n);
     op->bytes = r->id.size;
-    op->had = ledger_entry(l, &r->path, r->hash, &op->entry) == RC_OK;
+    enum rc rc = ledger_entry(l, &r->path, r->hash, &op->entry);
+    if (rc != RC_OK && rc != RC_ABSENT)
+        return rc; /* it may be in our care, and would be so twice */
+    op->had = rc == RC_OK;
     if (op->had) {
         BUG_ON(is_of(op->m->file, r->path.p, r->path.n));
         r->first = op->entry.first;

@@ -30,6 +30,8 @@ struct ledger_part {
     uint8_t sha256[SHA256_SIZE];
 };
 
+#define LEDGER_UPLOAD_ID_MAX 1023 /* bytes; what is longer is cut */
+
 /* A file that was taken: one of the bounded window. Owned by the ledger; the caller may read all
  * and write what is marked. */
 struct ledger_file {
@@ -46,7 +48,7 @@ struct ledger_file {
     int last_class;       /* -1: none; of the last ATTEMPT record */
     struct err why;       /* of the last ATTEMPT: status, code, sentence */
     bool changed;         /* caller: the watcher saw it again while it was taken */
-    char upload_id[256];  /* "" : none */
+    char *upload_id;      /* NULL: none */
     uint64_t part_bytes;
     struct ledger_part *parts;
     size_t n_parts;
@@ -64,6 +66,9 @@ struct ledger_cfg {
      * than the call that put it back. It must not call the ledger. */
     void (*queued_again)(void *arg);
     void *queued_again_arg;
+    /* NULL, or: ledger_open, which may take minutes, is about to read the nth of so many parts. */
+    void (*reading)(void *arg, size_t nth, size_t of);
+    void *reading_arg;
     uint64_t receipts_keep_ms;
 };
 
@@ -77,7 +82,7 @@ struct queue *ledger_queue(struct ledger *l);
 struct journal *ledger_journal(struct ledger *l);
 
 /* What is known of a path. file is set while it is taken and its taker has not given it up.
- * RC_ABSENT: not in our care. */
+ * RC_ABSENT: not in our care. Others: the journal cannot be read now (descriptors, memory). */
 struct ledger_view {
     enum ledger_state state;
     record_place first, last;
@@ -87,7 +92,7 @@ struct ledger_view {
     struct ledger_file *file;
     bool kept;      /* delivered, and stays where it is; else it is still to be retired */
     bool to_retire; /* it waits for ledger_take_delivered */
-    bool moving;    /* not taken, and a record about it is on its way */
+    bool moving;    /* not taken, or given up by its taker, and a record about it is on its way */
     char code[64];  /* held, forgotten: why */
     char text[256];
 };
@@ -114,7 +119,8 @@ struct ledger_receipt {
 /* The next file of the queue, taken (SENDING); NULL: none that may go. Records that cannot be read
  * any more are skipped: the next scan finds the file. */
 struct ledger_file *ledger_take(struct ledger *l);
-struct ledger_file *ledger_take_from(struct ledger *l, unsigned lane); /* paused or not: a probe */
+/* Paused or not: a probe. */
+struct ledger_file *ledger_take_from(struct ledger *l, unsigned lane, bool newest);
 /* The next one that was delivered and is not retired: before a restart, or ledger_retire_later.
  * They come in turn, so that those that fail again and again do not hide the others. */
 struct ledger_file *ledger_take_delivered(struct ledger *l);
@@ -146,8 +152,9 @@ void ledger_retire_later(struct ledger *l, struct ledger_file *f);
 void ledger_hold(struct ledger *l, struct ledger_file *f, const char *code, const char *text,
                  ledger_done *done, void *arg);
 /* FORGOTTEN: it is not in our care any more (vanished, changed and to be accepted anew, rejected).
- * Frees f. Should the record fail, the file is put back into the queue. */
-void ledger_forget(struct ledger *l, struct ledger_file *f, const char *code, const char *text);
+ * Frees f. Should the record fail, the file is put back into the queue, and then done is told. */
+void ledger_forget(struct ledger *l, struct ledger_file *f, const char *code, const char *text,
+                   ledger_done *done, void *arg);
 /* What people decide about a path that is not taken. RC_OK: on its way; done (NULL allowed) is told
  * RC_OK when it is durable, otherwise all is as it was. Any other result: done is not told.
  * RC_EXISTS: it is so already. RC_ABSENT: not in our care, or delivered. RC_AGAIN: it is taken, or
@@ -163,7 +170,7 @@ enum rc ledger_release_path(struct ledger *l, const char *path, size_t n, ledger
                             void *arg) MUST_CHECK;
 /* The file of a kept, held or forgotten path is not there any more: FORGOTTEN, and its entry goes.
  * RC_OK: on its way, and nobody waits for it; RC_ABSENT: there is no such entry; RC_AGAIN: a record
- * about the path is on its way. */
+ * about the path is on its way; others as ledger_find. */
 enum rc ledger_gone(struct ledger *l, const char *path, size_t n) MUST_CHECK;
 /* REJECTED: recorded before the file is moved away. Only a record: an entry of the path stays. */
 void ledger_reject(struct ledger *l, const char *path, size_t n, const struct identity *id,
@@ -208,7 +215,7 @@ uint64_t ledger_count(const struct ledger *l, enum ledger_state s);
 size_t ledger_memory(const struct ledger *l);
 
 /* Drop what is finished and older than receipts_keep; carry over what is not finished. Call it now
- * and then (each minute): at most one segment a call. */
-void ledger_compact(struct ledger *l, int64_t now_ns);
+ * and then (each minute): at most one segment a call. true: it got on, call it again soon. */
+bool ledger_compact(struct ledger *l, int64_t now_ns);
 
 #endif

@@ -70,6 +70,7 @@ void ledger_segment_leave(struct ledger *l, record_place first)
     }
 }
 
+/* One that cannot be read now may be. */
 static bool is_current(void *arg, record_place at)
 {
     struct ledger *l = arg;
@@ -77,8 +78,12 @@ static bool is_current(void *arg, record_place at)
     enum index_state s;
     struct record r;
 
-    return journal_read(l->journal, at, buf, &r, NULL) == RC_OK &&
-           index_get(l->index, r.hash, at, &s);
+    enum rc rc = journal_read(l->journal, at, buf, &r, NULL);
+    if (ledger_is_gone(rc) && !ledger_in_motion(l, at)) {
+        ledger_lose(l, at, rc);
+        return false;
+    }
+    return rc != RC_OK || index_get(l->index, r.hash, at, &s);
 }
 
 /* Out-of-date ones are not looked for but swept out when they may be the greater part; that takes
@@ -137,6 +142,7 @@ static void carry_end(struct op *op, enum rc rc, record_place at)
 
     l->carry.outstanding--;
     if (rc != RC_OK) {
+        l->carry.failed = true;
         ledger_restore(l, e);
         return;
     }
@@ -163,7 +169,7 @@ static void carry(struct ledger *l, record_place at)
     enum rc rc = journal_read(l->journal, at, latest_buf, &latest, NULL);
     if (rc == RC_OK)
         rc = ledger_read_first(l, at, buf, &r, &e.first);
-    if ((rc == RC_ABSENT || rc == RC_CORRUPT) && !ledger_in_motion(l, at))
+    if (ledger_is_gone(rc) && !ledger_in_motion(l, at))
         ledger_lose(l, at, rc);
     if (rc != RC_OK || !index_get(l->index, r.hash, at, &e.state) || e.state == INDEX_TAKEN ||
         ledger_motion(l, r.hash) || PLACE_SEGMENT(e.first) != l->carry.segment)
@@ -217,14 +223,48 @@ static void collect(struct ledger *l, const struct segment *s)
         for (size_t i = 0; i < n; i++)
             if (PLACE_SEGMENT(places[i]) == s->number)
                 (void)add_place(l, places[i]);
-    if (s->strays)
+    if (s->strays) {
+        deque_filter(s->strays, is_current, l);
         deque_each(s->strays, add_place, l);
+    }
     if (l->carry.n)
         qsort(l->carry.places, l->carry.n, sizeof(*l->carry.places), ascending);
     for (size_t i = 0; i < l->carry.n; i++)
         if (i == 0 || l->carry.places[i] != l->carry.places[i - 1])
             l->carry.places[kept++] = l->carry.places[i];
     l->carry.n = kept;
+}
+
+struct look {
+    struct ledger *l;
+    uint32_t segment;
+};
+
+static bool began_elsewhere(void *arg, record_place at)
+{
+    const struct look *look = arg;
+    char buf[RECORD_MAX];
+    struct record r;
+
+    enum rc rc = journal_read(look->l->journal, at, buf, &r, NULL);
+    return ledger_is_gone(rc) || (rc == RC_OK && PLACE_SEGMENT(r.first) != look->segment);
+}
+
+/* Did a file begin in the segment that collect may not meet: taken, about to change, delivered? */
+static bool is_used(struct ledger *l, uint32_t segment)
+{
+    enum { READ_MAX = 1000 }; /* of more delivered ones some are taken for such */
+    struct look look = {l, segment};
+
+    for (const struct taken *t = l->window; t; t = t->next)
+        if (PLACE_SEGMENT(t->pub.first) == segment)
+            return true;
+    for (size_t i = 0; i < l->motion_buckets; i++)
+        for (const struct motion *m = l->motions[i]; m; m = m->next)
+            if (m->running && PLACE_SEGMENT(m->running->entry.first) == segment)
+                return true;
+    return places_count(l->delivered) > READ_MAX ||
+           !places_each(l->delivered, began_elsewhere, &look);
 }
 
 static void carry_reset(struct ledger *l, uint32_t segment)
@@ -235,7 +275,7 @@ static void carry_reset(struct ledger *l, uint32_t segment)
     l->carry.segment = segment;
 }
 
-static void drop(struct ledger *l, uint32_t number)
+static bool drop(struct ledger *l, uint32_t number)
 {
     struct err e = {0};
     size_t at;
@@ -243,7 +283,7 @@ static void drop(struct ledger *l, uint32_t number)
     carry_reset(l, 0);
     if (journal_drop_oldest(l->journal, &e) != RC_OK) {
         log_warning("segment_not_removed", F_U64("segment", number), F_STR("why", e.text));
-        return;
+        return false;
     }
     struct segment *s = segment_find(l, number, &at);
     if (s) {
@@ -251,34 +291,39 @@ static void drop(struct ledger *l, uint32_t number)
         memmove(s, s + 1, (--l->n_segments - at) * sizeof(*s));
     }
     log_info("segment_removed", F_U64("segment", number));
+    return true;
 }
 
-void ledger_compact(struct ledger *l, int64_t now_ns)
+bool ledger_compact(struct ledger *l, int64_t now_ns)
 {
     uint32_t number;
     int64_t newest_ns;
     size_t at;
 
-    if (l->closing || l->carry.outstanding ||
-        journal_oldest(l->journal, &number, &newest_ns) != RC_OK || newest_ns > now_ns ||
+    if (l->carry.outstanding)
+        return true;
+    bool failed = l->carry.failed;
+    l->carry.failed = false;
+    if (l->closing || failed || journal_oldest(l->journal, &number, &newest_ns) != RC_OK ||
+        newest_ns > now_ns ||
         (uint64_t)(now_ns - newest_ns) / CLOCK_NS_PER_MS < l->cfg.receipts_keep_ms)
-        return;
+        return false;
     struct segment *s = segment_find(l, number, &at);
-    if (!s || s->live == 0) {
-        drop(l, number);
-        return;
-    }
+    if (!s || s->live == 0)
+        return drop(l, number);
     if (l->carry.segment != number)
         carry_reset(l, number);
     if (l->carry.n == 0) {
         collect(l, s);
         /* A count above what is there (records were lost) would keep the segment for ever. */
-        if (l->carry.n == 0 && !l->n_motions && places_count(l->delivered) == 0) {
+        if (l->carry.n == 0 && !is_used(l, number)) {
             log_warning("segment_count_mended", F_U64("segment", number), F_U64("live", s->live));
             s->live = 0;
+            return true;
         }
     }
     /* From the newest to the oldest, each put before the others of its lane: their order stays. */
     for (size_t i = 0; i < CARRY_MAX && l->carry.n; i++)
         carry(l, l->carry.places[--l->carry.n]);
+    return l->carry.n > 0 || l->carry.outstanding > 0;
 }

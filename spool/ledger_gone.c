@@ -38,7 +38,9 @@ enum rc ledger_gone(struct ledger *l, const char *path, size_t n)
     if (ledger_motion(l, hash))
         return RC_AGAIN;
     enum rc rc = ledger_entry(l, &p, hash, &e);
-    if (rc != RC_OK || e.state == INDEX_QUEUED || e.state == INDEX_TAKEN)
+    if (rc != RC_OK)
+        return rc;
+    if (e.state == INDEX_QUEUED || e.state == INDEX_TAKEN)
         return RC_ABSENT;
     struct op *op = ledger_op_new(l, &type, NULL, NULL);
     op->entry = e;

@@ -126,6 +126,7 @@ struct ledger {
         uint32_t segment;
         record_place *places; /* ascending; taken from the end */
         size_t n, outstanding;
+        bool failed; /* since the last call: nothing can be written now */
     } carry;
 };
 
@@ -140,7 +141,12 @@ void ledger_copy_text(char *to, size_t size, struct record_text t);
 enum rc ledger_read_first(struct ledger *l, record_place at, char *buf, struct record *r,
                           record_place *first) MUST_CHECK;
 int64_t ledger_accepted_ns(const struct record *accepted);
-/* The entry of this path. RC_ABSENT: none. */
+/* Of a read: the record is not there any more, or damaged. Else it may be read another time. */
+static inline bool ledger_is_gone(enum rc rc)
+{
+    return rc == RC_ABSENT || rc == RC_CORRUPT;
+}
+/* The entry of this path. RC_ABSENT: none. Others: not to be told now. */
 enum rc ledger_entry(struct ledger *l, const struct record_text *path, uint64_t hash,
                      struct entry *out) MUST_CHECK;
 uint64_t ledger_hash(const struct ledger *l, const char *path, size_t n);

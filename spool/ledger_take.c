@@ -13,16 +13,22 @@
 
 #define PART_NUMBER_MAX 10000 /* S3: parts are numbered 1 to 10 000 */
 
+static void taken_discard(struct taken *t)
+{
+    free(t->pub.path);
+    free(t->pub.parts);
+    free(t->pub.upload_id);
+    free(t->event_type);
+    free(t);
+}
+
 void ledger_taken_free(struct ledger *l, struct taken *t)
 {
     *(t->prev ? &t->prev->next : &l->window) = t->next;
     *(t->next ? &t->next->prev : &l->window_last) = t->prev;
     t->m->file = NULL;
     ledger_motion_settle(l, t->m);
-    free(t->pub.path);
-    free(t->pub.parts);
-    free(t->event_type);
-    free(t);
+    taken_discard(t);
 }
 
 void ledger_queue_again(struct ledger *l, struct taken *t)
@@ -110,7 +116,7 @@ static enum rc take_chain(struct ledger *l, struct taken *t)
         enum rc rc = journal_read(l->journal, at, buf, &r, NULL);
         if (rc == RC_OK && first && r.hash != f->hash)
             rc = RC_CORRUPT;
-        if (rc != RC_OK && first && at != first) {
+        if (ledger_is_gone(rc) && first && at != first) {
             at = first;
             continue;
         }
@@ -126,7 +132,8 @@ static enum rc take_chain(struct ledger *l, struct taken *t)
             if (r.part_number == 0) {
                 upload = true;
                 f->part_bytes = r.part_bytes;
-                ledger_copy_text(f->upload_id, sizeof(f->upload_id), r.upload_id);
+                if (r.upload_id.n)
+                    f->upload_id = mem_strndup(r.upload_id.p, r.upload_id.n);
             } else {
                 take_part(f, &r, seen);
             }
@@ -139,19 +146,11 @@ static enum rc take_chain(struct ledger *l, struct taken *t)
     if (first && at != first)
         return RC_CORRUPT;
     take_accepted(t, &r, at);
-    if (f->upload_id[0] == '\0')
+    if (!f->upload_id)
         f->n_parts = 0;
     if (f->n_parts)
         qsort(f->parts, f->n_parts, sizeof(*f->parts), part_order);
     return RC_OK;
-}
-
-static void taken_discard(struct taken *t)
-{
-    free(t->pub.path);
-    free(t->pub.parts);
-    free(t->event_type);
-    free(t);
 }
 
 /* RC_OK: *out is taken, or NULL: the place is out of date. RC_AGAIN: not now. */
@@ -234,13 +233,13 @@ struct ledger_file *ledger_take(struct ledger *l)
     return f;
 }
 
-struct ledger_file *ledger_take_from(struct ledger *l, unsigned lane)
+struct ledger_file *ledger_take_from(struct ledger *l, unsigned lane, bool newest)
 {
     struct ledger_file *f = NULL;
     enum queue_end end;
     record_place at;
 
-    while (queue_take_from(l->queue, lane, &at, &end) && take_popped(l, lane, at, end, &f))
+    while (queue_take_from(l->queue, lane, newest, &at, &end) && take_popped(l, lane, at, end, &f))
         ;
     return f;
 }
@@ -278,9 +277,13 @@ struct ledger_file *ledger_take_delivered(struct ledger *l)
         enum rc rc = journal_read(l->journal, at, buf, &r, NULL);
         if (rc == RC_OK && r.type != RECORD_DELIVERED)
             rc = RC_CORRUPT;
-        if (rc != RC_OK) {
+        if (ledger_is_gone(rc)) {
             ledger_lose(l, at, rc);
             continue;
+        }
+        if (rc != RC_OK) {
+            places_add(l->delivered, at);
+            return NULL;
         }
         if (!index_get(l->index, r.hash, at, &s))
             continue;

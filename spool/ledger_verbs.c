@@ -106,20 +106,21 @@ void ledger_attempt(struct ledger *l, struct ledger_file *f, int answer_class,
 static void forget_parts(struct ledger_file *f)
 {
     free(f->parts);
+    free(f->upload_id);
     f->parts = NULL;
     f->n_parts = 0;
     f->part_bytes = 0;
-    f->upload_id[0] = '\0';
+    f->upload_id = NULL;
 }
 
 void ledger_upload_created(struct ledger *l, struct ledger_file *f, const char *upload_id,
                            uint64_t part_bytes)
 {
-    struct record_text id = ledger_text(upload_id, sizeof(f->upload_id) - 1);
+    struct record_text id = ledger_text(upload_id, LEDGER_UPLOAD_ID_MAX);
     struct record r = {.type = RECORD_PART, .upload_id = id, .part_bytes = part_bytes};
 
     forget_parts(f);
-    ledger_copy_text(f->upload_id, sizeof(f->upload_id), id);
+    f->upload_id = mem_strndup(id.p, id.n);
     f->part_bytes = part_bytes;
     note(l, f, &r);
 }
@@ -128,7 +129,7 @@ void ledger_upload_forgotten(struct ledger *l, struct ledger_file *f)
 {
     struct record r = {.type = RECORD_PART};
 
-    if (f->upload_id[0] == '\0')
+    if (!f->upload_id)
         return;
     forget_parts(f);
     note(l, f, &r); /* number 0 without an upload: a restart does not take it up again */
@@ -141,7 +142,7 @@ void ledger_part_stored(struct ledger *l, struct ledger_file *f, const struct le
         .type = RECORD_PART,
         .part_number = part->number,
         .etag = ledger_text(part->etag, sizeof(part->etag) - 1),
-        .upload_id = ledger_text(f->upload_id, sizeof(f->upload_id) - 1),
+        .upload_id = ledger_text(f->upload_id, LEDGER_UPLOAD_ID_MAX),
     };
     size_t i = 0;
 
@@ -267,14 +268,15 @@ static void forget_end(struct op *op, enum rc rc, record_place at)
     file_ended(op);
 }
 
-void ledger_forget(struct ledger *l, struct ledger_file *f, const char *code, const char *text)
+void ledger_forget(struct ledger *l, struct ledger_file *f, const char *code, const char *text,
+                   ledger_done *done, void *arg)
 {
     static const struct op_type type = {.begin = file_begin, .end = forget_end};
     struct taken *t = taken_of(f);
     struct record r = why_record(RECORD_FORGOTTEN, code, text);
 
     t->gone = true;
-    ledger_op_submit(file_op(l, t, &type, NULL, NULL), f->hash, &r);
+    ledger_op_submit(file_op(l, t, &type, done, arg), f->hash, &r);
 }
 
 static void put_back_end(struct op *op, enum rc rc, record_place at)

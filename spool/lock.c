@@ -27,16 +27,14 @@ static long read_pid(const struct fsio *fs, int fd)
     return pid;
 }
 
-static enum rc write_pid(const struct fsio *fs, int fd, const char *what, struct err *e)
+/* As well as it goes: on a full file system, which only a gateway may be able to empty, the lock
+ * holds without it. Written over what is there, so that no new block is asked for. */
+static void write_pid(const struct fsio *fs, int fd)
 {
     char text[PID_MAX + 1];
     int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
-    int result = fs->ops->truncate(fs->ctx, fd, 0);
-    if (result < 0)
-        return err_sys(e, result, "cannot write the lock of %s", what);
-    struct err why;
-    enum rc rc = fsio_write_all(fs, fd, text, (size_t)n, 0, &why);
-    return rc == RC_OK ? rc : err_set(e, rc, "the lock of %s: %s", what, why.text);
+    bool written = fsio_write_all(fs, fd, text, (size_t)n, 0, NULL) == RC_OK;
+    (void)fs->ops->truncate(fs->ctx, fd, written ? (uint64_t)n : 0); /* no pid, or another's rest */
 }
 
 /* Is the file that was locked still the one of that name? */
@@ -63,7 +61,7 @@ static enum rc take_once(const struct fsio *fs, int dirfd, const char *name, con
     else if (!S_ISREG(st.mode))
         rc = err_set(e, RC_INVALID, "the lock of %s is not a regular file: remove it", what);
     else if (flock(opened, LOCK_EX | LOCK_NB) == 0)
-        rc = is_named(fs, dirfd, name, opened) ? write_pid(fs, opened, what, e) : RC_CHANGED;
+        rc = is_named(fs, dirfd, name, opened) ? RC_OK : RC_CHANGED;
     else if (errno == EWOULDBLOCK)
         rc = err_set(e, RC_AGAIN,
                      "%s is in use by another gateway (pid %ld): stop that one first, or give this "
@@ -71,10 +69,12 @@ static enum rc take_once(const struct fsio *fs, int dirfd, const char *name, con
                      what, read_pid(fs, opened));
     else
         rc = err_sys(e, errno, "cannot lock %s", what);
-    if (rc == RC_OK)
+    if (rc == RC_OK) {
+        write_pid(fs, opened);
         *fd = opened;
-    else
-        (void)fs->ops->close(fs->ctx, opened); /* nothing was written that counts */
+    } else {
+        (void)fs->ops->close(fs->ctx, opened); /* nothing was written */
+    }
     return rc;
 }
 

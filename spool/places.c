@@ -112,6 +112,14 @@ bool places_pop(struct places *p, record_place *at)
     return true;
 }
 
+bool places_each(const struct places *p, bool (*each)(void *arg, record_place at), void *arg)
+{
+    for (size_t i = 0; i < p->cap; i++)
+        if (p->slots[i] && !each(arg, p->slots[i]))
+            return false;
+    return true;
+}
+
 void places_clear(struct places *p)
 {
     free(p->slots);

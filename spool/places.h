@@ -13,7 +13,9 @@ void places_add(struct places *p, record_place at);
 bool places_has(const struct places *p, record_place at);
 bool places_remove(struct places *p, record_place at); /* false: it was not there */
 bool places_pop(struct places *p, record_place *at);   /* any one; false: empty */
-void places_clear(struct places *p);                   /* gives its memory back */
+/* Until one is told false; that is the result then. each must not change the set. */
+bool places_each(const struct places *p, bool (*each)(void *arg, record_place at), void *arg);
+void places_clear(struct places *p); /* gives its memory back */
 size_t places_count(const struct places *p);
 size_t places_memory(const struct places *p);
 

@@ -67,6 +67,19 @@ static bool lane_is(const struct lane *l, const char *event_type, size_t n)
     return strlen(l->name) == n && memcmp(l->name, event_type, n) == 0;
 }
 
+static void weigh(const struct queue *q, struct lane *l)
+{
+    unsigned priority = q->priority ? q->priority(q->arg, l->name) : 0;
+
+    l->weight = 1 + (priority < PRIORITY_MAX ? priority : PRIORITY_MAX);
+}
+
+void queue_reweigh(struct queue *q)
+{
+    for (unsigned i = 0; i < q->n_lanes; i++)
+        weigh(q, &q->lanes[i]);
+}
+
 unsigned queue_lane(struct queue *q, const char *event_type, size_t n)
 {
     n = strnlen(event_type, n);
@@ -77,14 +90,17 @@ unsigned queue_lane(struct queue *q, const char *event_type, size_t n)
             return q->last_asked = i;
     if (q->n_lanes == LANES_MAX)
         return LANES_MAX - 1;
+    if (q->n_lanes == LANES_MAX - 1) {
+        event_type = QUEUE_OTHERS;
+        n = sizeof QUEUE_OTHERS - 1;
+    }
 
     q->lanes = mem_resize(q->lanes, q->n_lanes + 1, sizeof(*q->lanes));
     struct lane *l = &q->lanes[q->n_lanes];
     *l = (struct lane){.name = mem_strndup(event_type, n)};
     for (int part = 0; part < QUEUE_PARTS; part++)
         l->files[part] = deque_new();
-    unsigned priority = q->priority ? q->priority(q->arg, l->name) : 0;
-    l->weight = 1 + (priority < PRIORITY_MAX ? priority : PRIORITY_MAX);
+    weigh(q, l);
     return q->last_asked = q->n_lanes++;
 }
 
@@ -260,9 +276,10 @@ bool queue_take(struct queue *q, unsigned *lane, record_place *at, enum queue_en
     return false;
 }
 
-bool queue_take_from(struct queue *q, unsigned lane, record_place *at, enum queue_end *end)
+bool queue_take_from(struct queue *q, unsigned lane, bool newest, record_place *at,
+                     enum queue_end *end)
 {
-    return lane_take(q, lane_of(q, lane), false, at, end);
+    return lane_take(q, lane_of(q, lane), newest, at, end);
 }
 
 size_t queue_count(const struct queue *q, unsigned lane)

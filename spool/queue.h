@@ -17,8 +17,11 @@ struct queue;
 /* priority of a lane by its event type's name: weight = 1 + priority (0..100). */
 struct queue *queue_new(unsigned (*priority)(void *arg, const char *event_type), void *arg);
 void queue_free(struct queue *q);
-/* Lane numbers are small and stable while the queue lives. At most 4096; further event types share
- * the last lane. */
+/* Ask for the priorities anew: they have changed. */
+void queue_reweigh(struct queue *q);
+/* Lane numbers are small and stable while the queue lives. At most 4096; the event types beyond
+ * 4095 share the last lane, whose name is that of no event type. */
+#define QUEUE_OTHERS "/others"
 unsigned queue_lane(struct queue *q, const char *event_type, size_t n);
 unsigned queue_lanes(const struct queue *q);
 const char *queue_lane_name(const struct queue *q, unsigned lane);
@@ -43,8 +46,9 @@ const char *queue_paused(const struct queue *q, unsigned lane);
 /* The next file of any lane that is not paused; false: none. *end: where it comes from, and goes
  * back to if it has to (queue_put_back), so that the oldest stays the oldest. */
 bool queue_take(struct queue *q, unsigned *lane, record_place *at, enum queue_end *end);
-/* Of this lane whether paused or not (a probe); not the newest. */
-bool queue_take_from(struct queue *q, unsigned lane, record_place *at, enum queue_end *end);
+/* Of this lane whether paused or not (a probe). */
+bool queue_take_from(struct queue *q, unsigned lane, bool newest, record_place *at,
+                     enum queue_end *end);
 size_t queue_count(const struct queue *q, unsigned lane); /* dropped ones not yet swept included */
 size_t queue_total(const struct queue *q);                /* exact */
 /* To list it; pass over what queue_is_dropped. */

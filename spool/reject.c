@@ -137,11 +137,18 @@ static enum rc give_back(const struct fsio *fs, const struct beneath_move *m, co
                             : err_set(e, RC_CHANGED, "there is another file in its place");
 }
 
-static enum rc move(const struct fsio *fs, int root_fd, const struct reject_source *source,
-                    const char *path, const struct buf *reason, struct err *e)
+/* What is moved, and the path that it gets below rejected/. */
+struct moving {
+    struct reject_source source;
+    const char *path;
+    const struct reject_what *what; /* others may put something else in its place; NULL: nobody */
+};
+
+static enum rc move(const struct fsio *fs, int root_fd, const struct moving *it,
+                    const struct buf *reason, struct err *e)
 {
     char got[BENEATH_NAME_SIZE];
-    char *to = below_rejected(path);
+    char *to = below_rejected(it->path);
     int dirfd = -1;
     struct err why = {0};
     enum rc rc = beneath_make_parent(fs, root_fd, to, DIR_MODE, O_RDONLY, &dirfd, &why);
@@ -153,16 +160,16 @@ static enum rc move(const struct fsio *fs, int root_fd, const struct reject_sour
         goto out;
     }
     const struct beneath_move m = {
-        .from_dir = source->from_dir,
-        .from = source->from,
+        .from_dir = it->source.from_dir,
+        .from = it->source.from,
         .to_dir = dirfd,
-        .to = beneath_name(path),
+        .to = beneath_name(it->path),
         .taken = is_reason_name,
     };
     int result = beneath_move_aside(fs, &m, got);
     if (result < 0)
-        rc = beneath_cannot(fs, source->from_dir, result, "reject", path, e);
-    else if ((rc = give_back(fs, &m, got, source->id, e)) == RC_OK)
+        rc = beneath_cannot(fs, m.from_dir, result, "reject", it->path, e);
+    else if (!it->what || (rc = give_back(fs, &m, got, it->what->id, e)) == RC_OK)
         rc = write_reason(fs, dirfd, got, reason, e);
 out:
     if (dirfd >= 0)
@@ -195,10 +202,11 @@ enum rc reject_file(const struct fsio *fs, int root_fd, const struct reject_what
         rc = err_set(e, RC_CHANGED, "cannot reject %s: it was changed or replaced",
                      beneath_show(shown, path, strlen(path)));
     } else {
-        const struct reject_source source = {
-            .from_dir = from_dir, .from = beneath_name(path), .id = what->id};
+        const struct moving it = {.source = {.from_dir = from_dir, .from = beneath_name(path)},
+                                  .path = path,
+                                  .what = what};
         reason_text(&reason, path, what->why, what->now_ns);
-        rc = move(fs, root_fd, &source, path, &reason, e);
+        rc = move(fs, root_fd, &it, &reason, e);
     }
     buf_fini(&reason);
     (void)fs->ops->close(fs->ctx, from_dir); /* O_PATH: there is nothing to lose */
@@ -208,10 +216,11 @@ enum rc reject_file(const struct fsio *fs, int root_fd, const struct reject_what
 enum rc reject_aside(const struct fsio *fs, int root_fd, const struct reject_source *source,
                      const char *path, const struct err *why, struct err *e)
 {
+    const struct moving it = {.source = *source, .path = path};
     struct buf reason;
     buf_init(&reason, REASON_MAX);
     reason_text(&reason, path, why, clock_wall_now_ns());
-    enum rc rc = move(fs, root_fd, source, path, &reason, e);
+    enum rc rc = move(fs, root_fd, &it, &reason, e);
     buf_fini(&reason);
     return rc;
 }
@@ -403,18 +412,24 @@ static enum rc count_below(const struct fsio *fs, int dirfd, const char *path, u
                            uint64_t *n, struct err *e)
 {
     struct counting c = {.fs = fs};
+    char shown[BENEATH_SHOWN_SIZE];
     c.fd = fs->ops->open_beneath(fs->ctx, dirfd, path, O_PATH | O_DIRECTORY, 0);
     if (c.fd == -ENOENT)
         return RC_OK;
     if (c.fd < 0)
-        return err_sys(e, c.fd, "cannot enter a directory of rejected files");
+        return err_sys(e, c.fd, "cannot enter the directory %s of rejected files",
+                       beneath_show(shown, path, strlen(path)));
+    enum rc rc = RC_OK;
     int result = fs->ops->list(fs->ctx, c.fd, count_entry, &c);
-    enum rc rc =
-        result < 0 ? err_sys(e, result, "cannot read a directory of rejected files") : RC_OK;
+    if (result < 0)
+        rc = err_sys(e, result, "cannot read the directory %s of rejected files",
+                     beneath_show(shown, path, strlen(path)));
     *n += c.n;
     for (size_t i = 0; i < c.n_dirs; i++) {
-        if (rc == RC_OK && depth < DIRWALK_DEPTH_MAX)
-            rc = count_below(fs, c.fd, c.dirs[i], depth + 1, n, e);
+        if (depth < DIRWALK_DEPTH_MAX) {
+            enum rc below = count_below(fs, c.fd, c.dirs[i], depth + 1, n, rc == RC_OK ? e : NULL);
+            rc = rc == RC_OK ? below : rc;
+        }
         free(c.dirs[i]);
     }
     free(c.dirs);

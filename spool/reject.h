@@ -29,11 +29,11 @@ struct reject_what {
  * directory. Works for any other kind of directory entry, and for any bytes in a name. */
 enum rc reject_file(const struct fsio *fs, int root_fd, const struct reject_what *what,
                     struct err *e) MUST_CHECK;
-/* The same for what was taken aside before: the entry from_dir/from goes to rejected/<path>. */
+/* The same for what was taken aside before: the entry from_dir/from goes to rejected/<path>,
+ * whatever it is, a directory with all that is in it: only we have put anything in its place. */
 struct reject_source {
     int from_dir;
     const char *from;
-    const struct identity *id; /* as above */
 };
 enum rc reject_aside(const struct fsio *fs, int root_fd, const struct reject_source *source,
                      const char *path, const struct err *why, struct err *e) MUST_CHECK;
@@ -42,7 +42,8 @@ enum rc reject_aside(const struct fsio *fs, int root_fd, const struct reject_sou
 enum rc reject_restore(const struct fsio *fs, int root_fd, const char *path,
                        struct err *e) MUST_CHECK;
 
-/* How many there are; reads no reasons. */
+/* How many there are; reads no reasons. Directories that cannot be read are passed over, and the
+ * first such failure is the result after all the rest. */
 enum rc reject_count(const struct fsio *fs, int root_fd, uint64_t *n, struct err *e) MUST_CHECK;
 
 struct reject_row {

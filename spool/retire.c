@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/hex.h"
 #include "base/lease.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "spool/archive.h"
@@ -426,14 +427,10 @@ static enum rc recover_one(struct retire_batch *b, const char *name,
     return rc;
 }
 
-/* Of several failures the first is told. */
-static void keep_first(enum rc *first, struct err *e, enum rc rc, const struct err *why)
+/* The next start finds it again. */
+static void leave(const char *name, const struct err *why)
 {
-    if (*first != RC_OK || rc == RC_OK)
-        return;
-    *first = rc;
-    if (e)
-        *e = *why;
+    log_warning("retirement_left", F_STR("file", name), F_STR("why", why->text));
 }
 
 enum rc retire_recover(const struct fsio *fs, int root_fd, enum retire_action action,
@@ -443,25 +440,27 @@ enum rc retire_recover(const struct fsio *fs, int root_fd, enum retire_action ac
     struct retire_batch *b;
     struct err why;
     *recovered = 0;
-    enum rc first = retire_begin(fs, root_fd, action, &b, e);
-    if (first != RC_OK)
-        return first == RC_ABSENT ? RC_OK : first;
+    enum rc rc = retire_begin(fs, root_fd, action, &b, e);
+    if (rc != RC_OK)
+        return rc == RC_ABSENT ? RC_OK : rc;
     char after[DIRPAGE_NAME_SIZE] = "";
     bool more = true;
-    while (more) {
+    while (more && rc == RC_OK) {
         struct dirpage page = {.after = after};
-        keep_first(&first, e, dirpage_read(fs, root_fd, RETIRE_DIR, &page, &why), &why);
+        rc = dirpage_read(fs, root_fd, RETIRE_DIR, &page, e);
         more = dirpage_next(&page, after);
         for (size_t i = 0; i < page.n; i++) {
             char *name = page.entries[i].name;
             if (page.entries[i].is_dir)
                 name[strlen(name) - 1] = '\0';
-            enum rc rc = recover_one(b, name, find, arg, &why);
-            *recovered += rc == RC_OK;
-            keep_first(&first, e, rc, &why);
+            if (recover_one(b, name, find, arg, &why) == RC_OK)
+                ++*recovered;
+            else
+                leave(name, &why);
         }
         dirpage_fini(&page);
     }
-    keep_first(&first, e, retire_end(b, &why), &why);
-    return first;
+    if (retire_end(b, &why) != RC_OK)
+        leave(ARCHIVE_DIR, &why);
+    return rc;
 }

@@ -60,7 +60,8 @@ enum rc retire_prepare(const struct fsio *fs, int root_fd, struct err *e) MUST_C
  * Unknown, or its path is taken: hashed; the bytes of its name, and no writer: they were delivered:
  * `action` is done, "keep" as if it were "archive", an unknown one below <date>/recovered/; other
  * bytes: back beside its path if that is known, else moved to STRAYS_DIR with a reason. One that
- * cannot be dealt with stays, and is the result after all others. */
+ * cannot be dealt with stays for the next start, with a line in the log: only that the directory
+ * cannot be read is a failure. */
 enum rc retire_recover(const struct fsio *fs, int root_fd, enum retire_action action,
                        bool (*find)(void *arg, uint64_t place, char path[1025]), void *arg,
                        unsigned *recovered, struct err *e) MUST_CHECK;

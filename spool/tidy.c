@@ -17,8 +17,7 @@ enum { DEPTH_MAX = 64, DAYS_KEPT = 2 };
 
 struct tidying {
     const struct fsio *fs;
-    const struct layout *layout;
-    int64_t today;
+    const struct tidy *what;
     unsigned removed;
     enum rc rc;
     struct err *e;
@@ -33,6 +32,11 @@ static void note(struct tidying *t, enum rc rc, const struct err *why)
         *t->e = *why;
 }
 
+static bool is_stopped(const struct tidying *t)
+{
+    return t->what->stop && atomic_load(t->what->stop);
+}
+
 /* For each directory in dirfd/name, its name without the slash. */
 static void each_directory(struct tidying *t, int dirfd,
                            void (*visit)(struct tidying *t, int dirfd, const char *name,
@@ -41,12 +45,12 @@ static void each_directory(struct tidying *t, int dirfd,
 {
     char after[DIRPAGE_NAME_SIZE] = "";
     bool more = true;
-    while (more) {
+    while (more && !is_stopped(t)) {
         struct dirpage page = {.after = after, .dirs_only = true};
         struct err why;
         note(t, dirpage_read(t->fs, dirfd, ".", &page, &why), &why);
         more = dirpage_next(&page, after);
-        for (size_t i = 0; i < page.n; i++) {
+        for (size_t i = 0; i < page.n && !is_stopped(t); i++) {
             char *name = page.entries[i].name;
             name[strlen(name) - 1] = '\0';
             visit(t, dirfd, name, depth);
@@ -91,12 +95,12 @@ static void tidy_component(struct tidying *t, int dirfd, const char *name, unsig
 {
     int64_t days;
     size_t n;
-    if (number == layout_date_depth(t->layout)) {
-        if (clock_parse_date(name, strlen(name), &days) && days <= t->today - DAYS_KEPT)
+    if (number == layout_date_depth(t->what->layout)) {
+        if (clock_parse_date(name, strlen(name), &days) && days <= t->what->today_days - DAYS_KEPT)
             tidy_past(t, dirfd, name, number);
         return;
     }
-    const char *literal = layout_literal(t->layout, number, &n);
+    const char *literal = layout_literal(t->what->layout, number, &n);
     if (literal ? strlen(name) != n || memcmp(name, literal, n) != 0 : name[0] == '.')
         return;
     int fd = t->fs->ops->open_beneath(t->fs->ctx, dirfd, name, O_PATH | O_DIRECTORY, 0);
@@ -106,11 +110,11 @@ static void tidy_component(struct tidying *t, int dirfd, const char *name, unsig
     (void)t->fs->ops->close(t->fs->ctx, fd); /* O_PATH: there is nothing to lose */
 }
 
-enum rc tidy_dates(const struct fsio *fs, int root_fd, const struct layout *l, int64_t today_days,
-                   unsigned *removed, struct err *e)
+enum rc tidy_dates(const struct fsio *fs, int root_fd, const struct tidy *what, unsigned *removed,
+                   struct err *e)
 {
-    struct tidying t = {.fs = fs, .layout = l, .today = today_days, .e = e};
-    if (layout_date_depth(l) > 0)
+    struct tidying t = {.fs = fs, .what = what, .e = e};
+    if (layout_date_depth(what->layout) > 0)
         each_directory(&t, root_fd, tidy_component, 1);
     *removed = t.removed;
     return t.rc;

@@ -7,10 +7,18 @@
 #include "base/fsio.h"
 #include "spool/layout.h"
 
+#include <stdatomic.h>
+#include <stdbool.h>
+
 /* today_days: since 1970-01-01, UTC. *removed counts directories. Layouts without {date}: nothing.
  * What cannot be read or removed is passed over; the first such failure is the result after all the
  * rest. */
-enum rc tidy_dates(const struct fsio *fs, int root_fd, const struct layout *l, int64_t today_days,
-                   unsigned *removed, struct err *e) MUST_CHECK;
+struct tidy {
+    const struct layout *layout;
+    int64_t today_days;
+    const atomic_bool *stop; /* NULL allowed; true: it ends where it is */
+};
+enum rc tidy_dates(const struct fsio *fs, int root_fd, const struct tidy *what, unsigned *removed,
+                   struct err *e) MUST_CHECK;
 
 #endif

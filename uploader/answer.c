@@ -200,8 +200,9 @@ static const struct rule rules[] = {
     {"XMinioInsecureClientRequest", ANSWER_HOLD,
      "the store speaks TLS on this port; write https:// in \"bucket.endpoint\""},
     {"NotImplemented", ANSWER_HOLD,
-     "the store does not know a header that we send; switch off if_none_match or the checksum "
-     "header, or the encryption where it has no keys for it, or use a newer version of the store"},
+     "the store does not know a header that we send; set \"bucket.acl\" to \"none\" (some stores "
+     "know no ACLs), else switch off if_none_match or checksum_sha256, or the encryption where it "
+     "has no keys for it, or use a newer version of the store"},
     {"InvalidTag", ANSWER_HOLD,
      "the store does not take one of the tags of \"bucket.tags\"; change it"},
     {"InvalidStorageClass", ANSWER_HOLD,

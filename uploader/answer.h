@@ -23,8 +23,9 @@ enum answer_class {
     ANSWER_REROUTE, /* another region: 301, 307, AuthorizationHeaderMalformed with a region */
     ANSWER_RESTART, /* NoSuchUpload, InvalidPart, InvalidPartOrder: begin the multipart upload anew
                      */
-    ANSWER_HOLD, /* the destination (or this prefix) refuses: AccessDenied, SignatureDoesNotMatch,
-                    NoSuchBucket, quota, storage full, ACL not supported, anything unknown 4xx */
+    ANSWER_HOLD, /* refused until somebody changes something, the whole destination, this prefix or
+                    this object: AccessDenied, SignatureDoesNotMatch, NoSuchBucket, quota, storage
+                    full, ACL not supported, a name or size, anything unknown 4xx */
     ANSWER_CONDEMN, /* this one object never: KeyTooLongError, EntityTooLarge */
     ANSWER_CLASS_COUNT_
 };

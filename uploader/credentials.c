@@ -351,7 +351,8 @@ enum rc credentials_source_new(const struct credentials_cfg *cfg, struct credent
         s->fips = cfg->fips;
         s->env = cfg->env ? cfg->env : from_getenv;
         s->env_arg = cfg->env_arg;
-        atomic_init(&s->stop, false);
+        atomic_init(&s->stopped, false);
+        s->stop = cfg->stop ? cfg->stop : &s->stopped;
         copy_roles(s, cfg);
         *out = s;
         return RC_OK;
@@ -384,7 +385,7 @@ void credentials_source_free(struct credentials_source *s)
 
 void credentials_source_stop(struct credentials_source *s)
 {
-    atomic_store(&s->stop, true);
+    atomic_store(&s->stopped, true);
 }
 
 enum rc credentials_source_get(struct credentials_source *s, struct credentials **out,

@@ -12,6 +12,7 @@
 #include "base/rc.h"
 #include "base/secret.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -72,6 +73,7 @@ struct credentials_cfg {
     /* Reads an environment variable: getenv for the program, a table for tests. */
     const char *(*env)(void *arg, const char *name);
     void *env_arg;
+    const atomic_bool *stop; /* once it is true, as after credentials_source_stop; NULL: none */
 };
 
 /* What a source made from cfg reaches for, with the AWS tools' files as they are now: files that it
@@ -89,7 +91,8 @@ void credentials_source_needs(const struct credentials_cfg *cfg, const struct cr
  * made before this process confines itself, so that it need not run anything itself. It ends with
  * us. No other thread may be there yet. */
 enum rc credentials_helper_start(const char *const commands[], size_t n, struct err *e) MUST_CHECK;
-void credentials_helper_stop(void); /* if there is one; waits for its end */
+void credentials_helper_stop(void);    /* if there is one; waits for its end */
+bool credentials_helper_is_gone(void); /* it was started, and has ended since */
 
 struct credentials_source;
 /* RC_INVALID: no such source. Reads nothing yet. */
@@ -105,7 +108,8 @@ void credentials_source_free(struct credentials_source *s);
  * one file `aws_credentials` in the shared file's format. */
 enum rc credentials_source_get(struct credentials_source *s, struct credentials **out,
                                struct err *e) MUST_CHECK;
-/* From any thread, for good: what is under way ends soon with RC_CANCELLED. */
+/* From any thread, for good: what is under way ends soon with RC_CANCELLED. For a source that was
+ * not given a stop of its own. */
 void credentials_source_stop(struct credentials_source *s);
 /* Has any file changed (inode, size, mtime, ctime) that the last answer came from, or that was
  * looked for and not found or not readable? Cheap: a stat a file. */

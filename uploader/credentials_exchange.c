@@ -55,7 +55,7 @@ enum rc credentials_ask(struct credentials_source *s, const struct credentials_q
         .done = take_rest,
         .arg = out,
     };
-    struct http_bounds bounds = {.total_ms = q->total_ms, .stop = &s->stop};
+    struct http_bounds bounds = {.total_ms = q->total_ms, .stop = s->stop};
     struct http_answer a;
     *out = (struct credentials_reply){.body = {.data = mem_alloc(ANSWER_MAX), .size = ANSWER_MAX}};
     enum rc rc = http_once_within(&cfg, &call, &bounds, &a, NULL);

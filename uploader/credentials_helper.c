@@ -164,6 +164,12 @@ bool credentials_helper_is_there(void)
     return helper.fd >= 0;
 }
 
+bool credentials_helper_is_gone(void)
+{
+    struct pollfd p = {.fd = helper.fd};
+    return helper.fd >= 0 && poll(&p, 1, 0) > 0; /* a hang-up needs no asking for */
+}
+
 int credentials_helper_run(const char *command, int fd, int *life)
 {
     union {

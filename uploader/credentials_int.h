@@ -44,7 +44,8 @@ struct credentials_source {
     bool allow_http, fips;
     struct credentials_role *roles; /* texts owned */
     size_t n_roles;
-    atomic_bool stop;
+    const atomic_bool *stop; /* the caller's, or the next */
+    atomic_bool stopped;
     struct credentials_stamp stamps[CREDENTIALS_STAMPS_MAX];
     size_t n_stamps;
 };
@@ -168,6 +169,8 @@ enum rc credentials_from_xml(const struct credentials_text *t, const char *where
 
 /* ---- STS ---- */
 
+/* AWS's in the region; size: 160. */
+void credentials_sts_url(char *out, size_t size, const char *region, bool fips);
 /* With the keys `base`. RC_DENIED: refused; RC_NET; e->code is STS's. */
 enum rc credentials_assume(struct credentials_source *s, const struct credentials_role *role,
                            struct credentials *base, struct credentials **out,

@@ -182,7 +182,7 @@ struct run {
 
 static enum rc may_go_on(const struct run *r, struct err *e)
 {
-    if (atomic_load(&r->source->stop))
+    if (atomic_load(r->source->stop))
         return err_set(e, RC_CANCELLED, "stopped by us");
     if (clock_mono_now_ns() >= r->end_ns)
         return err_set(e, RC_NET,
@@ -296,7 +296,10 @@ enum rc credentials_process_get(struct credentials_source *s, char *command, con
     (void)close(fds[1]); /* a pipe: nothing to lose */
     if (error != 0) {
         (void)close(fds[0]);
-        rc = error == EPERM && credentials_helper_is_there()
+        rc = credentials_helper_is_gone()
+                 ? err_set(e, RC_IO, "%s: the process that runs it is gone; restart the gateway",
+                           where)
+             : error == EPERM && credentials_helper_is_there()
                  ? err_set(e, RC_DENIED,
                            "%s: its program is not the one that was named when the gateway "
                            "started, and in its sandbox it runs no other; restart the gateway",

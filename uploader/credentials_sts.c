@@ -28,6 +28,15 @@ struct place {
 
 /* ---- where ---- */
 
+void credentials_sts_url(char *out, size_t size, const char *region, bool fips)
+{
+    /* GovCloud's only endpoints of STS are the FIPS ones, under the plain name: AWS General
+     * Reference, "AWS Security Token Service endpoints and quotas". */
+    const char *mark = fips && strncmp(region, "us-gov-", strlen("us-gov-")) != 0 ? "-fips" : "";
+
+    (void)snprintf(out, size, "https://sts%s.%.60s.%s", mark, region, endpoint_suffix(region));
+}
+
 static enum rc find(const struct credentials_source *s, const struct credentials_role *role,
                     struct place *out, struct err *e)
 {
@@ -42,8 +51,7 @@ static enum rc find(const struct credentials_source *s, const struct credentials
         region = s->region ? s->region : "us-east-1";
     *out = (struct place){.ca_file = url ? s->ca_file : NULL};
     if (!url) {
-        (void)snprintf(own, sizeof own, "https://sts%s.%.60s.%s", s->fips ? "-fips" : "", region,
-                       endpoint_suffix(region));
+        credentials_sts_url(own, sizeof own, region, s->fips);
         url = own;
     }
     /* The rules for the bucket's endpoint are those of this one; the bucket's name is taken off. */

@@ -102,8 +102,8 @@ const char *http_version(void);
 enum rc http_once(const struct http_cfg *cfg, struct http_call *call, struct http_answer *a,
                   char **body) MUST_CHECK;
 /* The same on a thread of its own, for exchanges of secrets: within total_ms as a whole (RC_NET,
- * HTTP_NO_ANSWER), RC_CANCELLED soon after *stop (NULL allowed) became true. What curl frees
- * meanwhile is wiped. */
+ * HTTP_NO_ANSWER; 0: no limit), RC_CANCELLED soon after *stop (NULL allowed) became true. What curl
+ * frees meanwhile is wiped. */
 struct http_bounds {
     uint64_t total_ms;
     const atomic_bool *stop;

@@ -61,7 +61,7 @@ static void look(void *arg)
 
     if (*m->ended)
         return; /* the answer came in this very round of the loop */
-    m->too_late = clock_mono_now_ns() >= m->end_ns;
+    m->too_late = m->bounds->total_ms > 0 && clock_mono_now_ns() >= m->end_ns;
     if (m->too_late || (stop != NULL && atomic_load(stop)))
         http_cancel(m->client, m->call);
     else
@@ -85,7 +85,7 @@ enum rc http_once_within(const struct http_cfg *cfg, struct http_call *call,
         own.sink = once_sink;
     m.timer = loop_timer_new(l, look, &m);
     m.end_ns = clock_mono_now_ns() + (int64_t)bounds->total_ms * CLOCK_NS_PER_MS;
-    if (bounds->total_ms > 0)
+    if (bounds->total_ms > 0 || bounds->stop != NULL)
         loop_timer_set(m.timer, LOOK_MS);
     http_start(c, &own);
     while (!o.ended)

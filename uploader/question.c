@@ -8,6 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* GetBucketLocation's two words that are no region (S3 API, LocationConstraint): nothing is the
+ * first region, and "EU" is Ireland, of buckets that were made when Europe had no other. */
+static const char *region_of(const char *constraint)
+{
+    if (constraint[0] == '\0')
+        return "us-east-1";
+    return strcmp(constraint, "EU") == 0 ? "eu-west-1" : constraint;
+}
+
 static void read_xml(struct question_answer *out)
 {
     struct xml_answer xml;
@@ -21,8 +30,7 @@ static void read_xml(struct question_answer *out)
     if (out->region[0] == '\0')
         text_copy(out->region, sizeof out->region, xml.region);
     if (strcmp(xml.root, "LocationConstraint") == 0)
-        text_copy(out->location, sizeof out->location,
-                  xml.location_constraint[0] ? xml.location_constraint : "us-east-1");
+        text_copy(out->location, sizeof out->location, region_of(xml.location_constraint));
     out->owner_full_control = xml.owner_full_control;
 }
 
@@ -68,7 +76,8 @@ void question_ask(const struct question *q, enum request_op op, const char *key,
     }
     struct http_call call = {
         .method = r.method, .url = r.url, .headers = r.headers, .n_headers = r.n_headers};
-    out->rc = http_once(q->http, &call, &a, &out->body);
+    struct http_bounds bounds = {.stop = q->stop};
+    out->rc = http_once_within(q->http, &call, &bounds, &a, &out->body);
     if (out->rc != RC_OK) {
         text_copy(out->code, sizeof out->code, http_failure_code(a.failure));
         text_copy(out->message, sizeof out->message, a.text);

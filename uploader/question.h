@@ -10,7 +10,8 @@
 struct question {
     const struct http_cfg *http;
     const struct request_context *context;
-    int64_t clock_offset_s; /* the store's clock minus ours */
+    int64_t clock_offset_s;  /* the store's clock minus ours */
+    const atomic_bool *stop; /* RC_CANCELLED soon after it became true; NULL: nobody sets it */
 };
 
 struct question_answer {
@@ -22,7 +23,7 @@ struct question_answer {
     const char *remedy; /* not RC_OK: what to change, as answer_remedy has it */
     char etag[72], region[64];
     int64_t date_unix_s;     /* the store's Date, 0 if none */
-    char location[64];       /* GetBucketLocation: the region, "us-east-1" where S3 says nothing */
+    char location[64];       /* GetBucketLocation: the region, also where S3 says nothing or "EU" */
     bool owner_full_control; /* GetObjectAcl */
     char *body;              /* NUL-terminated, at most 64 KiB; question_answer_fini frees it */
     size_t body_len;

@@ -18,7 +18,9 @@
 
 #define DATA_KEEP_MAX (64u << 10) /* a larger buffer goes with its transfer */
 #define PARTS_MAX     10000u
+#define PARTS_ENOUGH  1000u                /* what stores with fewer than S3's 10 000 take, too */
 #define PART_BYTES    (UINT64_C(16) << 20) /* fewer and larger ones cost the store less */
+#define PART_LIMIT    (UINT64_C(5) << 30)
 
 struct transfer_job *transfer_job_new(uint64_t tag, const char *path, const char *key,
                                       const struct identity *id)
@@ -85,11 +87,18 @@ enum rc transfer_conflict_key(const char *key, const uint8_t sha256[SHA256_SIZE]
     return RC_OK;
 }
 
+static uint64_t parts_of(uint64_t object_bytes, uint64_t part)
+{
+    return object_bytes / part + (object_bytes % part != 0);
+}
+
 uint64_t transfer_part_bytes(uint64_t configured, uint64_t object_bytes)
 {
     uint64_t part = configured ? configured : PART_BYTES;
 
-    while (object_bytes / part + (object_bytes % part != 0) > PARTS_MAX)
+    while (!configured && part < PART_LIMIT && parts_of(object_bytes, part) > PARTS_ENOUGH)
+        part = 2 * part < PART_LIMIT ? 2 * part : PART_LIMIT;
+    while (parts_of(object_bytes, part) > PARTS_MAX)
         part *= 2;
     return part;
 }
@@ -139,6 +148,8 @@ static void finish(struct transfer *t)
 
 static bool worth_aborting(const struct transfer *t)
 {
+    if (multipart_is_untold(t))
+        return true;
     switch (t->out.result) {
     case TRANSFER_STORED: /* by one PutObject, where the job had begun an upload before */
     case TRANSFER_VERIFIED:

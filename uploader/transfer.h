@@ -16,6 +16,8 @@
 #include "uploader/tally.h"
 
 #define TRANSFER_KEY_MAX 1024
+/* With its NUL. Those of Cloudflare R2 have 344 characters. */
+#define TRANSFER_UPLOAD_ID_SIZE 1024
 
 enum transfer_conflict { TRANSFER_KEEP_BOTH, TRANSFER_HOLD_NEW, TRANSFER_OVERWRITE };
 
@@ -24,7 +26,7 @@ struct transfer_cfg {
     int root_fd;              /* the spool root; files are opened beneath it, no links followed */
     uint64_t single_max;      /* 64 MiB: above it multipart */
     uint64_t single_limit;    /* 5 GiB: what one PutObject may carry when multipart is refused */
-    uint64_t part_bytes;      /* 0: by object size (16 MiB and up, at most 10 000 parts) */
+    uint64_t part_bytes;      /* 0: by object size (16 MiB and up) */
     unsigned parts_in_flight; /* 4 */
     size_t read_whole_max;    /* 1 MiB: files up to it are read once into memory, larger ones are
                                  hashed in a first pass and sent with pread */
@@ -77,6 +79,7 @@ struct transfer_outcome {
     uint64_t tag;
     enum transfer_result result;
     enum answer_class class; /* TRANSFER_ANSWERED */
+    bool object_alone;       /* ANSWER_HOLD: what stands under its key is why, no other file's */
     enum request_op op;      /* the request that decided */
     struct err err;          /* status, S3 code, sentence with the remedy */
     const char *remedy;      /* that of the sentence; NULL: none */
@@ -97,11 +100,12 @@ struct transfer_outcome {
     bool multipart_refused; /* CreateMultipartUpload got 403 and a single PUT was tried */
 };
 
-/* Told while it runs, from the uploader's thread: a multipart upload was created (part NULL), or a
- * part was acknowledged. */
+/* Told while it runs, from the uploader's thread: a multipart upload was created, the one that was
+ * told of or that the job brought is not to be gone on with any more (upload_id ""), or a part was
+ * acknowledged. */
 struct transfer_progress {
     uint64_t tag;
-    char upload_id[256];
+    char upload_id[TRANSFER_UPLOAD_ID_SIZE];
     uint64_t part_bytes;
     bool is_part;
     struct transfer_part part;
@@ -146,8 +150,8 @@ void transfer_cancel_all(struct transfer_env *env);
  * component that is not its first character; cut so that the key fits). Pure. */
 enum rc transfer_conflict_key(const char *key, const uint8_t sha256[SHA256_SIZE],
                               char out[TRANSFER_KEY_MAX + 1]) MUST_CHECK;
-/* Part size for an object: cfg's, or the least power-of-two MiB >= 16 MiB that needs at most 10 000
- * parts. Pure. */
+/* Part size for an object: cfg's, or the least power-of-two MiB >= 16 MiB that needs at most 1 000
+ * parts, or 5 GiB. Doubled where that would need more than 10 000. Pure. */
 uint64_t transfer_part_bytes(uint64_t configured, uint64_t object_bytes);
 
 #endif

@@ -202,6 +202,8 @@ static void read_slice(void *arg)
             digest_update_both(p->into[0], p->into[1], r->data, n);
         else
             digest_update(p->into[0], r->data, n);
+        if (p->into[2] != NULL)
+            digest_update(p->into[2], r->data, n);
         p->offset += n;
     }
 }
@@ -220,8 +222,8 @@ static void slice_read(void *arg)
     struct transfer *t = r->transfer;
 
     if (t == NULL) {
-        digest_free(r->pass.into[0]);
-        digest_free(r->pass.into[1]);
+        for (size_t i = 0; i < PASS_DIGESTS; i++)
+            digest_free(r->pass.into[i]);
         reading_free(r);
         return;
     }
@@ -269,8 +271,10 @@ void file_pass(struct transfer *t, const struct pass *p)
 /* In place of one that is given away. */
 static void renew(struct digest **kept, const struct reading *r)
 {
-    if (*kept != NULL && (*kept == r->pass.into[0] || *kept == r->pass.into[1]))
-        *kept = NULL;
+    for (size_t i = 0; i < PASS_DIGESTS && *kept != NULL; i++) {
+        if (*kept == r->pass.into[i])
+            *kept = NULL;
+    }
 }
 
 void file_pass_drop(struct transfer *t)

@@ -39,10 +39,12 @@ struct exchange {
     void (*answered)(struct exchange *x, const struct http_answer *a, const struct verdict *v);
 };
 
+#define PASS_DIGESTS 3
+
 /* A reading of the file from `offset` to `end`, slice by slice, into the digests that are named. */
 struct pass {
     uint64_t offset, end;
-    struct digest *into[2]; /* the second may be NULL */
+    struct digest *into[PASS_DIGESTS]; /* all but the first may be NULL */
     void (*then)(struct transfer *t);
 };
 
@@ -146,6 +148,8 @@ void multipart_abort(struct transfer *t, void (*then)(struct transfer *t));
 void multipart_complete(struct transfer *t);
 /* "<base64 of the SHA-256 of all parts' SHA-256>-<parts>", as S3 shows it; false: not known. */
 bool multipart_composite(const struct transfer *t, char out[64]);
+/* Is an upload under way that nobody was told of, so that no later try can go on with it? */
+bool multipart_is_untold(const struct transfer *t);
 void multipart_free(struct transfer *t);
 /* An object is there: compare it, and go on by the conflict policy. */
 void verify_begin(struct transfer *t, bool after_loss);

@@ -13,6 +13,7 @@
 #include "base/hex.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,18 +35,22 @@ struct slot {
 };
 
 struct multipart {
-    char upload_id[256];            /* "": none (any more) */
+    char upload_id[TRANSFER_UPLOAD_ID_SIZE]; /* "": none (any more) */
     char key[TRANSFER_KEY_MAX + 1]; /* the upload's: not out.key any more when it is aborted */
     uint64_t part_bytes;
     unsigned n, hashed, next,
         done;                   /* parts: all, hashed, given to a slot or passed, acknowledged */
     struct request_part *parts; /* etag "": not acknowledged */
+    bool resumed;               /* begun by an earlier try */
+    uint8_t (*md5)[MD5_SIZE];   /* theirs; NULL: not sent */
     bool hashing;
     bool waits; /* a hashed part, for a slot whose last one is not recorded yet */
     struct slot *slots;
     unsigned n_slots;
     struct buf body; /* of CompleteMultipartUpload */
 };
+
+static_assert(sizeof(((struct xml_answer *)0)->upload_id) == TRANSFER_UPLOAD_ID_SIZE, "");
 
 static void pump(struct transfer *t);
 
@@ -90,6 +95,20 @@ static void take_parts(struct transfer *t)
 
 /* ---- abort ---- */
 
+bool multipart_is_untold(const struct transfer *t)
+{
+    return t->mp != NULL && t->mp->upload_id[0] != '\0' && strcmp(t->mp->key, t->job->key) != 0;
+}
+
+/* The job's upload is not to be resumed, whatever becomes of the file. */
+static void tell_gone(struct transfer *t)
+{
+    struct transfer_progress p = {.tag = t->job->tag};
+
+    if (t->env->progress != NULL)
+        t->env->progress(t->env->arg, &p);
+}
+
 static void abort_answered(struct exchange *x, const struct http_answer *a, const struct verdict *v)
 {
     (void)a;
@@ -114,7 +133,7 @@ static void abort_begun(struct transfer *t)
 
 void multipart_abort(struct transfer *t, void (*then)(struct transfer *t))
 {
-    bool own = t->mp != NULL && t->mp->upload_id[0] != '\0';
+    bool own = t->mp != NULL && t->mp->upload_id[0] != '\0', untold = multipart_is_untold(t);
     char *upload_id = own ? t->mp->upload_id : t->job->upload_id;
     struct request_spec spec = exchange_spec(t, REQUEST_ABORT_MULTIPART);
     struct transfer_outcome kept;
@@ -131,6 +150,8 @@ void multipart_abort(struct transfer *t, void (*then)(struct transfer *t))
     kept = t->out;
     exchange_send(&t->main, &spec, NULL, NULL);
     upload_id[0] = '\0'; /* whatever comes of it: once */
+    if (!untold)
+        tell_gone(t);
     if (t->main.flying) {
         abort_begun(t);
     } else { /* an id from which no request can be made changes nothing else */
@@ -170,8 +191,24 @@ void multipart_free(struct transfer *t)
     buf_fini(&mp->body);
     free(mp->slots);
     free(mp->parts);
+    free(mp->md5);
     free(mp);
     t->mp = NULL;
+}
+
+/* An answer about the upload that was not what it should be, and is written down. Settings may have
+ * changed since an earlier try began it: S3 takes parts with checksum_sha256 into an upload that
+ * was begun so, and no others, and calls all else an invalid request, for ever. A new upload is
+ * what the settings of today make it, so that its refusal is held.
+ * KNOWN: refused for another reason, every second try begins anew and sends all parts again. */
+static void upload_refused(struct transfer *t)
+{
+    const char *code = t->out.err.code;
+
+    if (t->mp->resumed && t->out.class == ANSWER_HOLD &&
+        (strcmp(code, "InvalidRequest") == 0 || strcmp(code, "InvalidArgument") == 0))
+        t->out.class = ANSWER_RESTART;
+    transfer_end(t, TRANSFER_ANSWERED);
 }
 
 /* ---- complete ---- */
@@ -210,7 +247,7 @@ static void complete_answered(struct exchange *x, const struct http_answer *a,
     if (gone)
         verify_begin(t, true);
     else
-        transfer_end(t, TRANSFER_ANSWERED);
+        upload_refused(t);
 }
 
 void multipart_complete(struct transfer *t)
@@ -251,6 +288,7 @@ static void send_part(struct slot *s)
     spec.part_number = s->part + 1;
     spec.content_length = body.size;
     spec.sha256 = mp->parts[s->part].sha256;
+    spec.md5 = mp->md5 != NULL ? mp->md5[s->part] : NULL;
     exchange_send(&s->x, &spec, &body, NULL);
 }
 
@@ -334,7 +372,7 @@ static void part_answered(struct exchange *x, const struct http_answer *a, const
         t->out.class = ANSWER_HOLD;
     if (v->xml != NULL && strcmp(v->xml->code, "NoSuchUpload") == 0)
         t->mp->upload_id[0] = '\0'; /* nothing to abort */
-    transfer_end(t, TRANSFER_ANSWERED);
+    upload_refused(t);
 }
 
 static void part_hashed(struct transfer *t)
@@ -348,6 +386,8 @@ static void part_hashed(struct transfer *t)
     if (memcmp(digest, part->sha256, SHA256_SIZE) != 0)
         part->etag[0] = '\0'; /* acknowledged, but not for these bytes */
     memcpy(part->sha256, digest, SHA256_SIZE);
+    if (mp->md5 != NULL)
+        digest_finish(t->md5_digest, mp->md5[mp->hashed]);
     if (++mp->hashed == mp->n) {
         digest_finish(t->whole, t->out.sha256);
         t->have_sha256 = true;
@@ -367,6 +407,10 @@ static void hash_next(struct transfer *t)
     if (mp->hashed == 0)
         digest_begin(t->whole);
     digest_begin(t->piece);
+    if (mp->md5 != NULL) {
+        pass.into[2] = file_digest(&t->md5_digest, DIGEST_MD5);
+        digest_begin(t->md5_digest);
+    }
     mp->hashing = true;
     file_pass(t, &pass);
 }
@@ -494,27 +538,29 @@ static void make_slots(struct transfer *t)
 void multipart_begin(struct transfer *t)
 {
     struct multipart *mp = t->mp;
-    bool resumed = false;
 
     if (mp != NULL) { /* again, under another key: the digests stay */
+        mp->resumed = false;
         mp->next = mp->done = 0;
         for (unsigned i = 0; i < mp->n; i++)
             mp->parts[i].etag[0] = '\0';
     } else {
         mp = t->mp = mem_alloc(sizeof(*mp));
-        resumed = resume(t);
-        if (!resumed)
+        mp->resumed = resume(t);
+        if (!mp->resumed)
             mp->part_bytes = transfer_part_bytes(t->env->cfg->part_bytes, t->job->id.size);
         mp->n = (unsigned)((t->job->id.size - 1) / mp->part_bytes + 1);
         mp->parts = mem_alloc(mp->n * sizeof(*mp->parts));
+        if (t->env->cfg->content_md5)
+            mp->md5 = mem_alloc(mp->n * sizeof(*mp->md5));
         for (unsigned i = 0; i < mp->n; i++)
             mp->parts[i].number = i + 1;
         buf_init(&mp->body, COMPLETE_MAX);
         make_slots(t);
-        if (resumed)
+        if (mp->resumed)
             take_parts(t);
     }
-    if (resumed)
+    if (mp->resumed)
         pump(t);
     else
         multipart_abort(t, create); /* what the job has cannot be gone on with */

@@ -32,6 +32,7 @@ static void same(struct transfer *t)
 static void hold(struct transfer *t, const char *text)
 {
     t->out.class = ANSWER_HOLD;
+    t->out.object_alone = true;
     t->out.err.rc = RC_EXISTS;
     snprintf(t->out.err.text, sizeof(t->out.err.text), "%s", text);
     transfer_end(t, TRANSFER_ANSWERED);
@@ -54,8 +55,8 @@ static void keep_both(struct transfer *t)
     multipart_abort(t, transfer_send);
 }
 
-/* The upload that we were completing is gone, and what is there is not ours: begin anew, and meet
- * the other object in the usual way. */
+/* The upload that we were completing is gone, and what is there is not ours, or nobody tells: begin
+ * anew, and meet the other object in the usual way. */
 static void lost(struct transfer *t)
 {
     t->out.op = REQUEST_COMPLETE_MULTIPART;
@@ -104,11 +105,13 @@ static void no_answer(struct exchange *x, const struct http_answer *a, const str
         again(t);
         return;
     }
+    /* Without s3:ListBucket S3 says 403 of what is missing. What there may be is met by the next
+     * completion. */
+    if (t->verify.after_loss && (v->class == ANSWER_HOLD || (a->rc == RC_OK && a->status == 404))) {
+        lost(t);
+        return;
+    }
     if (a->rc == RC_OK && a->status == 404) {
-        if (t->verify.after_loss) {
-            lost(t);
-            return;
-        }
         /* It was there a moment ago. Nothing is: the next try will do. */
         t->out.class = ANSWER_RETRY;
         err_set(&t->out.err, RC_AGAIN,

@@ -1,5 +1,5 @@
 /* S3's XML by expat, the only file that includes it. What comes in is hostile: no DTD (so no
- * entities but the five), a bounded depth and size, and every text cut to its field.
+ * entities but the five), a bounded depth and size, and every text cut to its field, or left out.
  *
  * A field is known by its element's name directly below the root, or below an <Error> (which some
  * stores wrap once more). Lists are not read: a listing's entries are no fields. */
@@ -9,21 +9,24 @@
 #include "base/secret.h"
 #include "base/utf8.h"
 
+#include <assert.h>
 #include <expat.h>
 #include <malloc.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 8, SIZE_MAX_BYTES = 64 * 1024, NAME_MAX_BYTES = 64, TEXT_MAX_BYTES = 512 };
+enum { DEPTH_MAX = 8, SIZE_MAX_BYTES = 64 * 1024, NAME_MAX_BYTES = 64, TEXT_MAX_BYTES = 1024 };
 
 struct field {
     const char *name;
     size_t offset, size;
+    bool whole; /* or "" */
 };
 #define FIELD(element, member)                                                                     \
     {                                                                                              \
-        element, offsetof(struct xml_answer, member), sizeof(((struct xml_answer *)0)->member)     \
+        element, offsetof(struct xml_answer, member), sizeof(((struct xml_answer *)0)->member),    \
+            false                                                                                  \
     }
 static const struct field fields[] = {
     FIELD("Code", code),
@@ -31,11 +34,15 @@ static const struct field fields[] = {
     FIELD("Region", region),
     FIELD("RequestId", request_id),
     FIELD("Resource", resource),
-    FIELD("UploadId", upload_id),
+    {"UploadId", offsetof(struct xml_answer, upload_id),
+     sizeof(((struct xml_answer *)0)->upload_id), true},
     FIELD("ETag", etag),
     FIELD("ChecksumSHA256", checksum_sha256),
     FIELD("ServerTime", server_time),
 };
+
+/* So that a text that was cut while it was gathered is seen to be too long for its field. */
+static_assert(sizeof(((struct xml_answer *)0)->upload_id) <= TEXT_MAX_BYTES, "");
 
 struct reader {
     XML_Parser parser;
@@ -122,6 +129,13 @@ static void acl_end(struct reader *r)
         r->out->owner_full_control = true;
 }
 
+static void put_field(struct reader *r, const struct field *f)
+{
+    if (f->whole && r->text.len >= f->size)
+        buf_reset(&r->text);
+    put((char *)r->out + f->offset, f->size, &r->text);
+}
+
 static void XMLCALL on_end(void *arg, const XML_Char *name)
 {
     struct reader *r = arg;
@@ -134,7 +148,7 @@ static void XMLCALL on_end(void *arg, const XML_Char *name)
     else if (r->depth == 2 || (r->depth == 3 && strcmp(r->path[1], "Error") == 0))
         for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
             if (strcmp(local, fields[i].name) == 0)
-                put((char *)r->out + fields[i].offset, fields[i].size, &r->text);
+                put_field(r, &fields[i]);
     if (strcmp(r->out->root, "AccessControlPolicy") == 0)
         acl_end(r);
     if (r->each && inside(r, r->parent, r->name)) {

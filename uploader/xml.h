@@ -7,12 +7,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The texts of the elements that we know, "" where absent; cut at the field's size. */
+/* The texts of the elements that we know, "" where absent; cut at the field's size, except for the
+ * upload id, which is "" where it is too long: nothing can be asked of the store with a part of it.
+ */
 struct xml_answer {
     char root[64]; /* local name of the outermost element: "Error", "InitiateMultipartUploadResult"
                     */
     char code[64], message[256], region[64], request_id[128], resource[256];
-    char upload_id[256], etag[72], location_constraint[64];
+    char upload_id[1024], etag[72], location_constraint[64];
     char checksum_sha256[64];
     char server_time[40];    /* ServerTime of RequestTimeTooSkewed */
     bool owner_full_control; /* GetObjectAcl: a grant of FULL_CONTROL to the owner's id was seen */

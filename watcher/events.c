@@ -47,12 +47,12 @@ static void file_event(struct watcher *w, struct tree_node *dir, const struct in
 {
     static const enum settle_event events[] = {
         [INOTIFY_CREATE] = SETTLE_APPEARED,  [INOTIFY_CLOSE_WRITE] = SETTLE_CLOSED,
-        [INOTIFY_MOVED_TO] = SETTLE_ARRIVED, [INOTIFY_MOVED_FROM] = SETTLE_LEFT,
+        [INOTIFY_MOVED_TO] = SETTLE_ARRIVED, [INOTIFY_MOVED_FROM] = SETTLE_MOVED_AWAY,
         [INOTIFY_DELETE] = SETTLE_LEFT,
     };
     uint64_t ino = 0;
     /* While a backlog drains, each file that is retired says so here. */
-    if (events[seen->kind] == SETTLE_LEFT && w->settle.n == 0)
+    if ((seen->kind == INOTIFY_MOVED_FROM || seen->kind == INOTIFY_DELETE) && w->settle.n == 0)
         return;
     if (seen->kind == INOTIFY_CLOSE_WRITE)
         ino = tmp_inode(seen->name, seen->name_len);
@@ -91,8 +91,13 @@ static void dir_event(struct watcher *w, struct tree_node *parent, const struct 
     case INOTIFY_MOVED_FROM:
     case INOTIFY_DELETE:
         node = tree_child(&w->tree, parent, seen->name, seen->name_len);
-        if (node)
-            walk_drop(w, node);
+        if (!node)
+            break;
+        walk_drop(w, node);
+        /* Of two that changed names each is told at its new name first, and then as gone from it:
+         * look whether there is one. */
+        if (seen->kind == INOTIFY_MOVED_FROM)
+            walk_arrived(w, parent, seen->name, seen->name_len, false);
         break;
     default:
         break;

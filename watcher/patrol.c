@@ -7,7 +7,7 @@
 
 #include <sys/stat.h>
 
-enum { TICK_MIN_MS = 250, TICK_MAX_MS = 5000 };
+enum { TICK_MIN_MS = 250, TICK_MAX_MS = 5000, LATER_MS = 300000 };
 
 static uint64_t tick_ms(const struct watcher *w)
 {
@@ -50,6 +50,7 @@ static void rescan_start(struct watcher *w)
     struct walk *k = &w->walk;
     k->wanted = false;
     k->rescanning = true;
+    k->told_name = false;
     k->counts_drift = k->wanted_drift;
     k->is_slow = k->wanted_slow;
     w->rescans++;
@@ -159,8 +160,33 @@ static void tick(void *arg)
     watcher_pump(w);
 }
 
+/* At once they would only take each other's place in the settle table. */
+void patrol_later(struct watcher *w, struct tree_node *node)
+{
+    tree_set(&w->tree, node, TREE_LATER);
+    if (!w->closing && !loop_timer_is_set(w->walk.later))
+        loop_timer_set(w->walk.later, LATER_MS);
+}
+
+static void later(void *arg)
+{
+    struct watcher *w = arg;
+    struct tree_node *root = w->tree.root;
+    if (flagged(w, TREE_LATER) == 0)
+        return;
+    for (struct tree_node *node = root; node; node = tree_next(root, node)) {
+        if (!(node->flags & TREE_LATER))
+            continue;
+        tree_clear(&w->tree, node, TREE_LATER);
+        tree_set(&w->tree, node, TREE_EXCUSED);
+        walk_enqueue(w, &w->walk.slow, node);
+    }
+    watcher_pump(w);
+}
+
 void patrol_init(struct watcher *w)
 {
+    w->walk.later = loop_timer_new(w->cfg.loop, later, w);
     w->walk.tick = loop_timer_new(w->cfg.loop, tick, w);
     w->walk.next = loop_timer_new(w->cfg.loop, next_rescan, w);
 }
@@ -169,5 +195,6 @@ void patrol_stop(struct watcher *w)
 {
     loop_timer_free(w->walk.tick);
     loop_timer_free(w->walk.next);
-    w->walk.tick = w->walk.next = NULL;
+    loop_timer_free(w->walk.later);
+    w->walk.tick = w->walk.next = w->walk.later = NULL;
 }

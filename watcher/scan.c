@@ -13,8 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Room for one more name: the header of a record, the longest name, its NUL, and padding. */
-enum { RECORD_MAX = offsetof(struct dirent64, d_name) + NAME_MAX + 1 + 8 };
+/* Room for one more name: the header of a record, the longest name, its NUL, and padding. Not all
+ * file systems keep to NAME_MAX: 255 units of UTF-16 are up to 765 bytes, and FUSE allows 1024. */
+enum { RECORD_MAX = offsetof(struct dirent64, d_name) + 1024 + 1 + 8 };
 
 bool scan_add(struct scan *s, void *tag, int fd)
 {

@@ -13,7 +13,8 @@
 enum {
     /* A writer's CLOSE_WRITE may never come (events lost, watch lost): look at it all the same. */
     WRITER_LOOK_MS = 30000,
-    AGAIN_MIN_MS = 20 /* a caller that answers AGAIN without a wait must not make us spin */
+    AGAIN_MIN_MS = 20, /* a caller that answers AGAIN without a wait must not make us spin */
+    STUCK_SHARE = 4    /* those that nobody can do anything about: one part in so many */
 };
 
 enum act {
@@ -22,19 +23,21 @@ enum act {
     QUIET,       /* due when it has been quiet */
     NOW,         /* due now, whole */
     DROP,        /* no entry */
+    LOOK,        /* due now, trusted as it is: who looks sees whether it is there */
     RENEW_QUIET, /* OUT: the same after the answer */
     RENEW_NOW,
+    RENEW_LOOK,
     LEAVE
 };
 /* NOTHING_KNOWN stands for a path that has no entry. */
 #define NOTHING_KNOWN SETTLE_STATES
 static const uint8_t acts[][SETTLE_EVENTS] = {
-    /*                  APPEARED     CLOSED       ARRIVED    LEFT     TMP_CLOSED */
-    [SETTLE_CREATED] = {PROBE, QUIET, NOW, DROP, NOTHING},
-    [SETTLE_WRITING] = {PROBE, QUIET, NOW, DROP, NOW},
-    [SETTLE_WAITING] = {PROBE, QUIET, NOW, DROP, NOTHING},
-    [SETTLE_OUT] = {RENEW_QUIET, RENEW_QUIET, RENEW_NOW, LEAVE, RENEW_NOW},
-    [NOTHING_KNOWN] = {PROBE, QUIET, NOW, NOTHING, NOTHING},
+    /*                  APPEARED     CLOSED       ARRIVED    LEFT     MOVED_AWAY  TMP_CLOSED */
+    [SETTLE_CREATED] = {PROBE, QUIET, NOW, DROP, DROP, NOTHING},
+    [SETTLE_WRITING] = {PROBE, QUIET, NOW, DROP, DROP, NOW},
+    [SETTLE_WAITING] = {PROBE, QUIET, NOW, DROP, LOOK, NOTHING},
+    [SETTLE_OUT] = {RENEW_QUIET, RENEW_QUIET, RENEW_NOW, LEAVE, RENEW_LOOK, RENEW_NOW},
+    [NOTHING_KNOWN] = {PROBE, QUIET, NOW, NOTHING, NOTHING, NOTHING},
 };
 _Static_assert(sizeof acts / sizeof *acts == SETTLE_STATES + 1, "a row for every state");
 
@@ -172,10 +175,17 @@ static void not_unsure(struct settle *s, struct settle_entry *e)
     e->unsure = false;
 }
 
+static void not_stuck(struct settle *s, struct settle_entry *e)
+{
+    s->stuck -= e->stuck;
+    e->stuck = false;
+}
+
 void settle_drop(struct settle *s, struct settle_entry *e)
 {
     not_due(s, e);
     not_unsure(s, e);
+    not_stuck(s, e);
     forget_ino(s, e);
     leave_dir(e);
     hash_remove(&s->by_path, &e->by_path);
@@ -229,8 +239,10 @@ static void renew(struct settle_entry *e, enum watcher_trust trust, uint64_t due
 
 static void act(struct settle *s, struct settle_entry *e, enum act what, uint64_t now_ms)
 {
-    if (what != NOTHING)
+    if (what != NOTHING) {
         not_unsure(s, e);
+        not_stuck(s, e);
+    }
     switch (what) {
     case NOTHING:
         break;
@@ -250,11 +262,18 @@ static void act(struct settle *s, struct settle_entry *e, enum act what, uint64_
     case DROP:
         settle_drop(s, e);
         break;
+    case LOOK:
+        if (now_ms < e->due_ms)
+            due_at(s, e, now_ms);
+        break;
     case RENEW_QUIET:
         renew(e, WATCHER_QUIET, now_ms + s->settle_ms);
         break;
     case RENEW_NOW:
         renew(e, WATCHER_MOVED, now_ms);
+        break;
+    case RENEW_LOOK:
+        renew(e, (enum watcher_trust)e->trust, now_ms);
         break;
     case LEAVE:
         e->renewed = false;
@@ -278,7 +297,7 @@ struct settle_entry *settle_happen(struct settle *s, struct tree_node *dir, cons
         return NULL;
     }
     enter_dir(e, dir);
-    if (event != SETTLE_LEFT && e->state != SETTLE_OUT)
+    if (event != SETTLE_LEFT && event != SETTLE_MOVED_AWAY && e->state != SETTLE_OUT)
         e->source = WATCHER_EVENT;
     act(s, e, what, now_ms);
     return what == DROP ? NULL : e;
@@ -322,8 +341,10 @@ struct settle_entry *settle_look(struct settle *s, struct tree_node *dir, const 
 {
     struct settle_entry *e = settle_find(s, path, n);
     uint64_t due_ms = now_ms + wait_ms;
-    if (e)
+    if (e) {
         not_unsure(s, e); /* somebody knows better */
+        enter_dir(e, dir);
+    }
     if (!e) {
         e = add(s, dir, path, n, now_ms);
         if (e)
@@ -403,27 +424,33 @@ struct settle_entry *settle_take(struct settle *s, uint64_t now_ms)
     return e;
 }
 
-void settle_answer(struct settle *s, struct settle_entry *e, enum watcher_verdict v,
+bool settle_answer(struct settle *s, struct settle_entry *e, enum watcher_verdict v,
                    uint64_t wait_ms, uint64_t now_ms)
 {
     BUG_ON(e->state != SETTLE_OUT);
+    not_stuck(s, e);
     if (e->renewed) {
         /* Events win over the answer: they are about what it did not see. */
         uint64_t due_ms = e->due_ms;
-        if (due_ms < now_ms + AGAIN_MIN_MS && v == WATCHER_AGAIN)
+        if (due_ms < now_ms + AGAIN_MIN_MS && v != WATCHER_DONE)
             due_ms = now_ms + AGAIN_MIN_MS;
         e->source = WATCHER_EVENT;
         e->renewed = false;
         wait_until(s, e, e->trust, due_ms);
-        return;
+        return true;
     }
-    if (e->left || v == WATCHER_DONE) {
+    bool too_many = v == WATCHER_STUCK && s->stuck >= s->max / STUCK_SHARE;
+    if (e->left || v == WATCHER_DONE || too_many) {
+        bool is_there = !e->left && v != WATCHER_DONE;
         settle_drop(s, e);
-        return;
+        return !is_there;
     }
+    e->stuck = v == WATCHER_STUCK;
+    s->stuck += e->stuck;
     /* A writer that was seen stays one for people, and its close is still waited for by inode. */
     set_state(s, e, e->ino ? SETTLE_WRITING : SETTLE_WAITING);
     due_at(s, e, now_ms + (wait_ms > AGAIN_MIN_MS ? wait_ms : AGAIN_MIN_MS));
+    return true;
 }
 
 void settle_drop_dir(struct settle *s, struct tree_node *dir)

@@ -18,7 +18,8 @@ enum settle_event {
     SETTLE_APPEARED,   /* CREATE of something that is no directory */
     SETTLE_CLOSED,     /* CLOSE_WRITE with its own name */
     SETTLE_ARRIVED,    /* MOVED_TO */
-    SETTLE_LEFT,       /* MOVED_FROM, DELETE */
+    SETTLE_LEFT,       /* DELETE */
+    SETTLE_MOVED_AWAY, /* MOVED_FROM: of two that changed names, its name has the other by now */
     SETTLE_TMP_CLOSED, /* CLOSE_WRITE named "#<inode>" */
     SETTLE_EVENTS
 };
@@ -36,6 +37,7 @@ struct settle_entry {
     /* OUT or WAITING: it was in a new directory before the watch was, nothing has happened to it
      * since, and how files come there was not known. */
     bool unsure;
+    bool stuck; /* WATCHER_STUCK was its last answer, and nothing has happened to it since */
     /* OUT: what to do after the answer */
     bool renewed; /* look again: at due_ms, with `trust` */
     bool left;    /* it went: nothing, whatever the answer */
@@ -48,7 +50,7 @@ struct settle {
     struct settle_entry **heap; /* by due_ms */
     size_t heap_n, heap_cap;
     size_t n, out, max;
-    size_t unsure;
+    size_t unsure, stuck;
     uint64_t settle_ms;
     uint64_t probes; /* numbers given */
 };
@@ -89,8 +91,9 @@ void settle_drop(struct settle *s, struct settle_entry *e);
 uint64_t settle_due_ms(const struct settle *s);
 /* Take the next that is due: it is OUT now. NULL: none. */
 struct settle_entry *settle_take(struct settle *s, uint64_t now_ms);
-/* The answer for one that is OUT. */
-void settle_answer(struct settle *s, struct settle_entry *e, enum watcher_verdict v,
+/* The answer for one that is OUT. False: a quarter of the table is stuck already, and this one is
+ * dropped to leave room for others. */
+bool settle_answer(struct settle *s, struct settle_entry *e, enum watcher_verdict v,
                    uint64_t wait_ms, uint64_t now_ms);
 /* Their directory is gone: so are the files, but for those that are OUT. */
 void settle_drop_dir(struct settle *s, struct tree_node *dir);

@@ -22,7 +22,8 @@ enum tree_flag {
     TREE_DIRTY = 1 << 6,    /* the settle table had no room for its files: scan it again */
     TREE_DENIED = 1 << 7,   /* it cannot be read, and that was told */
     TREE_EXCUSED = 1 << 8,  /* what its next scan finds nobody could have told of: no drift */
-    TREE_GONE = 1 << 9      /* not in the tree any more; the last tree_unpin frees it */
+    TREE_LATER = 1 << 9,    /* files of it were dropped from the settle table: see patrol.c */
+    TREE_GONE = 1 << 10     /* not in the tree any more; the last tree_unpin frees it */
 };
 struct tree_node {
     struct tree_node *parent, *child, *next, *prev; /* child: the first; next, prev: siblings */

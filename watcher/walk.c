@@ -6,10 +6,8 @@
  * the window is full. */
 #include "watcher/watcher_int.h"
 
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/fsio.h"
-#include "base/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -74,6 +72,17 @@ void walk_lost(struct watcher *w, struct tree_node *node)
     walk_drop(w, node);
 }
 
+/* A directory whose name was read or told: NULL if it is to be left out. Some file systems allow
+ * longer names than the rest of us can deal with. */
+static struct tree_node *add(struct watcher *w, struct tree_node *parent, const char *name,
+                             size_t name_len)
+{
+    if (name_len <= NAME_MAX)
+        return tree_add(&w->tree, parent, name, name_len);
+    denied_name(w, parent, name_len);
+    return NULL;
+}
+
 /* Of what a rescan is about to find below here, events are telling just now. */
 static void excuse(struct watcher *w, struct tree_node *top)
 {
@@ -96,41 +105,13 @@ void walk_arrived(struct watcher *w, struct tree_node *parent, const char *name,
     }
     if (node)
         walk_drop(w, node); /* moved over, or never watched */
-    node = tree_add(&w->tree, parent, name, name_len);
+    node = add(w, parent, name, name_len);
+    if (!node)
+        return;
     walk_enqueue(w, made ? &w->walk.fresh : &w->walk.prompt, node);
 }
 
 /* ---- entering a directory: open it, watch it ---- */
-
-static void tell_denied(struct watcher *w, struct tree_node *node, int error)
-{
-    const struct fsio *fs = &fsio_system;
-    bool denied = error == EACCES || error == EPERM;
-    const char *remedy = denied
-                             ? ": let the gateway's group read and enter it (chgrp; chmod g+rwx; "
-                               "umask 002 for the producer)"
-                             : "; it is tried again";
-    struct buf shown;
-    struct file_stat st;
-    struct err e;
-    if (node->flags & TREE_DENIED)
-        return;
-    tree_set(&w->tree, node, TREE_DENIED);
-    err_sys(&e, error, "cannot be read");
-    buf_init(&shown, 2048);
-    size_t n = tree_path(node, "", 0, w->path, sizeof w->path);
-    utf8_escape(&shown, n ? w->path : w->cfg.root, n ? n : strlen(w->cfg.root));
-    int fd = n ? fs->ops->open_beneath(fs->ctx, w->cfg.root_fd, w->path, O_PATH | O_NOFOLLOW, 0)
-               : fs->ops->open(fs->ctx, w->cfg.root_fd, ".", O_PATH, 0);
-    if (fd >= 0 && fs->ops->stat(fs->ctx, fd, "", &st) == 0)
-        watcher_trouble(w, "denied", "the directory %s (owner %u, group %u, mode %04o) %s%s",
-                        shown.data, st.uid, st.gid, (unsigned)(st.mode & 07777), e.text, remedy);
-    else
-        watcher_trouble(w, "denied", "the directory %s %s%s", shown.data, e.text, remedy);
-    if (fd >= 0)
-        (void)fs->ops->close(fs->ctx, fd); /* O_PATH: there is nothing to lose */
-    buf_fini(&shown);
-}
 
 /* The kernel gives one watch an inode, so another node that holds this one is out of date (moved,
  * not yet told), or the same directory is mounted twice. KNOWN: of two such places one is watched
@@ -225,7 +206,7 @@ static void scan_end(struct watcher *w, struct tree_node *node, int error)
         walk_drop(w, node);
         goto out;
     } else {
-        tell_denied(w, node, error);
+        denied_tell(w, node, error);
         if (error != EACCES && error != EPERM && error != ENAMETOOLONG)
             walk_dirty(w, node); /* descriptors, memory, the disk: another time, soon */
     }
@@ -253,7 +234,9 @@ static void directory_seen(struct watcher *w, struct tree_node *parent,
         }
         return;
     }
-    node = tree_add(&w->tree, parent, found->name, found->len);
+    node = add(w, parent, found->name, found->len);
+    if (!node)
+        return;
     tree_set(&w->tree, node, parent->flags & (TREE_STARTUP | TREE_RESCAN | TREE_EXCUSED));
     walk_enqueue(w, on_spot ? &w->walk.fresh : walk_queue_for(w, node), node);
 }
@@ -263,7 +246,8 @@ static bool is_drift(struct watcher *w, const struct tree_node *dir, const char 
 {
     const struct fsio *fs = &fsio_system;
     struct file_stat st;
-    if (!(dir->flags & TREE_RESCAN) || (dir->flags & TREE_EXCUSED) || !w->walk.counts_drift)
+    if (!(dir->flags & TREE_RESCAN) || (dir->flags & (TREE_EXCUSED | TREE_LATER)) ||
+        !w->walk.counts_drift)
         return false;
     int fd = fs->ops->open_beneath(fs->ctx, w->cfg.root_fd, path, O_PATH | O_NOFOLLOW, 0);
     if (fd < 0)
@@ -289,6 +273,9 @@ static void file_seen(struct watcher *w, struct tree_node *dir, const struct sca
         /* Its close may be among the events that were lost. */
         if (e->state == SETTLE_WRITING && (dir->flags & TREE_RESCAN))
             (void)settle_look(&w->settle, dir, w->path, n, w->cfg.settle_ms, watcher_now(w));
+        /* It went with its directory while it was looked at, and is back. */
+        if (e->state == SETTLE_OUT && e->left)
+            (void)settle_look(&w->settle, dir, w->path, n, 0, watcher_now(w));
         return;
     }
     if (w->cfg.known(w->cfg.arg, w->path, n))

@@ -162,8 +162,10 @@ void watcher_answer(struct watcher *w, const char *path, size_t n, enum watcher_
 {
     struct settle_entry *e = settle_find(&w->settle, path, n);
     BUG_ON(!e || e->state != SETTLE_OUT);
-    struct tree_node *unsure = v == WATCHER_AGAIN && e->unsure ? e->dir : NULL;
-    settle_answer(&w->settle, e, v, wait_ms, watcher_now(w));
+    struct tree_node *dir = e->dir; /* NULL: when it is there again, it is scanned */
+    struct tree_node *unsure = v != WATCHER_DONE && e->unsure ? dir : NULL;
+    if (!settle_answer(&w->settle, e, v, wait_ms, watcher_now(w)) && dir)
+        patrol_later(w, dir);
     if (unsure && habit_is_whole(unsure)) /* it was learnt meanwhile */
         settle_sure(&w->settle, unsure, WATCHER_FRESH_MS, watcher_now(w));
     pump_soon(w);

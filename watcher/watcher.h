@@ -47,8 +47,12 @@ struct watcher_cfg {
 };
 
 enum watcher_verdict {
-    WATCHER_DONE, /* taken care of: accepted, rejected, gone */
-    WATCHER_AGAIN /* not finished: look again after wait_ms, or when it is closed */
+    WATCHER_DONE,  /* taken care of: accepted, rejected, gone */
+    WATCHER_AGAIN, /* not finished: look again after wait_ms, or when it is closed */
+    /* The same, but somebody has to do something about it first, so that it may stay for ever. The
+     * settle table keeps table_max / 4 of these; the others come again with the next rescan, or
+     * after five minutes. */
+    WATCHER_STUCK
 };
 
 struct watcher_stats {

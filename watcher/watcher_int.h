@@ -1,4 +1,4 @@
-/* The inside of the watcher, for watcher.c, events.c, walk.c, patrol.c and
+/* The inside of the watcher, for watcher.c, events.c, walk.c, denied.c, patrol.c and
  * the tests of this folder. */
 #ifndef WATCHER_WATCHER_INT_H
 #define WATCHER_WATCHER_INT_H
@@ -39,10 +39,12 @@ struct walk {
     struct scan spot;                      /* for new directories, read on the spot */
     struct tree_queue fresh, prompt, slow; /* made just now; to be scanned; paced */
     struct loop_timer *pace, *tick, *next; /* next: the slow rescan */
+    struct loop_timer *later;              /* set while a directory is LATER */
     uint64_t slow_at_ms;                   /* no slow turn before */
     bool rescanning, wanted;               /* a rescan runs; another one is to follow */
     bool counts_drift, is_slow;            /* the running one */
     bool wanted_drift, wanted_slow;        /* the one that follows */
+    bool told_name;                        /* a directory's name is too long, and that was told */
     size_t told_polled;                    /* directories without a watch when that was told last */
 };
 
@@ -102,6 +104,11 @@ void walk_step(struct watcher *w);
 void walk_enqueue(struct watcher *w, struct tree_queue *q, struct tree_node *node);
 struct tree_queue *walk_queue_for(struct watcher *w, const struct tree_node *node);
 
+/* ---- denied.c: telling of directories that cannot be watched and read ---- */
+void denied_tell(struct watcher *w, struct tree_node *node, int error); /* an errno */
+/* Its name is longer than NAME_MAX. */
+void denied_name(struct watcher *w, const struct tree_node *parent, size_t name_len);
+
 /* ---- patrol.c: rescans, and the polling of directories that cannot be watched ---- */
 void patrol_init(struct watcher *w);
 void patrol_stop(struct watcher *w);
@@ -111,5 +118,7 @@ void patrol_step(struct watcher *w);       /* ends and begins rescans */
 void patrol_need_tick(struct watcher *w);  /* a directory is POLLED or DIRTY */
 void patrol_check_root(struct watcher *w); /* does its path still lead to it? */
 void patrol_reopened(struct watcher *w);   /* all watches are gone: rescan, and watch anew */
+/* Files of it were dropped from the settle table: have it scanned in some minutes. */
+void patrol_later(struct watcher *w, struct tree_node *node);
 
 #endif

@@ -36,6 +36,11 @@ root_tar() { # RELEASE
     echo "$tar"
 }
 
+# How this machine reaches its packages: proxies, and whether their dates count.
+apt_options() {
+    apt-config dump | grep -Ei '^acquire::(https?|check-)' || true
+}
+
 # Unpack a root into a directory of its own, with what programs in it expect to be mounted. With a
 # second word, the one that keep_root kept under it, if there is one.
 enter_root() { # RELEASE [NAME]
@@ -47,9 +52,7 @@ enter_root() { # RELEASE [NAME]
     chmod 755 "$root"
     tar -C "$root" -xf "$tar"
     cp /etc/resolv.conf "$root/etc/resolv.conf"
-    for file in /etc/apt/apt.conf.d/*registry*; do # how this machine reaches its packages
-        [ ! -e "$file" ] || cp "$file" "$root/etc/apt/apt.conf.d/"
-    done
+    apt_options >"$root/etc/apt/apt.conf.d/90host"
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" # nothing is started by itself
     chmod 755 "$root/usr/sbin/policy-rc.d"
     mount -t proc proc "$root/proc"

@@ -7,6 +7,7 @@ prints a link that opens the console on it. Nothing but the standard library.
 """
 
 import argparse
+import fnmatch
 import hashlib
 import http.server
 import json
@@ -83,6 +84,7 @@ class FakeGate:
         self.random = random.Random(7)
         self.down = False
         self.streams, self.full = 0, False
+        self.damaged_at = None  # the first row of a page of receipts for which the journal cannot be read
         self.make_history()
         gate = self
 
@@ -220,21 +222,25 @@ class FakeGate:
         return {"path": f"Panoptica/{EVENT_TYPES[n % 4]}/2026-11-23/prod/f-{n:07}.json", "state": "accepted",
                 "size": 512 + n * 977 % 90000, "since": now(-n / 900), "why": None}
 
-    def list_files(self, state, match, cursor, limit):
+    def list_files(self, state, match, cursor, limit, whole=False):
+        """whole: what matches is the whole path, as for a verb, and no part of it."""
         rows, at = [], int(cursor or 0)
         looked, end = 0, len(self.files) + self.waiting
         while at < end and len(rows) < limit and looked < 20000:
             row = self.files[at] if at < len(self.files) else self.row(at - len(self.files))
             at += 1
             looked += 1
-            if (not state or row["state"] == state) and (not match or match.lower() in row["path"].lower()):
+            path = row["path"]
+            if (not state or row["state"] == state) and (not match or fnmatch.fnmatchcase(path, match) or (
+                    match == path if whole else match in path)):
                 rows.append({k: v for k, v in row.items() if k != "code"})
         return {"files": rows, "cursor": str(at) if at < end else ""}
 
-    def find(self, path):
-        for row in self.files:
-            if row["path"] == path:
-                return row
+    def find(self, path, rejected=False):
+        """As the gateway: a rejected file only where there is no other of its name, or when it is named as one."""
+        rows = [row for row in self.files if row["path"] == path and (not rejected or row["state"] == "rejected")]
+        for row in sorted(rows, key=lambda row: row["state"] == "rejected"):
+            return row
         if self.waiting and path.startswith("Panoptica/"):
             return {"path": path, "state": "accepted", "size": 1, "since": now(), "why": None}
         raise Problem(404, f"{path} is not waiting, held or rejected: it was delivered and removed, or it was never "
@@ -263,7 +269,7 @@ class FakeGate:
         if self.find(path)["state"] != "rejected":
             raise Problem(400, "only rejected files are shown")
         return {"path": path, "fault": {"line": 3, "column": 20, "text": "expected ',' or '}' after a value"},
-                "lines": [{"number": i + 1, "cut": i == 5, "text":
+                "lines": [{"number": i + 1, "column": 1, "cut": i == 5, "text":
                            f'{{"id":{i + 1},"severity" "HIGH","title":"<script>document.title=\'owned\'</script>"}}'
                            if i == 2 else f'{{"id":{i + 1},"severity":"HIGH","title":"A finding, number {i + 1}"}}'}
                           for i in range(6)]}
@@ -272,9 +278,10 @@ class FakeGate:
         self.acts.append((verb, body))
         becomes = {"retry": "accepted", "hold": "held", "release": "accepted", "forget": "forgotten"}[verb]
         if "paths" in body:
-            rows, cursor = [self.find(p) for p in body["paths"]], ""
+            rejected = body.get("state") == "rejected"
+            rows, cursor = [self.find(p, rejected) for p in body["paths"]], ""
         else:
-            page = self.list_files(body.get("state"), body.get("match"), body.get("cursor"), 1000)
+            page = self.list_files(body.get("state"), body.get("match"), body.get("cursor"), 1000, True)
             cursor = page["cursor"]
             names = {row["path"] for row in page["files"]}
             rows = [row for row in self.files if row["path"] in names]
@@ -406,10 +413,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         rows = [r for r in gate.receipts if match in r["path"].lower()
                 and query.get("since", "") <= r["delivered_at"] <= query.get("until", "9")]
         page, cursor = rows[at:at + limit], str(at + limit) if at + limit < len(rows) else ""
+        damaged = gate.damaged_at is not None and at <= gate.damaged_at < at + limit
         if query.get("format") == "ndjson":
             text = "".join(json.dumps(r) + "\n" for r in page).encode()
-            return self.answer(200, text, "application/x-ndjson", **({"Spoolgate-Cursor": cursor} if cursor else {}))
-        return self.answer(200, {"receipts": page, "cursor": cursor})
+            return self.answer(200, text, "application/x-ndjson", **({"Spoolgate-Cursor": cursor} if cursor else {}),
+                               **({"Spoolgate-Damaged": "true"} if damaged else {}))
+        return self.answer(200, {"receipts": page, "cursor": cursor, "damaged": damaged})
 
     def post_rescan(self, *_):
         self.answer(200, {"started": True})

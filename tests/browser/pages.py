@@ -120,7 +120,55 @@ def test_a_rejected_file_shows_its_fault():
     page.set_viewport_size({"width": 1280, "height": 860})
     page.locator(".sheet-foot").get_by_role("button", name="Retry").click()
     check(wait_text(page, ".toast", "1 file on its way again"), "what came of it")
-    check_equal(gate.acts[-1], ("retry", {"paths": ["Panoptica/findings/2026-11-23/prod/f-0001.json"]}), "retry")
+    check_equal(gate.acts[-1], ("retry", {"paths": ["Panoptica/findings/2026-11-23/prod/f-0001.json"],
+                                          "state": "rejected"}), "retry")
+
+
+def test_the_fault_of_a_long_line_is_marked():
+    path = "Panoptica/findings/2026-11-23/prod/f-0009.json"
+    page.reload()
+    for column, cut, text, at, mark, shown in (
+            (1001, True, "x" * 500 + "!" + "y" * 499, 1501, "!", "… x"),
+            (1, False, "日本é🚀\ufffd!", 13, "\ufffd", "日"),
+            (1, False, "日本é🚀\ufffd!", 14, "!", "日"),
+            (1, False, "日本é🚀\ufffd!", 10, "🚀", "日"),
+            (1, False, "{}", 3, "⏎", "{"),
+            (1, True, "z" * 1000, 2001, "⏎", "z")):
+        gate.heads[path] = {"path": path, "fault": {"line": 1, "column": at, "text": "it is wrong"},
+                            "lines": [{"number": 1, "column": column, "cut": cut, "text": text}]}
+        go(page, "files?match=f-0009")
+        page.get_by_role("button", name="f-0009.json").click()
+        page.wait_for_selector(".fault-mark")
+        check_equal(page.locator(".fault-mark").text_content(), mark, f"the letter of column {at}")
+        check(page.locator(".lines code").text_content().startswith(shown), "where the line begins")
+        page.keyboard.press("Escape")
+        page.wait_for_selector("dialog", state="detached")
+    del gate.heads[path]
+
+
+def test_a_rejected_file_is_retried_and_not_its_namesake():
+    path = "Panoptica/findings/2026-11-23/prod/f-0009.json"
+    namesake = {"path": path, "state": "held", "size": 1, "since": None, "why": "held by hand", "code": "by_hand"}
+    other = "Panoptica/findings/2026-11-23/prod/f-0005.json"
+    gate.files.append(namesake)
+    go(page, "files")
+    page.get_by_role("searchbox").fill("f-000")
+    wait_text(page, ".pager", "10 files")
+    acts = len(gate.acts)
+    page.get_by_label(f"Choose {path}").first.check()
+    page.get_by_label(f"Choose {other}").check()
+    page.locator(".bar").get_by_role("button", name="Hold").click()
+    check(wait_text(page, ".toast", "a rejected file can only be retried"), "it is not held, nor its namesake")
+    page.wait_for_selector("table.files:not([aria-busy])")
+    page.get_by_label(f"Choose {path}").first.check()
+    page.get_by_label(f"Choose {other}").check()
+    page.locator(".bar").get_by_role("button", name="Retry").click()
+    check(wait_text(page, ".toast", "2 files on their way again"), "both were retried")
+    check_equal(gate.acts[acts:], [("hold", {"paths": [other]}), ("retry", {"paths": [other]}),
+                                   ("retry", {"paths": [path], "state": "rejected"})], "what was asked for")
+    check_equal(namesake["state"], "held", "the namesake")
+    gate.files.remove(namesake)
+    page.get_by_role("searchbox").fill("")
 
 
 def test_files_are_acted_on_and_forget_asks():
@@ -147,6 +195,7 @@ def test_files_are_acted_on_and_forget_asks():
     page.get_by_label("Choose Panoptica/audit/2026-11-23/prod/f-0007.json").check()
     page.locator(".bar").get_by_role("button", name="Hold").click()
     check(wait_text(page, ".toast", "1 file held"), "one is held")
+    page.get_by_role("row").filter(has_text="f-0007.json").filter(has_text="Held").wait_for()
     page.wait_for_selector("table.files:not([aria-busy])")
     page.get_by_label("Choose Panoptica/audit/2026-11-23/prod/f-0007.json").check()
     page.locator(".bar").get_by_role("button", name="Release").click()
@@ -176,11 +225,39 @@ def test_receipts_are_found_and_exported():
         lines = [json.loads(line) for line in file]
     check_equal(lines, gate.receipts, "the export")
     check(waiting.value.suggested_filename.endswith(".ndjson"), "its name")
+    check_equal(page.locator(".toast", has_text="may not be whole").count(), 0, "toasts about a whole export")
+    gate.damaged_at = 50
+    page.get_by_role("button", name="Refresh").click()
+    check(wait_text(page, "main .fault", "journal cannot be read"), "a damaged journal is told with the list")
+    with page.expect_download():
+        page.get_by_role("button", name="Export as NDJSON").click()
+    check(wait_text(page, ".toast.bad", "may not be whole"), "and with the export")
+    gate.damaged_at = None
+    page.get_by_role("button", name="Refresh").click()
+    page.wait_for_selector("main section .fault", state="detached")
     page.locator("td.file button").nth(4).click()
     wait_text(page, "dialog dd", gate.receipts[4]["sha256"])
     axe(page, "a receipt")
     shot(page, "receipt")
     page.keyboard.press("Escape")
+
+
+def test_next_pressed_twice_turns_one_page():
+    gate.waiting = 1000
+    gate.delay = 0.4
+    for name, ready, what in (("files", "table.files:not([aria-busy])", "files"),
+                              ("deliveries", "table.receipts:not([aria-busy])", "receipts")):
+        go(page, name)
+        wait_text(page, ".pager", f"Page 1, 100 {what}")
+        button = "[...document.querySelectorAll('.pager button')].find(b => b.textContent === %r)"
+        page.evaluate(f"{{ const b = {button % 'Next'}; b.click(); b.click(); }}")
+        page.wait_for_selector(ready)
+        check_equal(page.locator(".pager .num").text_content(), f"Page 2, 100 {what}", "after Next, twice")
+        page.evaluate(f"{{ const b = {button % 'Previous'}; b.click(); b.click(); }}")
+        page.wait_for_selector(ready)
+        check_equal(page.locator(".pager .num").text_content(), f"Page 1, 100 {what}", "after Previous, twice")
+    gate.delay = 0.0
+    gate.waiting = 0
 
 
 def test_set_up_from_nothing_to_saved():
@@ -347,8 +424,8 @@ def test_a_million_waiting_files_stay_smooth():
     check(wait_text(page, ".bar-text", "Every file that matches is chosen"), "all pages are chosen")
     page.locator(".bar").get_by_role("button", name="Retry").click()
     page.locator("dialog").get_by_role("button", name="Retry").click()
-    page.wait_for_selector(".toast")
-    check_equal([(verb, body["match"]) for verb, body in gate.acts[acts:]], [("retry", "findings")],
+    check(wait_text(page, ".toast", "on their way again"), "they were found")
+    check_equal([(verb, body["match"]) for verb, body in gate.acts[acts:]], [("retry", "*findings*")],
                 "one request a page of a thousand")
     gate.waiting = 1_000_000
     page.get_by_role("searchbox").fill("nothing-is-called-so")
@@ -384,6 +461,25 @@ def test_the_gateway_goes_and_comes_back():
     shot(page, "session-ended")
     check(gate.streams <= streams + 1, "no stream is asked for again and again")
     browser.allowed = ()
+
+
+def test_a_hidden_tab_keeps_its_session_after_an_outage():
+    own = browser.context(gate.link()).new_page()
+    own.add_init_script("""{ const real = setInterval;
+        window.setInterval = (work, ms) => real(work, ms >= 300000 ? 200 : ms); }""")
+    own.goto(gate.link())
+    own.wait_for_selector(".tile")
+    gate.stop()
+    own.wait_for_selector(".gone")
+    own.evaluate("""() => { Object.defineProperty(document, "visibilityState", { value: "hidden" });
+        document.dispatchEvent(new Event("visibilitychange")); }""")
+    gate.restart()
+    own.wait_for_selector(".gone", state="detached")
+    with own.expect_request("**/session"):
+        pass
+    with own.expect_request("**/session"):
+        pass
+    own.context.close()
 
 
 def main():

@@ -318,49 +318,17 @@ def regions_in_a_circle():
         arrived("regions that name one another", f"\"{seen}\"; {many} requests in 3 s", bucket, dropped)
 
 
-CLOCK = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <time.h>
-int clock_gettime(clockid_t which, struct timespec *out)
-{
-    static int (*real)(clockid_t, struct timespec *);
-    static volatile int64_t *ahead;
-    if (!real) {
-        int fd = open(getenv("CLOCK_AHEAD"), O_RDONLY);
-        ahead = mmap(0, 8, PROT_READ, MAP_SHARED, fd, 0);
-        real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
-    }
-    int rc = real(which, out);
-    if (which == CLOCK_REALTIME && ahead != MAP_FAILED)
-        out->tv_sec += *ahead;
-    return rc;
-}
-"""
-
-
 def our_own_clock_is_off():
     """By 20 minutes, ahead and behind, and set right while files flow."""
     for minutes in (20, -20):
         with scratch_dir() as directory, Devstore("--require-acl") as bucket:
-            ahead, shim = os.path.join(directory, "ahead"), os.path.join(directory, "clock.so")
-
-            def set_clock(seconds):
-                with open(ahead, "r+b" if os.path.exists(ahead) else "wb") as file:
-                    file.write(struct.pack("q", seconds))
-            set_clock(minutes * 60)
-            subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, "-xc", "-", "-ldl"], input=CLOCK.encode(),
-                           check=True)
-            with Gateway(bucket, CONFIG, env={"LD_PRELOAD": shim, "CLOCK_AHEAD": ahead}) as gateway:
+            environment = shifted_clock(directory, minutes * 60)
+            with Gateway(bucket, CONFIG, env=environment) as gateway:
                 dropped = drop(gateway)
                 gateway.wait_idle(30)
                 offset = gateway.status()["destination"]["clock_offset_s"]
                 check(abs(offset + minutes * 60) < 30, f"our clock is {minutes} min ahead, the offset {offset} s")
-                set_clock(0)
+                shift_clock(directory, 0)
                 for number in range(20):
                     dropped.rename(gateway.root, key("audit", f"a-{number}.ndjson"), event(number))
                 gateway.wait_idle(30)
@@ -371,6 +339,48 @@ def our_own_clock_is_off():
                         bucket, dropped)
 
 
+def our_own_clock_is_set_back_while_put_waits():
+    """Its receipt then has a time from before the put, and an older one of that name has a later time."""
+    with scratch_dir() as directory, Devstore("--require-acl") as bucket:
+        environment = shifted_clock(directory, 0)
+        with Gateway(bucket, {**CONFIG, "conflict": "overwrite"}, env=environment) as gateway:
+            dropped, name = Dropped(), key("findings", "f.ndjson")
+            check_equal(gateway.cli("put", name, "--wait=20", stdin=event(1)).returncode, 0, "the older one")
+            time.sleep(2.5)  # as exactly as files have times everywhere
+            bucket.fault("op=PutObject,status=503,code=SlowDown")
+            dropped.add(name, event(2))
+            put = start_process([SPOOLGATE, "put", name, "--wait=60", "--json", "-c", gateway.config_path],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=gateway.environment())
+            put.stdin.write(event(2))
+            put.stdin.close()
+            check(wait_until(lambda: gateway.status()["backlog"]["files"] == 1), "one is waited for")
+            shift_clock(directory, -20 * 60)
+            time.sleep(1.5)
+            check_equal(put.poll(), None, "it waits, and does not take the older one's receipt")
+            bucket.clear_faults()
+            gateway.cli("retry", "--all")
+            said = json.loads(put.stdout.read() or b"{}")
+            put.stdout.close()
+            check_equal((put.wait(), said.get("sha256")), (0, dropped[name][1]), "put --wait ends with its own receipt")
+            arrived("our own clock set back by 20 min while put waits", "it ends when its file is delivered", bucket,
+                    dropped)
+
+
+def a_silent_store_is_told_by_the_test_message():
+    """Also with limits of a minute and more, as by default: before the test itself is at its end."""
+    with Devstore("--require-acl") as bucket, socket.create_server(("127.0.0.1", 0)) as silent, \
+            Gateway(bucket, {"bucket": {"endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}"},
+                             "timeouts": {"first_byte": "2min", "stall": "2min"}}, start=False) as gateway:
+        began = time.monotonic()
+        done = gateway.cli("test", timeout=100)
+        took = time.monotonic() - began
+        said = done.stdout + done.stderr
+        check_equal(done.returncode, 1, f"exit status: {said}")
+        check("was stopped" not in said and "said nothing" in said, f"the cause is told: {said}")
+        arrived("the test message to a store that takes it and is silent", f"{took:.0f} s: {said.strip()[:150]}", bucket,
+                Dropped())
+
+
 BOMB = (b'<?xml version="1.0"?><!DOCTYPE Error [<!ENTITY a "aaaaaaaaaa">'
         + b"".join(b'<!ENTITY %c "%s">' % (98 + i, b"&%c;" % (97 + i) * 10) for i in range(9))
         + b"]><Error><Code>&j;</Code></Error>")
@@ -378,6 +388,7 @@ NO_ANSWER, LOST = ["said nothing"], ["the connection ended before"]
 NOT_S3 = ["the store"]
 
 CASES = [
+    a_silent_store_is_told_by_the_test_message,  # mostly waits, for half a minute: first
     bad("black hole", lambda: [60], NO_ANSWER),
     bad("first byte after the limit", lambda: [4, OK], NO_ANSWER),
     bad("a line every two seconds, over the stall limit", lambda: slowly(OK, 2.0, OK.index(b"\n") + 1),
@@ -441,7 +452,8 @@ CASES = [
                    b"AuthorizationHeaderMalformed", "body"),
     another_region("301 with a region", b"301 Moved Permanently", b"PermanentRedirect", "header"),
     another_region("307 with a region", b"307 Temporary Redirect", b"TemporaryRedirect", "header"),
-    our_own_clock_is_off, a_redirect_to_another_host, every_byte_of_a_put(False), every_byte_of_a_put(True),
+    our_own_clock_is_off, our_own_clock_is_set_back_while_put_waits, a_redirect_to_another_host,
+    every_byte_of_a_put(False), every_byte_of_a_put(True),
 ]
 TAKES_LONG = [
     regions_in_a_circle,

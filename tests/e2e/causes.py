@@ -199,7 +199,7 @@ def causes_of_the_bucket():
                 ("XMinioStorageFull", 507, "storage-full", "no space"),
                 ("SlowDown", 503, "throttled", "fewer requests"),
                 ("InternalError", 500, "store-fails", "tried again"),
-                ("NotImplemented", 501, "header-not-known", "if_none_match"),
+                ("NotImplemented", 501, "header-not-known", '"bucket.acl" to "none"'),
                 ("MissingContentMD5", 400, "content-md5-demanded", "content_md5"),
                 ("KMS.DisabledException", 400, "kms-unusable", "kms:GenerateDataKey"),
                 ("MethodNotAllowed", 405, "not-the-api", "the S3 API's address"),

@@ -108,6 +108,23 @@ def replaced_by_a_rename():
         check_stored(bucket, gateway, *([old, new] if digest(old) in stored else [new]), path=path)
 
 
+def replaced_while_it_comes_to_be_held():
+    """The hold is of the old file, which became shorter; the new one needs no rescan."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, CONFIG) as gateway:
+        bucket.fault("op=PutObject,count=1,latency=1500ms,status=500")
+        path, away = key("findings", "f.ndjson"), os.path.join(gateway.root, ".away")
+        full = sending(bucket, gateway, path, event(1, 3000))
+        before, new = os.stat(full), event(2, 3000)
+        os.rename(full, away)
+        os.truncate(away, 10)
+        os.utime(away, ns=(before.st_atime_ns, before.st_mtime_ns))
+        Dropped().rename(gateway.root, path, new)
+        check(wait_until(lambda: not os.path.exists(full), 20), f"the new file is taken: {gateway.files()}")
+        check("event=held" in gateway.log(), "the old one came to be held")
+        check_equal(gateway.status()["files"]["held"], 0, "files held")
+        check_equal(bucket.objects(), {path: digest(new)}, "objects")
+
+
 def renamed_away():
     with Slow() as (bucket, gateway):
         path, other = key("findings", "f.ndjson"), key("findings", "g.ndjson")
@@ -203,5 +220,6 @@ def a_log_that_grows_for_ever():
         check_equal(seen, set(lines), "lines stored")
 
 
-run_tests([rewritten_in_place, appended_to, replaced_by_a_rename, renamed_away, deleted, truncated,
+run_tests([rewritten_in_place, appended_to, replaced_by_a_rename,
+           replaced_while_it_comes_to_be_held, renamed_away, deleted, truncated,
            a_writer_that_never_lets_go, a_log_that_grows_for_ever])

@@ -56,6 +56,9 @@ def put_refuses_with_a_sentence():
                 (100, [".."], "Panoptica/../etc/passwd", event()),
                 (100, [".."], os.path.join(gateway.root, "../outside.ndjson"), event()),
                 (100, ["not below"], outside, event()),
+                (100, ["x.tmp", "`ignore`", "another name"], key("findings", "x.tmp"), event()),
+                (100, ["`ignore`"], key("findings", ".hidden"), event()),
+                (100, ["`ignore`"], key("findings", "backup~"), event()),
                 (100, ["line 2, column 8"], key("findings", "bad.ndjson"), b'{"id":1}\n{"id":2\n'),
                 (100, ["line 1"], key("findings", "bad.ndjson"), b'{"id":1}'),
                 (100, ["empty"], key("findings", "bad.ndjson"), b""),
@@ -298,6 +301,34 @@ def the_journal_is_read_offline():
         compare(bucket, dropped)
 
 
+def what_cannot_be_printed_is_no_success():
+    """A full disk ends with 111 and a sentence; a reader that has gone wanted no more."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        bucket.fault("op=PutObject,status=503,code=SlowDown")
+        dropped = Dropped()
+        dropped.rename(gateway.root, key("findings", "f.ndjson"), event(1))
+        check(wait_until(lambda: gateway.status()["backlog"]["files"] == 1), "one waits")
+        for arguments in (["ls"], ["status", "--json"], ["config", "show"], ["journal", "dump"],
+                          ["--help"], ["--version"], ["why", key("findings", "f.ndjson")]):
+            options = [] if arguments[0].startswith("-") else ["-c", gateway.config_path]
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([SPOOLGATE, *arguments, *options], stdout=full, text=True,
+                                      stderr=subprocess.PIPE, env=gateway.environment(), timeout=60 * SLOW)
+            check(done.returncode == 111 and "could not be written out" in done.stderr,
+                  f"{arguments} to a full disk: {done.returncode} {done.stderr}")
+        reads, writes = os.pipe()
+        os.close(reads)
+        done = subprocess.run([SPOOLGATE, "ls", "-c", gateway.config_path], stdout=writes, text=True,
+                              stderr=subprocess.PIPE, env=gateway.environment(), timeout=60 * SLOW,
+                              restore_signals=False)  # SIGPIPE stays ignored, else it just ends there
+        os.close(writes)
+        check_equal((done.returncode, done.stderr), (0, ""), "ls for a reader that has gone")
+        bucket.clear_faults()
+        gateway.cli("retry", "--all")
+        gateway.wait_idle()
+        compare(bucket, dropped)
+
+
 def help_and_usage():
     def run(*arguments):
         return subprocess.run([SPOOLGATE, *arguments], capture_output=True, text=True,
@@ -317,4 +348,4 @@ def help_and_usage():
 run_tests([put_needs_no_gateway, put_refuses_with_a_sentence, put_waits_until_it_is_in_the_bucket,
            put_waits_for_its_own_file,
            test_says_what_to_change, status_ls_and_why, hold_release_and_retry,
-           the_journal_is_read_offline, help_and_usage])
+           the_journal_is_read_offline, what_cannot_be_printed_is_no_success, help_and_usage])

@@ -7,6 +7,7 @@ configuration to a bucket that is tested and saved, and failing. With SPOOLGATE_
 import http.server
 import os
 import re
+import resource
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -462,8 +463,8 @@ def test_the_command():
 class SetUp:
     """`spoolgate console` where no gateway runs, in a directory of its own."""
 
-    def __init__(self, bucket, config=None, env=None):
-        self.bucket, self.first, self.env = bucket, config, env or {}
+    def __init__(self, bucket, config=None, env=None, profile=""):
+        self.bucket, self.first, self.env, self.profile = bucket, config, env or {}, profile
 
     def __enter__(self):
         self._dir = scratch_dir()
@@ -474,14 +475,14 @@ class SetUp:
         for name in (f"{self.directory}/spool", f"{self.directory}/state", f"{self.home}/.aws"):
             os.mkdir(name)
         with open(f"{self.home}/.aws/config", "w") as file:
-            file.write(f"[profile acme-production]\nrole_arn = {ROLE}\n")
+            file.write(f"{self.profile}[profile acme-production]\nrole_arn = {ROLE}\n")
         if self.first is None:  # what a package brings: where everything is, and no bucket
             self.first = {"spool": f"{self.directory}/spool", "state": f"{self.directory}/state",
                           "control": f"{self.directory}/control.sock", "uploads": 7}
         with open(self.path, "w") as file:
             json.dump(self.first, file)
-        env = clean_environment(AWS_ACCESS_KEY_ID=self.bucket.access_key, HOME=self.home,
-                                **{"AWS_SECRET_ACCESS_KEY": self.bucket.secret_key, **self.env})
+        env = clean_environment(HOME=self.home, **{"AWS_ACCESS_KEY_ID": self.bucket.access_key,
+                                                    "AWS_SECRET_ACCESS_KEY": self.bucket.secret_key, **self.env})
         self.process = start_process([SPOOLGATE, "console", "-c", self.path], stdout=subprocess.PIPE,
                                      stderr=subprocess.PIPE, text=True, env=env, cwd=self.directory)
         self.browser = Browser(self.process.stdout.readline().strip()).log_in()
@@ -649,6 +650,49 @@ def test_what_the_page_refuses():
             row("a store that never answers; Ctrl-C meanwhile", f"another test: 409; ended after {took:.1f} s")
 
 
+def ends_meanwhile(page, settings, what):
+    """A test that would go on for long, and a wish to stop."""
+    asking = threading.Thread(target=page.browser.ask, args=("POST", "/v1/setup/test", settings), daemon=True)
+    asking.start()
+    time.sleep(1 * SLOW)
+    check(asking.is_alive(), f"{what}: the test is under way")
+    start = time.monotonic()
+    page.process.send_signal(signal.SIGINT)
+    page.process.wait(90 * SLOW)
+    took = time.monotonic() - start
+    check(took < 4 * SLOW, f"{what}: it ended after {took:.1f} s")
+    row(f"{what}; Ctrl-C meanwhile", f"ended after {took:.1f} s")
+
+
+def test_a_stop_waits_for_no_step_of_a_test():
+    with store() as bucket, socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with SetUp(bucket) as page:
+            ends_meanwhile(page, page.settings(endpoint=endpoint), "where the bucket is, is not answered")
+        nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+        with SetUp(bucket, env=nobody, profile="[default]\ncredential_process = /bin/sleep 40\n") as page:
+            ends_meanwhile(page, page.settings(region=bucket.region), "a program for keys that does not end")
+        if isinstance(bucket, Devstore):
+            with SetUp(bucket) as page:
+                bucket.fault("op=GetObjectAcl,latency=30s")
+                ends_meanwhile(page, page.settings(region=bucket.region), "a question that is not answered")
+                bucket.clear_faults()
+
+
+def test_no_thread_for_a_test_ends_nothing():
+    with store() as bucket, SetUp(bucket) as page:
+        with open(f"/proc/{page.process.pid}/statm") as file:
+            now = int(file.read().split()[0]) * resource.getpagesize()
+        before = resource.prlimit(page.process.pid, resource.RLIMIT_AS)
+        resource.prlimit(page.process.pid, resource.RLIMIT_AS, (now + (2 << 20), before[1]))
+        status, said = page.post("test", page.settings(region=bucket.region))
+        check_equal((status, "no thread" in said["title"]), (503, True), f"no memory for a thread: {said}")
+        resource.prlimit(page.process.pid, resource.RLIMIT_AS, before)
+        status, said = page.post("test", page.settings(region=bucket.region))
+        check_equal((status, said["ok"]), (200, True), f"another one afterwards: {said}")
+    row("no thread can be had for a test", "503; the next one works")
+
+
 class RefusingSts(http.server.BaseHTTPRequestHandler):
     """Nobody may assume a role here; what was asked for is kept."""
 
@@ -701,4 +745,5 @@ def test_roles():
 
 attacks = [test_the_command, test_attacks_while_files_are_delivered, test_too_many_log_ins]
 run_tests([test_it_is_closed_until_it_is_asked_for, *(attacks if store().name == "devstore" else []),
-           test_from_nothing_to_a_saved_bucket, test_what_the_page_refuses, test_roles])
+           test_from_nothing_to_a_saved_bucket, test_what_the_page_refuses, test_a_stop_waits_for_no_step_of_a_test,
+           test_no_thread_for_a_test_ends_nothing, test_roles])

@@ -90,6 +90,10 @@ def broken_files_are_rejected_and_come_back_mended():
         compare(bucket, dropped)
         left = [f for _, _, files in os.walk(rejected_path(gateway, "")) for f in files]
         check_equal(left, [], "files left in rejected/")
+        with open(rejected_path(gateway, "strays/one"), "w"):
+            pass  # as if it could not be put back while it was retired
+        gateway.api("POST", "/v1/rescan")  # counts them too
+        check(wait_until(lambda: gateway.status()["files"]["rejected"] == 1, 20), "a stray is counted")
         missing = gateway.cli("retry", key("findings", "never-there.ndjson"))
         check_equal(missing.returncode, 1, "retry of a file that nobody knows")
         check("never-there" in missing.stderr, f"it says so: {missing.stderr}")

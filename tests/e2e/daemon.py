@@ -3,6 +3,7 @@
 """The daemon among signals, locks and sockets: SIGTERM loses nothing and does not wait for ever, a
 second gateway is refused, a reload does not wait for what is slow."""
 
+import contextlib
 import os
 import socket
 import sys
@@ -52,6 +53,43 @@ def sigterm_lets_what_is_in_flight_finish():
         gateway.stop()
         gateway.journal_verify()
         print(f"  {stored} of 100 were finished within {took:.1f} s, none was sent twice")
+
+
+def systemd_is_told_how_far_the_journal_is():
+    with Devstore("--require-acl") as bucket, scratch_dir() as directory, \
+            contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as notify:
+        notify.bind(f"{directory}/notify")
+        notify.settimeout(20 * SLOW)
+        with Gateway(bucket, FAST, env={"NOTIFY_SOCKET": f"{directory}/notify"}) as gateway:
+            drop_small(gateway, 1)
+            gateway.wait_idle()
+            check_equal(gateway.stop(), 0, "exit status")
+            while b"STOPPING=1" not in notify.recv(4096):
+                pass
+            gateway.start()
+            told = b""
+            while b"READY=1" not in told:
+                told += notify.recv(4096) + b"\n"
+            before = told.split(b"READY=1")[0]
+            check(b"EXTEND_TIMEOUT_USEC=" in before and b"segment 1 of 1\n" in before,
+                  f"more time is asked for while it is read: {told}")
+            check(before.rstrip().endswith(b"STATUS="), "and that it is read is told")
+
+
+def old_parts_of_the_journal_go_one_a_second():
+    with Devstore("--require-acl") as bucket, scratch_dir() as directory, \
+            Gateway(bucket, FAST, env=shifted_clock(directory, 0)) as gateway:
+        for number in range(5):  # each start begins another
+            drop_small(gateway, 1, f"type-{number}")
+            gateway.wait_idle()
+            gateway.stop()
+            gateway.start()
+        check(gateway.status()["journal"]["segments"] >= 5, "the journal has five parts")
+        gateway.stop()
+        shift_clock(directory, 40 * 86400)
+        gateway.start()
+        check(wait_until(lambda: gateway.status()["journal"]["segments"] == 0, 40 * SLOW),
+              "all that is older than receipts are kept is soon gone")
 
 
 def sigterm_cancels_what_does_not_end():
@@ -160,6 +198,34 @@ def control_sockets():
         gateway.start()
 
 
+def a_stop_while_a_reload_waits():
+    with Devstore("--count") as bucket, Gateway(bucket, {**FAST, "uploads": 64}) as gateway:
+        # Each of these answers is recorded: the last one comes while the journal is being written.
+        bucket.fault("latency=1s,jitter=10ms,status=500")
+        dropped = drop_small(gateway, 64)
+        check(wait_until(lambda: gateway.status()["files"]["sending"] > 40), "many are in flight")
+        gateway.configure({"uploads": 7})
+        gateway.reload()  # waits until nothing is in flight
+        stop_in_time(gateway)
+        bucket.clear_faults()
+        gateway.start()
+        gateway.wait_idle()
+        compare(bucket, dropped)
+
+
+def a_mark_of_a_full_spool_does_not_outlive_it():
+    with Devstore("--count") as bucket, Gateway(bucket, FAST) as gateway:
+        gateway.stop()
+        marker = os.path.join(gateway.root, ".spoolgate/full")
+        open(marker, "w").close()  # there was no room when it was stopped
+        gateway.start()
+        check(wait_until(lambda: not os.path.exists(marker)), "the marker goes with the next start")
+        dropped = Dropped()
+        dropped.put(gateway, key("findings", "f-1.ndjson"), event())
+        gateway.wait_idle()
+        compare(bucket, dropped)
+
+
 def a_directory_that_is_missing():
     with Devstore("--count") as bucket, Gateway(bucket, FAST, start=False) as gateway:
         os.rmdir(gateway.root)
@@ -229,6 +295,8 @@ def reloads_under_load():
 
 
 run_tests([sigterm_lets_what_is_in_flight_finish, sigterm_cancels_what_does_not_end,
+           systemd_is_told_how_far_the_journal_is, old_parts_of_the_journal_go_one_a_second,
            sigterm_in_a_large_upload_costs_only_the_parts_in_flight, sigterm_twice_and_sigint, a_reload_keeps_the_keys_that_serve,
            a_second_gateway_is_refused, control_sockets, a_directory_that_is_missing,
+           a_stop_while_a_reload_waits, a_mark_of_a_full_spool_does_not_outlive_it,
            a_reload_does_not_wait_for_a_large_upload, reloads_under_load])

@@ -118,6 +118,62 @@ def a_store_that_is_gone_for_one_prefix():
         row("one prefix refused", "the others flow; \"" + status["sentence"] + "\"")
 
 
+def a_store_that_refuses_single_objects():
+    """The oldest of their event type; they are held in the end, and none waits for them."""
+    refusals = {key("findings", "large.ndjson"): ("413,code=RequestEntityTooLarge", "limits the size"),
+                key("findings", "name.ndjson"): ("400,code=XMinioInvalidObjectName", "rename the file")}
+    with Devstore("--require-acl") as bucket, Gateway(bucket, CONFIG) as gateway:
+        bad, sent = Dropped(), Dropped()
+        for name, (status, _) in refusals.items():
+            bucket.fault(f"op=PutObject,prefix={name},status={status}")
+            bad.rename(gateway.root, name, event())
+        check(wait_until(lambda: bucket.stats()["faults_fired"] >= 2), "they were refused")
+        for number in range(8):
+            sent.rename(gateway.root, key("findings", f"f-{number}.ndjson"), event(number))
+        check(wait_until(lambda: len(bucket.keys()) == len(sent), 15), "the others pass")
+        compare(bucket, sent)
+        check(wait_until(lambda: gateway.status()["files"]["held"] == 2, 60), "they are held")
+        lane = next(t for t in gateway.status()["event_types"] if t["event_type"] == "findings")
+        check(not lane["held"], f"their event type is not refused: {lane}")
+        for name, (_, remedy) in refusals.items():
+            why = gateway.cli_json("why", name)
+            check_equal((why["state"], why["code"]), ("held", "refused"), f"why {name}: {why}")
+            check(remedy in why["why"], f"the remedy: {why['why']}")
+        bucket.clear_faults()
+        gateway.cli("retry", "--all")
+        gateway.wait_idle()
+        compare(bucket, Dropped(**sent, **bad))
+        row("single objects refused", f"held, and the others flow; {why['why']}")
+
+
+def a_refusal_that_is_one_files_own():
+    """It says no more than AccessDenied (a firewall that dislikes the contents): its event type waits
+    until another file passes, and then only that file does."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, CONFIG) as gateway:
+        name, slow = key("findings", "bad.ndjson"), key("findings", "slow.ndjson")
+        bucket.fault(f"op=PutObject,prefix={name},status=403,code=AccessDenied")
+        bucket.fault(f"op=PutObject,prefix={slow},latency=1s")
+        bad, sent = Dropped(), Dropped()
+        sent.rename(gateway.root, slow, event())  # under way when the other one is refused
+        check(wait_until(lambda: bucket.stats()["operations"].get("PutObject")), "one is under way")
+        bad.rename(gateway.root, name, event())
+        check(wait_until(lambda: bucket.stats()["faults_fired"] >= 2), "the other one is refused")
+        for number in range(8):
+            sent.rename(gateway.root, key("findings", f"f-{number}.ndjson"), event(number))
+        check(wait_until(lambda: len(bucket.keys()) == len(sent), 60), "the others pass")
+        compare(bucket, sent)
+        check(wait_until(lambda: gateway.status()["files"]["deferred"] == 1), "it waits by itself")
+        lane = next(t for t in gateway.status()["event_types"] if t["event_type"] == "findings")
+        check(not lane["held"], f"its event type is not refused any more: {lane}")
+        why = gateway.cli_json("why", name)
+        check("AccessDenied" in why["why"], f"why: {why}")
+        bucket.clear_faults()
+        gateway.cli("retry", name)
+        gateway.wait_idle()
+        compare(bucket, Dropped(**sent, **bad))
+        row("one object refused, as if it were its prefix", "the others flow once another one passed")
+
+
 def keys_that_exist():
     with Devstore("--require-acl") as bucket, Gateway(bucket, CONFIG) as gateway:
         same = {key("findings", "same.ndjson"): event(1), key("findings", "none"): event(2)}
@@ -271,6 +327,28 @@ def a_file_that_changes_within_its_upload():
         row("a file that changes within its multipart upload", "begun anew with the new bytes, the old upload aborted")
 
 
+def a_second_name_whose_upload_fails():
+    """What was begun under the name that keeps both is known to no later try: it goes with the one that began it, and
+    so does the first upload, which the next try is not to complete."""
+    name = key("findings", "large.ndjson")
+    data, there = large_file(8, 3), large_file(7)
+    second = name.replace(".ndjson", f"~{hashlib.sha256(data).hexdigest()[:8]}.ndjson")
+    with Devstore("--require-acl") as bucket, Gateway(bucket, LARGE) as gateway:
+        bucket.s3().put_object(Bucket=bucket.bucket, Key=name, Body=there, ACL=ACL)
+        bucket.fault("op=CompleteMultipartUpload,nth=2,count=1,status=500,code=InternalError")
+        Dropped().rename(gateway.root, name, data)
+        gateway.wait_idle(60)
+        done = bucket.stats()["operations"]
+        check_equal(uploads_of(bucket), set(), "uploads left")
+        check_equal([done[f"{what}MultipartUpload"] for what in ("Create", "Complete", "Abort")], [4, 4, 3],
+                    "uploads created, completed and aborted")
+        dropped = Dropped()
+        dropped.add(name, there)
+        dropped.add(second, data)
+        compare(bucket, dropped)
+        row("a second name whose upload fails once", "none is left, and none that is gone is completed")
+
+
 def killed_in_a_large_upload():
     parts_in_flight = 4
     with Devstore("--require-acl") as bucket, Gateway(bucket, {
@@ -319,6 +397,8 @@ def everything_at_once():
 
 
 run_tests([*(fault_test(name, specs) for name, specs in FAULTS.items()),
-           a_store_that_is_gone_for_one_prefix, keys_that_exist, conflicts_may_be_held_or_overwrite,
+           a_store_that_is_gone_for_one_prefix, a_store_that_refuses_single_objects,
+           a_refusal_that_is_one_files_own, keys_that_exist,
+           conflicts_may_be_held_or_overwrite,
            uploads_that_nobody_goes_on_with, an_upload_aborted_by_another, a_file_that_changes_within_its_upload,
-           killed_in_a_large_upload, everything_at_once])
+           a_second_name_whose_upload_fails, killed_in_a_large_upload, everything_at_once])

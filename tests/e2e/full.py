@@ -11,8 +11,9 @@ import contextlib
 import errno
 import os
 import subprocess
+import time
 
-from lib import (Devstore, Dropped, Gateway, check, check_equal, compare, event, key, run_tests,
+from lib import (ACL, Devstore, Dropped, Gateway, check, check_equal, compare, event, key, run_tests,
                  scratch_dir, spooled, wait_until)
 from powercut import private_mounts
 
@@ -107,20 +108,53 @@ def test_a_full_state_directory_stops_taking_on_and_goes_on_by_itself():
         gateway.journal_verify()
 
 
-def test_a_state_directory_that_is_full_at_the_start_says_so():
+def test_what_cannot_be_held_or_forgotten_is_not_tried_again_at_once():
+    count = 60
+    with Devstore() as store, scratch_dir() as directory, \
+         small(os.path.join(directory, "state"), "size=1m") as state, \
+         Gateway(store, {"settle": "100ms", "conflict": "hold"}, directory=directory) as gateway:
+        for number in range(count):
+            store.s3().put_object(Bucket=store.bucket, Key=key("audit", f"audit-{number}.ndjson"),
+                                  Body=b"other bytes", ACL=ACL)
+        for kind, code in (("audit", "held"), ("findings", "vanished")):
+            dropped = Dropped()
+            store.fault("status=503")
+            drop(gateway, dropped, count, kind)
+            check(wait_until(lambda: gateway.status()["backlog"]["files"] == count), "all are accepted")
+            ballast = fill(state)
+            if code == "vanished":
+                for path in dropped:
+                    os.unlink(os.path.join(gateway.root, path))
+            store.clear_faults()
+            # What fits into the segment's last block is recorded; what follows waits.
+            sentence_has(gateway, "the journal cannot be written")
+            had = gateway.log().count("event=" + code)
+            time.sleep(3)
+            again = gateway.log().count("event=" + code) - had
+            check(again <= 4 * count, f"{again} times found to be {code} in 3 s")
+            check(gateway.status()["backlog"]["files"] > 0, "some wait")
+            os.unlink(ballast)
+            check(wait_until(lambda: gateway.status()["backlog"]["files"] == 0, 30),
+                  "all are done with when there is room again")
+            check_equal(gateway.status()["files"]["held"], count, "held")
+        gateway.stop()
+        gateway.journal_verify()
+
+
+def test_a_state_directory_that_is_full_at_the_start_says_so_and_goes_on_by_itself():
     with Devstore() as store, scratch_dir() as directory, \
          small(os.path.join(directory, "state"), "size=64k") as state, \
-         Gateway(store, directory=directory, start=False) as gateway:
+         Gateway(store, {"settle": "100ms"}, directory=directory, start=False) as gateway:
         ballast = fill(state)
-        done = gateway.cli("run")
-        check_equal(done.returncode, 111, "exit status of run")
-        check("No space left" in done.stderr, f"run says that there is no space: {done.stderr}")
-        os.unlink(ballast)
         gateway.start()
         dropped = Dropped()
         drop(gateway, dropped, 4)
-        gateway.wait_idle()
+        sentence_has(gateway, "the journal cannot be written")
+        check_equal(len(left(gateway.root)), 4, "files that cannot be accepted")
+        os.unlink(ballast)
+        gateway.wait_idle(60)
         compare(store, dropped)
+        check_equal(gateway.starts, 1, "starts")
 
 
 def full_spool(options, fill_up, why):
@@ -144,6 +178,8 @@ def full_spool(options, fill_up, why):
         check(not any("late" in p for p in spooled(gateway.root)), "put has left nothing behind")
         before = set(dropped) - set(store.keys())
         check(before <= set(spooled(gateway.root)), "nothing that was dropped is gone")
+        check_equal(gateway.stop(), 0, "exit status of a gateway with a full spool")
+        gateway.start()  # only a gateway makes room
         store.clear_faults()
         gateway.wait_idle(60)
         check(wait_until(lambda: not gateway.status()["spool"]["full"], 30), "it has room again")
@@ -151,7 +187,7 @@ def full_spool(options, fill_up, why):
         dropped.put(gateway, key("findings", "after.ndjson"), event(2))
         gateway.wait_idle()
         compare(store, dropped)
-        check_equal(gateway.starts, 1, "starts")
+        check_equal(gateway.starts, 2, "starts")
 
 
 def test_a_full_spool_refuses_early_and_goes_on_by_itself():
@@ -268,6 +304,42 @@ def test_a_state_directory_that_becomes_read_only_loses_nothing():
                 gateway.journal_verify()
             finally:
                 subprocess.run(["umount", state], check=True)
+
+
+def test_what_stays_in_the_spool_is_not_sent_when_its_file_system_has_another_number():
+    with Devstore() as store, scratch_dir() as directory:
+        root, other = os.path.join(directory, "spool"), os.path.join(directory, "other")
+        config = {"settle": "100ms", "after_delivery": {"action": "keep"}}
+        with Gateway(store, config, directory=directory, start=False) as gateway:
+            with disk(root):
+                gateway.start()
+                dropped = Dropped()
+                drop(gateway, dropped, 5)
+                gateway.wait_delivered(5)
+                store.fault("status=503")
+                drop(gateway, Dropped(), 1, "audit")
+                check(wait_until(lambda: gateway.status()["backlog"]["files"] == 1), "one waits")
+                done = gateway.cli("forget", "--all", "--yes")
+                check_equal(done.returncode, 0, f"forget ({done.stderr.strip()})")
+                files = {path: row["state"] for path, row in gateway.files().items()}
+                check_equal(sorted(files.values()), ["delivered"] * 5 + ["forgotten"], "what stays")
+                gateway.stop()
+                store.clear_faults()
+                device = os.stat(root).st_dev
+            sent = store.stats()["operations"]["PutObject"]
+            with disk(other):  # this one has the number now
+                subprocess.run(["mount", "-o", "loop", root + ".img", root], check=True)
+                try:
+                    check(os.stat(root).st_dev != device, "the file system has another number")
+                    gateway.start()
+                    time.sleep(1)
+                    check_equal({path: row["state"] for path, row in gateway.files().items()}, files,
+                                "the files after the start")
+                    check_equal(store.stats()["operations"]["PutObject"], sent, "PutObject requests")
+                    gateway.stop()
+                finally:
+                    subprocess.run(["umount", root], check=True)
+            compare(store, dropped)
 
 
 def test_a_spool_root_that_is_unmounted_is_told_and_comes_back():

@@ -9,6 +9,7 @@ Other users are needed (setpriv), so it must run as root: as anybody else it fai
 
 import contextlib
 import ctypes
+import json
 import os
 import socket
 import subprocess
@@ -105,6 +106,24 @@ def test_directories_that_may_not_be_used_are_named():
               f"the second one names the first: {second.stderr}")
 
 
+def test_what_lies_in_our_own_directories_keeps_no_gateway_from_starting():
+    with Devstore() as store, gateway_as(GATEWAY_UID, store) as gateway:
+        gateway.stop()
+        ours = os.path.join(gateway.root, ".spoolgate")
+        os.mkdir(os.path.join(ours, "rejected/shut"), 0o700)  # root's
+        for name in ("rejected/open", "retiring/what"):
+            os.mkdir(os.path.join(ours, name))
+            os.chown(os.path.join(ours, name), GATEWAY_UID, GROUP)
+            with open(os.path.join(ours, name, "file"), "w") as file:
+                file.write("kept")
+        gateway.start()
+        check("event=rejected_not_counted" in gateway.log(), "the log tells what could not be read")
+        check(os.path.exists(os.path.join(ours, "rejected/strays/what/file")),
+              "a directory among those being retired is moved to the strays")
+        check_equal(os.listdir(os.path.join(ours, "retiring")), [], "what is being retired")
+        check_equal(gateway.status()["files"]["rejected"], 2, "rejected files that can be counted")
+
+
 def test_a_producer_who_shuts_the_gateway_out_is_named_with_the_remedy():
     def says(what, words):
         def true():
@@ -126,6 +145,7 @@ def test_a_producer_who_shuts_the_gateway_out_is_named_with_the_remedy():
         as_producer(f"find {gateway.root}/Panoptica -type d -exec chmod g=rwxs {{}} +", "022")
         says(lambda s: s["sentence"], ["shut.ndjson", f"owner uid {PRODUCER_UID}", "mode 0600",
                                        "chmod g+r"])
+        check("shut.ndjson" in gateway.status()["spool"]["denied"], "status names the file by itself, too")
         check(not store.keys(), "nothing has arrived yet")
         # A file that may be read in a directory that may not be written.
         as_producer(f"find {gateway.root}/Panoptica -type d -exec chmod g=rxs {{}} +; "
@@ -137,8 +157,48 @@ def test_a_producer_who_shuts_the_gateway_out_is_named_with_the_remedy():
         gateway.wait_idle()
         check(wait_until(lambda: gateway.status()["sentence"] == "Everything is delivered.", 20),
               f"status at the end: {gateway.status()['sentence']}")
+        check_equal(gateway.status()["spool"]["denied"], None, "what cannot be read, at the end")
         compare(store, dropped)
         check_equal(store.stats()["operations"]["PutObject"], 1, "PutObject requests")
+
+
+def test_a_rejected_file_that_cannot_be_moved_away_is_recorded_told_and_sent_once():
+    def look_again():
+        """An open for writing that writes nothing: they are looked at once more."""
+        for path in (bad, condemned):
+            with open(os.path.join(gateway.root, path), "r+b"):
+                pass
+
+    with Devstore() as store, gateway_as(GATEWAY_UID, store) as gateway:
+        bad, condemned = key("findings", "bad.ndjson"), key("findings", "condemned.ndjson")
+        store.fault("op=PutObject,code=EntityTooLarge")
+        day = os.path.join(gateway.root, os.path.dirname(bad))
+        # Directories of the producer's own, where the gateway may read.
+        as_producer(f"mkdir -p {day}; echo '{{]' > {day}/bad.ndjson; echo '{{}}' > {day}/condemned.ndjson", "022")
+        for path in (bad, condemned):
+            check(wait_until(lambda: sum("reject_failed" in line and path in line
+                                         for line in gateway.log().splitlines()), 20 * SLOW),
+                  f"{path} cannot be moved, and the log says so")
+        for _ in range(4):
+            look_again()
+            time.sleep(0.6 * SLOW)
+        said = gateway.status()["sentence"]
+        check("Rejected files cannot be moved away" in said and os.path.dirname(bad) in said, f"status says so: {said}")
+        log = gateway.log().splitlines()
+        dump = [json.loads(line) for line in gateway.cli("journal", "dump").stdout.splitlines()]
+        for path in (bad, condemned):
+            check_equal(sum("reject_failed" in line and path in line for line in log), 1,
+                        f"lines of the log about {path}")
+            check_equal(sum(r["type"] == "rejected" and r["path"] == path for r in dump), 1,
+                        f"records of the rejection of {path}")
+        check_equal(store.stats()["operations"]["PutObject"], 1, "PutObject requests")
+        as_producer(f"find {gateway.root}/Panoptica -type d -exec chmod g=rwxs {{}} +", "022")
+        look_again()
+        check(wait_until(lambda: set(gateway.files("rejected")) == {bad, condemned}, 20),
+              "they are moved as soon as that can be done")
+        check(wait_until(lambda: "cannot be moved" not in gateway.status()["sentence"], 20),
+              "status says no more of it")
+        check(not store.keys(), "nothing was stored")
 
 
 # --- links ----------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ import shlex
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -203,13 +204,44 @@ def clean_environment(**more):
     return {**kept, "AWS_EC2_METADATA_DISABLED": "true", **more}
 
 
+def _preloaded(directory, name):
+    """tests/tools/NAME.c as a library that a gateway with this environment loads first."""
+    library = os.path.join(directory, f"{name}.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library,
+                    os.path.join(REPOSITORY, f"tests/tools/{name}.c"), "-ldl"], check=True)
+    return {"LD_PRELOAD": library}
+
+
 def deaf_environment(directory, flag=None):
     """The environment of a gateway that inotify tells nothing; with a flag only while that file is
     there. See tests/tools/deaf.c."""
-    library = os.path.join(directory, "deaf.so")
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library,
-                    os.path.join(REPOSITORY, "tests/tools/deaf.c"), "-ldl"], check=True)
-    return {"LD_PRELOAD": library, **({"DEAF": flag} if flag else {})}
+    return {**_preloaded(directory, "deaf"), **({"DEAF": flag} if flag else {})}
+
+
+def slow_disk_environment(directory):
+    """The environment of a gateway whose records take half a second. See tests/tools/slow_sync.c."""
+    return _preloaded(directory, "slow_sync")
+
+
+def slow_read_environment(directory, flag):
+    """The environment of a gateway that reads large files slowly while that file is there. See
+    tests/tools/slow_read.c."""
+    return {**_preloaded(directory, "slow_read"), "SLOW_READ": flag}
+
+
+def shift_clock(directory, seconds):
+    """Now so far ahead, or behind: see shifted_clock."""
+    path = os.path.join(directory, "ahead")
+    with open(path, "r+b" if os.path.exists(path) else "wb") as file:
+        file.write(struct.pack("q", seconds))
+
+
+def shifted_clock(directory, seconds):
+    """The environment of a gateway whose clock is so far ahead until shift_clock says otherwise."""
+    shift_clock(directory, seconds)
+    sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"  # ours comes first
+    return {**_preloaded(directory, "clock"), "CLOCK_AHEAD": os.path.join(directory, "ahead"),
+            "ASAN_OPTIONS": sanitizer.lstrip(":")}
 
 
 def stop_process(process, timeout=20):

@@ -122,4 +122,16 @@ def names_and_files_that_are_refused():
         compare(bucket, dropped)
 
 
-run_tests([names_that_are_keys, a_key_of_1024_bytes, names_and_files_that_are_refused])
+def a_long_list_of_long_names_is_listed():
+    """What the gateway answers of them is more than the command takes at once."""
+    with store() as bucket, Gateway(bucket, {"settle": "100ms"}) as gateway:
+        names = [os.path.join(*["\x01" * 240] * 3, "\x02" * 230 + f"{n:04}") for n in range(800)]
+        os.makedirs(os.path.join(gateway.root, os.path.dirname(names[0])))
+        for name in names:
+            open(os.path.join(gateway.root, name), "w").close()
+        check(wait_until(lambda: gateway.status()["files"]["rejected"] == len(names), 60), "all were rejected")
+        check_equal([f["path"] for f in gateway.cli_json("ls")], names, "ls --json")
+
+
+run_tests([names_that_are_keys, a_key_of_1024_bytes, a_long_list_of_long_names_is_listed,
+           names_and_files_that_are_refused])

@@ -75,4 +75,26 @@ def a_large_file_does_not_stand_in_the_way():
             row(f"a large file, {case}", f"the others were sent {took:.1f} s after the store was well again")
 
 
-run_tests([a_store_that_asks_for_a_minute, a_large_file_does_not_stand_in_the_way])
+def a_reload_while_a_large_file_is_looked_at():
+    """It waits for the end of that file, and nothing else waits for it."""
+    with Devstore("--require-acl") as bucket, scratch_dir() as tools:
+        slow = os.path.join(tools, "slow")
+        with Gateway(bucket, PARTS, env=slow_read_environment(tools, slow)) as gateway:
+            open(slow, "w").close()
+            dropped = Dropped()
+            dropped.rename(gateway.root, key("findings", "large.ndjson"), large_file(48))
+            check(not wait_until(gateway.delivered, 0.5), "it is being read")
+            gateway.configure({"uploads": 7})
+            gateway.reload()
+            check(wait_until(lambda: "New settings wait" in gateway.status()["sentence"], 5), "the reload waits for it")
+            drop(gateway, dropped)
+            gateway.wait_delivered(20)
+            check("event=reloaded" not in gateway.log(), "the others are sent before the reload")
+            os.unlink(slow)
+            check(wait_until(lambda: "event=reloaded" in gateway.log(), 20), "then the settings are taken over")
+            gateway.wait_idle(60)
+            compare(bucket, dropped)
+
+
+run_tests([a_store_that_asks_for_a_minute, a_large_file_does_not_stand_in_the_way,
+           a_reload_while_a_large_file_is_looked_at])

@@ -4,6 +4,8 @@
 configuration or a replaced file would need beyond it is told; kernels and containers without."""
 
 import os
+import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -125,7 +127,12 @@ cat /etc/shadow >/dev/null || exit 3
         with Gateway(bucket, FAST, env={**BARE, "HOME": home}, directory=gateway.directory) as gateway:
             gateway.kill()
             check(wait_until(lambda: gateway.start() is not None), "a helper holds no lock")
-        row("credential_process", "run by a helper outside; another command is not run")
+            helper = subprocess.run(["pgrep", "-P", str(gateway.process.pid), "spoolgate-keys"],
+                                    capture_output=True, text=True).stdout
+            os.kill(int(helper), signal.SIGKILL)
+            check(wait_until(lambda: gateway.process.poll() is not None, 30), "it ends without its helper")
+            check_equal(gateway.process.returncode, 111, "its exit status")
+        row("credential_process", "run by a helper outside; another command is not run; ends with 111 without it")
 
 
 def more_than_was_known_at_the_start():

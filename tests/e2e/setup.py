@@ -183,6 +183,20 @@ def refusals():
             check_equal(file.read(), '{"spool": ', "and leaves it alone")
 
 
+def a_role_of_another_makers_store():
+    """Of which AWS's policy language has no name: the test goes on, and what was asked for is saved."""
+    with store("--require-acl") as bucket, Place() as place:
+        role, sts = "arn:aws:iam:::role/panoptica", f"http://127.0.0.1:{free_port()}"
+        with open(place.config, "w") as file:
+            json.dump({"credentials": {"assume_role": {"arn": role, "endpoint": sts}}}, file)
+        done = place.run(bucket, "--account", "prod", "--bucket-arn", f"arn:aws:s3:::{bucket.bucket}", "--region",
+                         bucket.region, "--save-anyway", *to(bucket), *place.paths())
+        check("policy cannot be told here" in done.stderr and role in done.stderr, f"it is said: {done.stderr}")
+        check(done.returncode != 100 and sts in done.stderr, f"the role was asked for: {done.returncode} {done.stderr}")
+        check_equal((place.saved().get("account_name"), place.saved()["credentials"]["assume_role"]["arn"]),
+                    ("prod", role), "what was saved")
+
+
 def at_a_terminal():
     with store("--require-acl") as bucket, Place() as place:
         terminal = Terminal(["setup", "-c", place.config, *to(bucket), *place.paths()],
@@ -237,6 +251,8 @@ def at_a_terminal():
         terminal = Terminal(["setup", "-c", place.config, "--account", "acme-production",
                              "--bucket-arn", saved["bucket"]["arn"], "--region", bucket.region],
                             place.env(bucket), place.directory)
+        terminal.expect('"Principal"')
+        terminal.expect(ROLE + "-second")  # the one that writes
         terminal.expect("Press Enter")
         check("role to assume" not in terminal.shown, terminal.shown)
         terminal.type("\x03")
@@ -288,4 +304,5 @@ def a_terminal_where_it_fails():
         check_equal(policy.end(), 1, "exit status")
 
 
-run_tests([unattended, refusals, at_a_terminal, a_signal_restores_the_terminal, a_terminal_where_it_fails])
+run_tests([unattended, refusals, a_role_of_another_makers_store, at_a_terminal,
+           a_signal_restores_the_terminal, a_terminal_where_it_fails])

@@ -122,6 +122,32 @@ def a_held_file_that_is_replaced_while_the_gateway_is_down():
         compare(bucket, dropped)
 
 
+def a_forgotten_file_with_another_mode():
+    """It stays given up until its bytes are others, whoever looks: a scan, or somebody who moved it."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
+        bucket.fault(REFUSING)
+        dropped = drop(gateway, 3)
+        wait_waiting(gateway, 3)
+        chmodded, moved, replaced = dropped
+        expect(gateway.cli("forget", "--yes", *dropped), 0, f"forgotten {moved}", what="forget")
+        gateway.stop()
+        bucket.clear_faults()
+        os.chmod(os.path.join(gateway.root, chmodded), 0o640)
+        gateway.start()
+        full = os.path.join(gateway.root, moved)
+        os.rename(full, full + ".tmp")
+        os.rename(full + ".tmp", full)
+        dropped.rename(gateway.root, replaced, event(99, 500))
+        check(wait_until(lambda: replaced in bucket.keys()), "the new version of one is sent")
+        rescans = gateway.status()["watcher"]["rescans"]
+        gateway.api("POST", "/v1/rescan")
+        check(wait_until(lambda: gateway.status()["watcher"]["rescans"] > rescans), "a rescan ran")
+        time.sleep(0.5)
+        check_equal(states(gateway), {chmodded: "forgotten", moved: "forgotten"}, "the others")
+        del dropped[chmodded], dropped[moved]
+        compare(bucket, dropped)
+
+
 def what_is_being_sent():
     """A file in flight is waited for; delivered meanwhile, it is too late, and says so."""
     with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
@@ -470,7 +496,8 @@ def receipts():
         row("receipts, with and without a gateway", f"{len(left)} left beside a damaged segment")
 
 
-run_tests([durable_when_it_returns, a_held_file_that_is_replaced_while_the_gateway_is_down, what_is_being_sent,
+run_tests([durable_when_it_returns, a_held_file_that_is_replaced_while_the_gateway_is_down,
+           a_forgotten_file_with_another_mode, what_is_being_sent,
            nothing_is_sent_after_hold_all, a_held_file_that_is_removed_is_let_go, chosen_by_pattern_and_state,
            a_terminal_is_asked, the_api_is_told_nonsense, rejected_files, a_rejected_file_named_by_its_place,
            held_with_its_event_type, what_shrank_goes_as_it_is, a_stop_waits_for_no_flood, receipts])

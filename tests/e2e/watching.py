@@ -7,6 +7,7 @@ Namespaces and mounts need root: as anybody else it fails and says so. SPOOLGATE
 100 000 directories and a watcher that is told nothing, which take minutes.
 """
 
+import ctypes
 import os
 import shutil
 import signal
@@ -208,6 +209,25 @@ def trees_that_move():
         check(os.path.exists(f"{outside}/out/{date}/1/never.ndjson"), "what was moved out stays")
         arrived("trees moved in with files, out, within", f"drift {watcher(gateway)['drift']}",
                 store, dropped)
+
+
+def a_directory_that_is_away_when_it_is_to_be_sent():
+    """It is back, and scanned, before it is durable that its file is given up."""
+    with Devstore("--require-acl") as store, scratch_dir() as tools, \
+            Gateway(store, FAST, env=lib.slow_disk_environment(tools)) as gateway:
+        store.fault("status=503")
+        dropped, path = Dropped(), key("findings", "f.ndjson")
+        dropped.rename(gateway.root, path, event(1))
+        check(wait_until(lambda: gateway.status()["since_start"]["failed_attempts"] > 0), "it waits")
+        here, away = os.path.join(gateway.root, os.path.dirname(path)), f"{gateway.root}/.away"
+        os.rename(here, away)
+        store.clear_faults()
+        gateway.api("POST", "/v1/retry", {"all": True})
+        check(wait_until(lambda: "event=vanished" in gateway.log(), 30, 0.005), "it is given up")
+        os.rename(away, here)
+        gone(gateway)
+        arrived("a directory that is away when its file is to be sent", "back, and sent", store,
+                dropped)
 
 
 def made_and_removed_while_it_scans():
@@ -642,12 +662,48 @@ def a_watcher_that_hears_nothing():
             notify.close()
 
 
+def opens(path, seconds):
+    """How often somebody opens it meanwhile: IN_OPEN."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.inotify_init1(os.O_NONBLOCK)
+    try:
+        check(fd >= 0 and libc.inotify_add_watch(fd, os.fsencode(path), 0x20) >= 0, "inotify")
+        end, count = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            time.sleep(0.005)  # two alike that follow each other are one
+            try:
+                count += len(os.read(fd, 65536)) // 16
+            except BlockingIOError:
+                pass
+        return count
+    finally:
+        os.close(fd)
+
+
+def a_file_is_kept_open_without_settle():
+    with Devstore("--require-acl") as store, Gateway(store, {"settle": "0s"}, start=False) as gateway:
+        dropped, path, data = Dropped(), key("findings", "open.ndjson"), event(1)
+        full = os.path.join(gateway.root, path)
+        os.makedirs(os.path.dirname(full))
+        with open(full, "wb", buffering=0) as file:
+            file.write(data)
+            gateway.start()  # its scan finds it in a writer's hands
+            check(wait_until(lambda: path in gateway.files("settling"), 20), "it is known")
+            count = opens(full, 4)
+            check(0 < count < 20, f"looked at about once a second, {count} times in 4 s")
+        dropped.add(path, data)
+        gone(gateway)
+        arrived("a file is kept open, settle 0s", f"looked at {count} times in 4 s", store, dropped)
+
+
 if __name__ == "__main__":
     tests = [a_burst_overflows_the_queue, too_few_watches, no_instance, trees_that_move,
-             made_and_removed_while_it_scans, dates_roll_over, replaced_by_a_link, bind_mounts,
-             the_root_is_renamed_and_made_anew, the_root_is_mounted_over,
+             a_directory_that_is_away_when_it_is_to_be_sent, made_and_removed_while_it_scans,
+             dates_roll_over, replaced_by_a_link, bind_mounts, the_root_is_renamed_and_made_anew,
+             the_root_is_mounted_over,
              the_root_loses_our_directory, the_root_is_replaced_under_load,
-             every_way_to_bring_files, odd_times_and_modes, names_like_ours]
+             every_way_to_bring_files, a_file_is_kept_open_without_settle, odd_times_and_modes,
+             names_like_ours]
     if LONG:
         tests += [a_hundred_thousand_directories, a_watcher_that_hears_nothing]
     if os.geteuid() != 0:

@@ -268,7 +268,7 @@ static void end_taken(struct fixture *f, struct ledger_file *file, uint8_t how)
         ledger_hold(f->ledger, file, "code", "text", ignore, NULL);
         break;
     case 1:
-        ledger_forget(f->ledger, file, "code", "text");
+        ledger_forget(f->ledger, file, "code", "text", NULL, NULL);
         break;
     case 2:
         ledger_attempt(f->ledger, file, how / 6, &why);

@@ -270,7 +270,7 @@ static enum transfer_result of_status(int status)
 static bool can_go_on(const struct sending *s)
 {
     const struct ledger_file *f = s->f;
-    if (f->upload_id[0] == '\0' || f->part_bytes != PART_BYTES)
+    if (!f->upload_id || f->part_bytes != PART_BYTES)
         return false;
     for (size_t i = 0; i < f->n_parts; i++) {
         uint8_t sha[SHA256_SIZE];
@@ -396,10 +396,10 @@ static void send_file(struct run *t, struct ledger_file *f)
         ledger_hold(l, f, "shrunk", "it is shorter than it was", NULL, NULL);
         break;
     case TRANSFER_CHANGED:
-        ledger_forget(l, f, "changed", "it was changed after it was accepted");
+        ledger_forget(l, f, "changed", "it was changed after it was accepted", NULL, NULL);
         break;
     case TRANSFER_VANISHED:
-        ledger_forget(l, f, "vanished", "it was removed before it could be sent");
+        ledger_forget(l, f, "vanished", "it was removed before it could be sent", NULL, NULL);
         break;
     default:
         f->attempts++;

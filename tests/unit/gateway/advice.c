@@ -105,11 +105,53 @@ Test(advice, a_digest_that_stays_wrong_holds_the_file_at_last)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct transfer_outcome o = outcome(TRANSFER_ANSWERED, cases[i].class, 400, cases[i].code);
-        for (unsigned attempts = 0; attempts < ADVICE_DIGEST_MAX - 1; attempts++)
+        for (unsigned attempts = 0; attempts < ADVICE_TRIES_MAX - 1; attempts++)
             expect(&o, attempts, ADVICE_DEFER, ADVICE_DEST_NOTHING);
-        expect(&o, ADVICE_DIGEST_MAX - 1, ADVICE_HOLD_FILE, ADVICE_DEST_NOTHING);
-        expect(&o, ADVICE_DIGEST_MAX, ADVICE_HOLD_FILE, ADVICE_DEST_NOTHING);
+        expect(&o, ADVICE_TRIES_MAX - 1, ADVICE_HOLD_FILE, ADVICE_DEST_NOTHING);
+        expect(&o, ADVICE_TRIES_MAX, ADVICE_HOLD_FILE, ADVICE_DEST_NOTHING);
     }
+}
+
+Test(advice, a_refusal_of_this_object_alone_holds_it_at_last_and_stops_no_other_file)
+{
+    static const struct {
+        int status;
+        const char *code;
+        bool object_alone;
+    } cases[] = {
+        {413, "", false},
+        {413, "RequestEntityTooLarge", false},
+        {414, "", false},
+        {400, "XMinioInvalidObjectName", false},
+        {400, "XMinioInvalidResourceName", false},
+        {400, "InvalidObjectName", false},
+        {400, "InvalidURI", false},
+        {400, "XMinioParentIsObject", false},
+        {409, "XMinioObjectExistsAsDirectory", false},
+        {503, "KeyTooLongError", false},
+        {400, "KeyTooLong", false},
+        {400, "EntityTooLarge", false},
+        {400, "MaxMessageLengthExceeded", false},
+        {403, "InvalidObjectState", false},
+        {403, "AccessDenied", true},
+        {404, "NoSuchBucket", true},
+        {200, "", true},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct transfer_outcome o =
+            outcome(TRANSFER_ANSWERED, ANSWER_HOLD, cases[i].status, cases[i].code);
+        o.object_alone = cases[i].object_alone;
+        expect(&o, 0, ADVICE_DEFER, ADVICE_DEST_NOTHING);
+        expect(&o, ADVICE_TRIES_MAX - 2, ADVICE_DEFER, ADVICE_DEST_NOTHING);
+        expect(&o, ADVICE_TRIES_MAX - 1, ADVICE_HOLD_FILE, ADVICE_DEST_NOTHING);
+        cr_expect_str_eq(advice_hold_code(&o), "refused");
+    }
+    struct transfer_outcome o = outcome(TRANSFER_ANSWERED, ANSWER_DIGEST, 400, "BadDigest");
+    cr_expect_str_eq(advice_hold_code(&o), "digest");
+    o = outcome(TRANSFER_CONFLICT, ANSWER_OK, 0, "");
+    cr_expect_str_eq(advice_hold_code(&o), "conflict");
+    o = outcome(TRANSFER_SHRUNK, ANSWER_OK, 0, "");
+    cr_expect_str_eq(advice_hold_code(&o), "shrunk");
 }
 
 /* P2, P8: over every class, status and code that are known to matter. */

@@ -488,6 +488,11 @@ Test(config, an_event_type_has_its_row_or_that_of_the_unnamed)
     cr_expect_eq(config_type(c, "x", 1)->class, CONFIG_RAW);
     cr_expect_eq(config_type(c, "x", 1)->content, CONFIG_NDJSON);
     cr_expect_not(config_selects(c, "x", 1));
+    cr_expect_not(config_selects_all(c), "those without a row are not sent");
+    c->send.unnamed = CONFIG_PROCESSED;
+    cr_expect_not(config_selects_all(c), "audit is not sent");
+    c->send.raw = true;
+    cr_expect(config_selects_all(c));
     config_free(c);
 }
 

@@ -3,6 +3,8 @@
 
 #include "tests/unit/spool/scratch.h"
 
+#include <pthread.h>
+
 static const char *path_in(const struct scratch *s, const char *name, char out[512])
 {
     (void)snprintf(out, 512, "%s/%s", s->path, name);
@@ -57,6 +59,51 @@ Test(config_store, what_somebody_else_has_changed_meanwhile_is_left_alone)
     cr_assert_str_eq(scratch_text(&s, "c.json"), "{\"theirs\":1}");
     cr_assert_not(scratch_has(&s, "c.json.tmp"));
     config_store_fini(&store);
+    scratch_free(&s);
+}
+
+struct writer {
+    struct config_store store;
+    pthread_barrier_t *begin;
+    char text[4000];
+    enum rc rc;
+};
+
+static void *write_at_once(void *arg)
+{
+    struct writer *w = arg;
+    (void)pthread_barrier_wait(w->begin);
+    w->rc = config_store_write(&w->store, w->text, sizeof w->text - 1, NULL);
+    return NULL;
+}
+
+Test(config_store, of_two_who_write_at_once_one_writes_and_the_other_is_told)
+{
+    struct scratch s = scratch_new();
+    pthread_barrier_t begin;
+    static struct writer writers[2];
+    cr_assert_eq(pthread_barrier_init(&begin, NULL, 2), 0);
+    scratch_write(&s, "c.json", "{}");
+    for (int round = 0; round < 40; round++) {
+        pthread_t threads[2];
+        for (int i = 0; i < 2; i++) {
+            memset(writers[i].text, 'a' + i, sizeof writers[i].text - 1);
+            writers[i].begin = &begin;
+            read_it(&s, "c.json", &writers[i].store);
+        }
+        for (int i = 0; i < 2; i++)
+            cr_assert_eq(pthread_create(&threads[i], NULL, write_at_once, &writers[i]), 0);
+        for (int i = 0; i < 2; i++)
+            cr_assert_eq(pthread_join(threads[i], NULL), 0);
+        int won = writers[0].rc == RC_OK ? 0 : 1;
+        cr_assert_eq(writers[won].rc, RC_OK, "round %d: %d", round, writers[won].rc);
+        cr_assert_eq(writers[!won].rc, RC_CHANGED, "round %d: %d", round, writers[!won].rc);
+        cr_assert_str_eq(scratch_text(&s, "c.json"), writers[won].text, "round %d", round);
+        for (int i = 0; i < 2; i++)
+            config_store_fini(&writers[i].store);
+    }
+    cr_assert_not(scratch_has(&s, "c.json.tmp"));
+    (void)pthread_barrier_destroy(&begin);
     scratch_free(&s);
 }
 

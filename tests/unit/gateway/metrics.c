@@ -98,7 +98,7 @@ Test(metrics, reasons_are_those_of_a_closed_list)
     static const char *const known[] = {
         "content",        "kind",     "links",   "size",   "name",     "date",
         "depth",          "utf8",     "control", "dots",   "too-long", "KeyTooLongError",
-        "EntityTooLarge", "conflict", "digest",  "shrunk", "by-hand"};
+        "EntityTooLarge", "conflict", "digest",  "shrunk", "by-hand",  "refused"};
     for (size_t i = 0; i < COUNT(known); i++) {
         metrics_rejected(&m, 3, known[i], 10);
         cr_assert_lt(row_of(known[i]), METRICS_REASONS_MAX, "%s", known[i]);

@@ -166,6 +166,32 @@ Test(receipts, are_chosen_by_time_and_by_path)
     rig_free(rig);
 }
 
+Test(receipts, written_long_after_the_delivery_are_found_by_its_time)
+{
+    struct rig *rig = rig_new();
+    struct seen *seen = calloc(1, sizeof *seen);
+    struct receipts_query q = all;
+    bool damaged;
+    deliver(rig, 100);
+    rig->now_ns += 10000; /* the journal could not be written for so long */
+    deliver(rig, 100);    /* into younger segments */
+    struct record_text path = {"t/late/f-200", 12};
+    struct record late = {.type = RECORD_DELIVERED,
+                          .at_ns = 1100,
+                          .path = path,
+                          .event_type = {"t", 1},
+                          .key = path,
+                          .etag = {"e", 1}};
+    journal_append(rig->journal, &late, NULL, NULL);
+    journal_flush(rig->journal);
+    q.until_ns = 1100;
+    (void)read_all(rig, q, seen, &damaged);
+    cr_assert_eq(seen->n, 101, "%zu", seen->n);
+    cr_assert_eq(seen->numbers[0], 200);
+    free(seen);
+    rig_free(rig);
+}
+
 Test(receipts, that_come_while_somebody_pages_are_not_in_the_later_pages)
 {
     struct rig *rig = rig_new();

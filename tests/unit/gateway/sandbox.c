@@ -51,8 +51,8 @@ static void write_file(const char *path)
 
 static struct config *set_up(const char *more)
 {
-    static const char *const directories[] = {"spool", "spool/a", "spool/b", "state",
-                                              "run",   "etc",     "other",   "link"};
+    static const char *const directories[] = {"spool", "spool/a", "spool/b", "state", "run",
+                                              "etc",   "certs",   "other",   "link"};
     const char *tmp = getenv("TMPDIR");
     struct config *c = NULL;
     struct config_faults faults = {0};
@@ -64,13 +64,13 @@ static struct config *set_up(const char *more)
     cr_assert_eq(symlink("../spool", at("link/spool")), 0);
     (void)snprintf(outside, sizeof outside, "%s/other/file", top);
     write_file(outside);
-    write_file(at("etc/ca.pem"));
+    write_file(at("certs/ca.pem"));
     write_file(at("spool/a/one"));
     (void)snprintf(text, sizeof text,
                    "{\"spool\": \"%s/link/spool\", \"state\": \"%s/state\", \"account_name\": "
                    "\"a\", \"control\": \"%s/run/control.sock\", \"bucket\": {\"arn\": "
                    "\"arn:aws:s3:::siem\", \"region\": \"eu-central-1\", \"endpoint\": "
-                   "\"https://127.0.0.1:9999\", \"ca_file\": \"%s/etc/ca.pem\"}%s}",
+                   "\"https://127.0.0.1:9999\", \"ca_file\": \"%s/certs/ca.pem\"}%s}",
                    top, top, top, top, more);
     char *path = mem_strdup(at("etc/spoolgate.json"));
     enum rc rc = config_parse(text, strlen(text), path, &c, &faults);
@@ -302,7 +302,7 @@ static int binds_the_control_socket(void)
 
 static int reads_the_ca(void)
 {
-    return reads(at("etc/ca.pem"));
+    return reads(at("certs/ca.pem"));
 }
 
 static int reads_hosts(void)
@@ -420,6 +420,9 @@ Test(sandbox, off_means_off)
     check_in_a_child(is_untouched, ", \"sandbox\": \"off\"");
 }
 
+/* In a directory that is too much to be let into whole. */
+static char alone[] = "/tmp/sandbox-alone-XXXXXX";
+
 /* What a later configuration may and may not name. */
 static int judges(struct config *c)
 {
@@ -443,12 +446,56 @@ static int judges(struct config *c)
         return 4;
     if (!sandbox_locks(at("other")) || sandbox_locks(c->spool) || sandbox_locks("/nowhere"))
         return 6;
-    return sandbox_hides(outside) && !sandbox_hides(c->spool) && !sandbox_hides("/nowhere") ? 0 : 5;
+    if (!sandbox_hides(outside) || sandbox_hides(c->spool) || sandbox_hides("/nowhere"))
+        return 5;
+    other.bucket.ca_file = alone;
+    other.bucket.endpoint = c->bucket.endpoint;
+    if (sandbox_admits(&other, &e) != RC_DENIED || !strstr(e.text, alone))
+        return 7;
+    return 0;
 }
 
 Test(sandbox, a_later_configuration_that_needs_more_is_refused_in_a_sentence)
 {
+    int fd = mkstemp(alone);
+    cr_assert_geq(fd, 0);
+    (void)close(fd);
     check_in_a_child(judges, "");
+    cr_assert_eq(unlink(alone), 0);
+}
+
+/* The directory of the certificates is made anew beside us, as a configuration management does. */
+static int outgrows(struct config *c)
+{
+    struct err e = {0};
+    int go[2], gone[2];
+    char byte = 0;
+    log_setup(-1, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, false);
+    if (pipe(go) != 0 || pipe(gone) != 0)
+        return 1;
+    pid_t pid = fork();
+    if (pid == 0) {
+        bool ok = read(go[0], &byte, 1) == 1 && rename(at("certs"), at("certs.old")) == 0 &&
+                  mkdir(at("certs"), 0755) == 0;
+        if (ok)
+            write_file(at("certs/ca.pem"));
+        _exit(ok && write(gone[1], &byte, 1) == 1 ? 0 : 1);
+    }
+    (void)close(gone[1]);
+    if (pid < 0 || sandbox_enter(c, &e) != RC_OK)
+        return 2;
+    if (sandbox_outgrown(&e))
+        return 3;
+    if (write(go[1], &byte, 1) != 1 || read(gone[0], &byte, 1) != 1)
+        return 4;
+    if (sandbox_state()->landlock == 0)
+        return 0;
+    return sandbox_outgrown(&e) && strstr(e.text, "certs/ca.pem was replaced") ? 0 : 5;
+}
+
+Test(sandbox, a_directory_that_was_made_anew_is_noticed)
+{
+    check_in_a_child(outgrows, "");
 }
 
 static bool needs_path(const struct sandbox_needs *n, const char *path)

@@ -48,6 +48,15 @@ Test(setup, answers_are_laid_over_what_is_there)
          "{\"spool\":\"/s\",\"state\":\"/t\",\"control\":\"/c\",\"bucket\":{\"arn\":\"a\","
          "\"region\":\"r\"},\"credentials\":{\"assume_role\":{\"arn\":\"" OTHER
          "\",\"duration\":\"1h\"}}}"},
+        {"of roles one after the other the last is changed, and those before it stay",
+         "{\"spool\":\"/s\",\"state\":\"/t\",\"control\":\"/c\",\"bucket\":{\"arn\":\"a\","
+         "\"region\":\"r\"},\"credentials\":{\"assume_role\":[{\"arn\":\"" ROLE
+         "\",\"external_id\":\"1\"},{\"arn\":\"x\",\"external_id\":\"2\",\"duration\":\"1h\"}]}}",
+         {.role = OTHER, .external_id = "3"},
+         "{\"spool\":\"/s\",\"state\":\"/t\",\"control\":\"/c\",\"bucket\":{\"arn\":\"a\","
+         "\"region\":\"r\"},\"credentials\":{\"assume_role\":[{\"arn\":\"" ROLE
+         "\",\"external_id\":\"1\"},{\"arn\":\"" OTHER
+         "\",\"duration\":\"1h\",\"external_id\":\"3\"}]}}"},
         {"the keys as they are",
          "{\"spool\":\"/s\",\"state\":\"/t\",\"control\":\"/c\",\"bucket\":{\"arn\":\"a\","
          "\"region\":\"r\"},\"credentials\":{\"profile\":\"p\",\"assume_role\":{\"arn\":\"" ROLE
@@ -174,6 +183,52 @@ Test(setup, what_is_saved_keeps_its_mode_and_a_new_file_is_readable)
     cr_assert_neq(setup_may_save(&s, &e), RC_OK);
     unlink(link);
     unlink(path);
+    cr_assert_eq(rmdir(dir), 0, "nothing is left beside it");
+}
+
+static void write_by_hand(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    cr_assert_not_null(f);
+    fputs(text, f);
+    cr_assert_eq(fclose(f), 0);
+}
+
+Test(setup, what_was_changed_since_it_was_read_is_not_overwritten)
+{
+    static const struct {
+        const char *what, *read, *changed; /* NULL: there is no file */
+        enum rc rc;
+    } rows[] = {
+        {"a hand edit", "{\"uploads\":7}", "{\"uploads\":8}", RC_CHANGED},
+        {"a file that came meanwhile", NULL, "{\"uploads\":8}", RC_CHANGED},
+        {"a file that went meanwhile", "{\"uploads\":7}", NULL, RC_CHANGED},
+        {"written again, as it was", "{\"uploads\":7}", "{\"uploads\":7}", RC_OK},
+        {"none all the time", NULL, NULL, RC_OK},
+    };
+    char dir[] = "/tmp/setup-XXXXXX", path[64];
+    cr_assert_not_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/spoolgate.json", dir);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct setup s = {.path = path, .account = "one"}, after = {.path = path};
+        struct err e = {0};
+        if (rows[i].read)
+            write_by_hand(path, rows[i].read);
+        cr_assert_eq(setup_read(&s, &e), RC_OK, "%s: %s", rows[i].what, e.text);
+        if (rows[i].changed)
+            write_by_hand(path, rows[i].changed);
+        else
+            (void)unlink(path); /* of some rows it is not there */
+        enum rc rc = setup_save(&s, &e);
+        cr_assert_eq(rc, rows[i].rc, "%s: %d %s", rows[i].what, rc, e.text);
+        cr_assert(rc == RC_OK || strstr(e.text, "start the set-up again"), "%s", e.text);
+        cr_assert_eq(setup_read(&after, &e), RC_OK);
+        cr_assert_eq(setup_existing(&after, "account_name") != NULL, rc == RC_OK, "%s",
+                     rows[i].what);
+        json_decref(after.existing);
+        json_decref(s.existing);
+        (void)unlink(path); /* of some rows it is not there */
+    }
     cr_assert_eq(rmdir(dir), 0, "nothing is left beside it");
 }
 

@@ -1,6 +1,7 @@
 #include "spool/archive.h"
 
 #include "base/clock.h"
+#include "spool/dirpage.h"
 
 #include "tests/torture/faultfs.h"
 #include "tests/unit/spool/disk.h"
@@ -106,15 +107,81 @@ Test(archive, more_files_than_are_looked_at_at_once_are_thinned_too)
     struct archive_usage u;
     char path[64];
     scratch_mkdirs(&s, A "2026-11-20/d");
-    for (int i = 0; i < 5000; i++) {
+    for (int i = 0; i < 9000; i++) {
         (void)snprintf(path, sizeof path, A "2026-11-20/d/%d", i);
         scratch_write(&s, path, "x");
     }
     sweep(&s, (struct archive_limits){.bytes = 700}, &u);
     cr_expect_eq(u.files, 700);
-    cr_expect_eq(u.removed_files, 4300);
+    cr_expect_eq(u.removed_files, 8300);
     cr_expect_eq(scratch_count(&s, A "2026-11-20/d"), 700);
     scratch_free(&s);
+}
+
+/* How often a directory is read, and after how many calls a stop comes. */
+struct watched {
+    int lists, calls, stop_at;
+    atomic_bool stop;
+};
+
+static bool watch(void *arg, const char *call)
+{
+    struct watched *w = arg;
+    w->lists += strcmp(call, "list") == 0;
+    if (++w->calls == w->stop_at)
+        atomic_store(&w->stop, true);
+    return false;
+}
+
+Test(archive, a_directory_of_many_files_is_read_once_to_count_it_and_once_to_remove_it)
+{
+    struct scratch s = scratch_new();
+    struct watched w = {0};
+    struct failing failing = {.before = watch, .arg = &w};
+    const struct fsio fs = {&failing_ops, &failing};
+    struct archive_usage u;
+    char path[64];
+    scratch_mkdirs(&s, A "2026-11-20/d");
+    for (int i = 0; i < DIRPAGE_MAX + 1; i++) {
+        (void)snprintf(path, sizeof path, A "2026-11-20/d/%d", i);
+        scratch_write(&s, path, "x");
+    }
+    cr_assert_eq(archive_sweep(&fs, s.fd, &no_limits, NOW, &u, NULL), RC_OK);
+    cr_expect_eq(u.files, DIRPAGE_MAX + 1);
+    cr_expect_eq(w.lists, 4, "the archive twice, the date and what is in it: %d", w.lists);
+    const struct archive_limits old = {.keep_ms = 1};
+    w.lists = 0;
+    cr_assert_eq(archive_sweep(&fs, s.fd, &old, NOW, &u, NULL), RC_OK);
+    cr_expect_eq(u.removed_files, DIRPAGE_MAX + 1);
+    cr_expect_eq(w.lists, 4, "%d", w.lists);
+    cr_expect(!scratch_has(&s, A "2026-11-20"));
+    scratch_free(&s);
+}
+
+Test(archive, a_stop_ends_the_sweep_where_it_is)
+{
+    static const uint64_t bytes[] = {0, 1, 12}; /* by age, whole dates, single files */
+    for (size_t i = 0; i < sizeof bytes / sizeof bytes[0]; i++) {
+        int after = 0;
+        for (int at = 1;; at++) {
+            struct scratch s = scratch_new();
+            struct watched w = {.stop_at = at};
+            struct failing failing = {.before = watch, .arg = &w};
+            const struct fsio fs = {&failing_ops, &failing};
+            const struct archive_limits limits = {
+                .keep_ms = i == 0, .bytes = bytes[i], .stop = &w.stop};
+            struct archive_usage u;
+            scratch_write(&s, A "2026-11-20/a/b/1", "12345");
+            scratch_write(&s, A "2026-11-20/a/2", "1234567890");
+            scratch_write(&s, A "2026-11-21/3", "12345");
+            cr_assert_eq(archive_sweep(&fs, s.fd, &limits, NOW, &u, NULL), RC_OK);
+            scratch_free(&s);
+            if (w.calls < at)
+                break;
+            after = w.calls - at > after ? w.calls - at : after;
+        }
+        cr_expect_leq(after, 3, "calls after the stop: %d", after);
+    }
 }
 
 Test(archive, a_link_in_it_leads_nowhere)
@@ -168,6 +235,41 @@ Test(archive, a_directory_that_was_swept_away_is_made_again)
     cr_assert_eq(archive_take(&fsio_system, s.fd, &place, &source, &e), RC_OK, "%s", e.text);
     cr_assert_eq(archive_sync(&fsio_system, &place, &e), RC_OK);
     cr_expect_str_eq(scratch_text(&s, A "2026-11-23/a/two"), "2");
+    scratch_free(&s);
+}
+
+static bool first_sync(void *arg, const char *call)
+{
+    return strcmp(call, "sync") == 0 && (*(int *)arg)++ == 0;
+}
+
+Test(archive, a_directory_that_cannot_be_synced_is_told_at_the_end_and_costs_no_other_file)
+{
+    struct scratch s = scratch_new();
+    int syncs = 1; /* none fails */
+    struct failing failing = {.result = -EIO, .before = first_sync, .arg = &syncs};
+    const struct fsio fs = {&failing_ops, &failing};
+    struct archive_place place = {.dirfd = -1};
+    struct err e = {0};
+    static const char *const paths[] = {"a/1", "b/2", "c/3"};
+    for (size_t i = 0; i < 3; i++)
+        scratch_write(&s, paths[i], "x");
+    scratch_mkdirs(&s, A "2026-11-23/a"); /* which syncs the one above it, when it is made */
+    scratch_mkdirs(&s, A "2026-11-23/b");
+    scratch_mkdirs(&s, A "2026-11-23/c");
+    for (size_t i = 0; i < 3; i++) {
+        const struct archive_source source = {
+            .dirfd = s.fd, .name = paths[i], .path = paths[i], .day_s = NOW / CLOCK_NS_PER_S};
+        cr_expect_eq(archive_take(&fs, s.fd, &place, &source, &e), RC_OK, "%s", e.text);
+        syncs = i == 0 ? 0 : syncs; /* that of a/, when b/ is entered */
+    }
+    cr_expect_eq(syncs, 2);
+    cr_expect_eq(archive_sync(&fs, &place, &e), RC_IO);
+    cr_expect_eq(syncs, 3);
+    cr_expect(strstr(e.text, "fsync"), "%s", e.text);
+    cr_expect_eq(archive_sync(&fs, &place, &e), RC_OK, "it is told once");
+    for (size_t i = 0; i < 3; i++)
+        cr_expect(!scratch_has(&s, paths[i]));
     scratch_free(&s);
 }
 

@@ -35,7 +35,8 @@ static void fill(struct fix *f)
                      RC_OK);
     }
     flush(f);
-    while ((file = ledger_take_from(f->l, queue_lane(ledger_queue(f->l), "sent", 4))) != NULL) {
+    while ((file = ledger_take_from(f->l, queue_lane(ledger_queue(f->l), "sent", 4), false)) !=
+           NULL) {
         bool keep = file->id.size % 4 == 3;
         ledger_deliver(f->l, file, receipt(), NULL, NULL);
         flush(f);
@@ -155,6 +156,102 @@ Test(ledger_compact, a_taken_file_postpones_its_segment_and_a_failing_disk_too)
     }
     cr_assert_gt(oldest(&f), first);
     check(&f);
+    fix_free(&f);
+}
+
+/* From the disk, unnoticed by a ledger that runs and has not read it yet. */
+static void damage(struct fix *f, record_place at)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "%016u.seg", (unsigned)(at >> RECORD_OFFSET_BITS));
+    int fd = openat(f->dir.fd, name, O_WRONLY | O_CLOEXEC);
+    off_t offset = (off_t)(at & ((1u << RECORD_OFFSET_BITS) - 1)) + 40;
+    cr_assert(fd >= 0 && pwrite(fd, "damage", 6, offset) == 6 && close(fd) == 0);
+}
+
+static struct ledger_file *take(struct fix *f, const char *type)
+{
+    return ledger_take_from(f->l, queue_lane(ledger_queue(f->l), type, strlen(type)), false);
+}
+
+Test(ledger_compact, it_says_whether_to_call_it_again_soon)
+{
+    struct fix f;
+    struct journal_stats stats;
+    small_segments(&f);
+    fill(&f);
+    journal_stats(ledger_journal(f.l), &stats);
+    uint32_t last = stats.newest_segment;
+    cr_assert_not(ledger_compact(f.l, f.now), "nothing is old enough");
+    f.now += (int64_t)KEEP_MS * CLOCK_NS_PER_MS;
+    f.broken = true;
+    cr_assert(ledger_compact(f.l, f.now));
+    flush(&f);
+    cr_assert_not(ledger_compact(f.l, f.now), "the disk fails: not at once again");
+    mend(&f);
+    for (int i = 0; ledger_compact(f.l, f.now); i++) {
+        cr_assert_lt(i, 300);
+        flush(&f);
+    }
+    cr_assert_gt(oldest(&f), last, "all that was old went in one go");
+    check(&f);
+    fix_free(&f);
+}
+
+static void compact_often(struct fix *f)
+{
+    for (int i = 0; i < 8; i++) {
+        ledger_compact(f->l, f->now);
+        flush(f);
+    }
+}
+
+Test(ledger_compact, a_record_lost_at_work_keeps_no_segment_however_busy_it_is)
+{
+    struct fix f;
+    struct ledger_view v;
+    struct ledger_file *file;
+    small_segments(&f);
+    accept(&f, "comes back", "back", 1);
+    accept(&f, "is tried", "tried", 1);
+    accept(&f, "stays delivered", "stays", 1);
+    fill(&f);
+    for (int i = 1; i < 3; i++) { /* its first place in another segment is then out of date */
+        file = take(&f, "back");
+        ledger_attempt(f.l, file, i, &(struct err){.text = "no answer"});
+        flush(&f);
+        ledger_put_back(f.l, file);
+    }
+    restart(&f); /* nothing is in memory of what was read */
+    uint32_t first = oldest(&f);
+    cr_assert_eq(ledger_find(f.l, "dir/file0002", 12, &v), RC_OK);
+    cr_assert_eq(v.first >> RECORD_OFFSET_BITS, first);
+    restart(&f);
+    damage(&f, v.last);
+    struct ledger_file *tried = take(&f, "tried"), *later = take(&f, "stays");
+    ledger_attempt(f.l, tried, 1, &(struct err){.text = "no answer"});
+    ledger_deliver(f.l, later, receipt(), NULL, NULL);
+    accept(&f, "new", "busy", 1);
+    flush(&f);
+    cr_assert_not_null(take(&f, "busy"));
+    ledger_retire_later(f.l, later);
+    f.now += (int64_t)KEEP_MS * CLOCK_NS_PER_MS;
+    compact_often(&f);
+    cr_assert_eq(oldest(&f), first, "files that began in it are taken and delivered");
+    ledger_put_back(f.l, tried);
+    compact_often(&f);
+    cr_assert_eq(oldest(&f), first, "one is delivered");
+    later = ledger_take_delivered(f.l);
+    cr_assert_str_eq(later->path, "stays delivered");
+    compact_often(&f);
+    cr_assert_eq(oldest(&f), first, "and not retired");
+    ledger_retire(f.l, later, 0);
+    flush(&f);
+    compact_often(&f);
+    cr_assert_gt(oldest(&f), first);
+    cr_assert_str_eq(state(&f, "is tried"), "accepted");
+    cr_assert_str_eq(state(&f, "comes back"), "accepted");
+    cr_assert_str_eq(state(&f, "dir/file0002"), "", "the next scan finds it");
     fix_free(&f);
 }
 

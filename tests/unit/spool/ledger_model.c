@@ -143,7 +143,7 @@ static void take_some(struct model *m)
     struct path *p = path_of(m, file);
     cr_assert(p->kind == QUEUED && file->id.size == p->size);
     cr_assert_eq(file->n_parts, p->upload ? p->parts : 0);
-    cr_assert_eq(file->upload_id[0] != '\0', p->upload);
+    cr_assert_eq(file->upload_id != NULL, p->upload);
     p->kind = TAKEN;
     p->file = file;
 }
@@ -166,7 +166,7 @@ static void on_taken(struct model *m, struct path *p, bool fails)
         p->file = NULL;
         break;
     case 2:
-        ledger_forget(l, p->file, "code", "text");
+        ledger_forget(l, p->file, "code", "text", NULL, NULL);
         p->kind = written ? NONE : QUEUED;
         p->file = NULL;
         break;
@@ -183,7 +183,7 @@ static void on_taken(struct model *m, struct path *p, bool fails)
         else
             ledger_upload_created(l, p->file, "upload", 5);
         p->parts = p->file->n_parts ? (unsigned)p->file->n_parts : 0;
-        p->upload = p->file->upload_id[0] != '\0';
+        p->upload = p->file->upload_id != NULL;
         break;
     default: /* several records that nobody waits for */
         ledger_attempt(l, p->file, below(3), &why);

@@ -2,6 +2,8 @@
 
 #include "tests/unit/spool/scratch.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 Test(lock, a_second_taker_is_told_who_has_it)
@@ -21,6 +23,26 @@ Test(lock, a_second_taker_is_told_who_has_it)
     (void)close(fd);
     cr_expect_eq(lock_take(s.fd, "lock", "x", &fd, &e), RC_OK);
     (void)close(fd);
+    scratch_free(&s);
+}
+
+Test(lock, it_is_taken_though_nothing_can_be_written)
+{
+    struct scratch s = scratch_new();
+    struct err e = {0};
+    int fd, other;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    for (int i = 0; i < 2; i++) {
+        if (i == 1)
+            scratch_write(&s, "lock", "4711\n");
+        const struct rlimit none = {0, RLIM_INFINITY}, any = {RLIM_INFINITY, RLIM_INFINITY};
+        cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+        cr_assert_eq(lock_take(s.fd, "lock", "x", &fd, &e), RC_OK, "%s", e.text);
+        cr_assert_eq(setrlimit(RLIMIT_FSIZE, &any), 0);
+        cr_expect_eq(lock_take(s.fd, "lock", "x", &other, &e), RC_AGAIN);
+        cr_expect_not(strstr(e.text, "4711"), "the pid of one that ended: %s", e.text);
+        (void)close(fd);
+    }
     scratch_free(&s);
 }
 

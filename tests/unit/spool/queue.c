@@ -43,6 +43,33 @@ Test(queue, a_small_lane_is_served_beside_a_backlog_by_weight_and_without_rows)
     queue_free(q);
 }
 
+static unsigned asked_for(void *arg, const char *event_type)
+{
+    return strcmp(event_type, "findings") == 0 ? *(const unsigned *)arg : 0;
+}
+
+Test(queue, other_priorities_count_from_then_on)
+{
+    unsigned wanted = 0, got;
+    struct queue *q = queue_new(asked_for, &wanted);
+    unsigned big = lane(q, "audit"), small = lane(q, "findings");
+    record_place at;
+    enum queue_end end;
+    fill(q, big, 8, 1000);
+    fill(q, small, 8000000, 1000);
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned served[2] = {0};
+        wanted = 4 * i;
+        queue_reweigh(q);
+        for (int n = 0; n < 120; n++) {
+            cr_assert(queue_take(q, &got, &at, &end));
+            served[got]++;
+        }
+        cr_expect_eq(served[small], i ? 100 : 60, "%u", served[small]);
+    }
+    queue_free(q);
+}
+
 Test(queue, three_of_four_turns_take_the_oldest_and_one_the_newest)
 {
     struct queue *q = queue_new(NULL, NULL);
@@ -55,7 +82,9 @@ Test(queue, three_of_four_turns_take_the_oldest_and_one_the_newest)
         cr_assert(queue_take(q, &got, &at, &end) && at == want[i] &&
                   (end == QUEUE_NEWEST) == (want[i] > 56));
     queue_push_again(q, l, 56);
-    cr_assert(queue_take_from(q, l, &at, &end) && at == 56, "a probe takes the oldest");
+    cr_assert(queue_take_from(q, l, false, &at, &end) && at == 56, "a probe takes the oldest");
+    queue_put_back(q, l, at, end);
+    cr_assert(queue_take_from(q, l, true, &at, &end) && at == 784 && end == QUEUE_NEWEST);
     queue_free(q);
 }
 
@@ -76,7 +105,8 @@ Test(queue, those_that_are_early_go_first_and_stay_so_when_put_back_or_swept)
     cr_assert(queue_front(q, l, QUEUE_EARLY, &at) && at == 800016);
     cr_assert_eq(queue_total(q), N + 3);
     for (int i = 0; i < 2; i++) {
-        cr_assert(queue_take_from(q, l, &at, &end) && at == 800016 && end == QUEUE_FIRST_EARLY);
+        cr_assert(queue_take_from(q, l, false, &at, &end) && at == 800016 &&
+                  end == QUEUE_FIRST_EARLY);
         queue_put_back(q, l, at, end);
     }
     for (size_t i = 3; i < N; i++)
@@ -102,7 +132,7 @@ Test(queue, a_paused_lane_keeps_its_files_and_neither_saves_up_nor_owes)
     cr_assert_null(queue_paused(q, b));
     for (int i = 0; i < 100; i++)
         cr_assert(queue_take(q, &got, &at, &end) && got == b);
-    cr_assert(queue_take_from(q, a, &at, &end), "a probe may");
+    cr_assert(queue_take_from(q, a, false, &at, &end), "a probe may");
     queue_pause(q, a, NULL);
     unsigned from_a = 0;
     for (int i = 0; i < 10; i++) {
@@ -120,11 +150,13 @@ Test(queue, lanes_are_stable_and_past_the_last_one_shared)
 {
     struct queue *q = queue_new(priority, NULL);
     char name[32];
-    for (unsigned i = 0; i < 4096; i++) {
+    for (unsigned i = 0; i < 4095; i++) {
         (void)snprintf(name, sizeof name, "type%u", i);
         cr_assert_eq(lane(q, name), i);
     }
     cr_assert_eq(lane(q, "one more"), 4095);
+    cr_assert_eq(lane(q, "and another"), 4095);
+    cr_assert_str_eq(queue_lane_name(q, 4095), QUEUE_OTHERS, "what is shared is named after none");
     cr_assert_eq(lane(q, "type17"), 17);
     cr_assert_str_eq(queue_lane_name(q, 17), "type17");
     cr_assert_eq(queue_lane(q, "type1", 4), 4095, "a name that begins like another is another");

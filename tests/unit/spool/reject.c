@@ -278,6 +278,51 @@ Test(reject, one_by_one_they_come_in_the_same_order_and_are_as_many_as_counted)
     scratch_free(&s);
 }
 
+/* One directory may not be entered. */
+static int shut(void *ctx, int dirfd, const char *path, int flags, mode_t mode)
+{
+    return strcmp(path, "shut") == 0 ? -EACCES
+                                     : fsio_system.ops->open_beneath(ctx, dirfd, path, flags, mode);
+}
+
+Test(reject, a_directory_that_cannot_be_read_is_not_counted_and_the_others_are)
+{
+    static const char *const files[] = {"a/1", "shut/2", "shut/3", "z/4", "z/y/5"};
+    struct scratch s = scratch_new();
+    struct fsio_ops ops = *fsio_system.ops;
+    const struct fsio fs = {&ops, NULL};
+    struct err e = {0};
+    uint64_t n = 0;
+    ops.open_beneath = shut;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        scratch_write(&s, files[i], "");
+        must_reject(&s, files[i]);
+    }
+    cr_expect_eq(reject_count(&fs, s.fd, &n, &e), RC_DENIED);
+    cr_expect(strstr(e.text, "shut"), "%s", e.text);
+    cr_expect_eq(n, 3, "%llu", (unsigned long long)n);
+    scratch_free(&s);
+}
+
+Test(reject, what_was_taken_aside_goes_whatever_it_is)
+{
+    struct scratch s = scratch_new();
+    struct err e = {0};
+    uint64_t n;
+    scratch_write(&s, "aside/d/f", "x");
+    struct reject_source source = {.from_dir = openat(s.fd, "aside", O_PATH | O_CLOEXEC),
+                                   .from = "d"};
+    cr_assert_geq(source.from_dir, 0);
+    cr_expect_eq(reject_aside(&fsio_system, s.fd, &source, "strays/d", &why, &e), RC_OK, "%s",
+                 e.text);
+    cr_expect_str_eq(scratch_text(&s, R "strays/d/f"), "x");
+    cr_expect(scratch_has(&s, R "strays/d.reason"));
+    cr_expect(!scratch_has(&s, "aside/d"));
+    cr_assert(reject_count(&fsio_system, s.fd, &n, NULL) == RC_OK && n == 1);
+    (void)close(source.from_dir);
+    scratch_free(&s);
+}
+
 /* Every write fails. */
 static ssize_t full(void *ctx, int fd, const void *data, size_t n, uint64_t offset)
 {

@@ -461,6 +461,33 @@ Test(retire, leftovers_go_back_when_known_and_are_judged_by_their_bytes_when_not
     scratch_free(&s);
 }
 
+Test(retire, a_leftover_that_cannot_be_dealt_with_stays_and_ends_nothing)
+{
+    bool was_hit = true;
+    for (int at = 1; was_hit; at++) {
+        struct retire_file f;
+        struct scratch s = set_up(&f);
+        struct failing failing = {.at = at, .result = -EIO};
+        const struct fsio fs = {&failing_ops, &failing};
+        struct err e = {0};
+        char aside[160];
+        unsigned n;
+        for (f.place = 1; f.place <= 3; f.place++) {
+            aside_path(aside, &f);
+            scratch_write(&s, aside, BYTES);
+        }
+        enum rc rc = retire_recover(&fs, s.fd, RETIRE_ARCHIVE, knows_not, NULL, &n, &e);
+        was_hit = failing.calls >= at;
+        cr_expect_eq(scratch_count(&s, RETIRE_DIR), 3 - n);
+        cr_expect(rc == RC_OK || n == 0, "call %d: it could not be listed: %s", at, e.text);
+        cr_expect(rc != RC_OK || n >= 2, "call %d: only one cannot be dealt with: %u", at, n);
+        cr_expect_eq(retire_recover(&fsio_system, s.fd, RETIRE_ARCHIVE, knows_not, NULL, &n, &e),
+                     RC_OK, "%s", e.text);
+        cr_expect_eq(scratch_count(&s, RETIRE_DIR), 0);
+        scratch_free(&s);
+    }
+}
+
 Test(retire, a_leftover_whose_name_is_taken_is_finished_and_not_sent_again)
 {
     for (int action = RETIRE_DELETE; action <= RETIRE_ARCHIVE; action++) {

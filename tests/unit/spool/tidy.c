@@ -10,7 +10,9 @@ static unsigned tidy(const struct scratch *s, const char *template)
     struct err e = {0};
     unsigned removed;
     cr_assert_eq(layout_new(template, "", &l, NULL), RC_OK);
-    cr_assert_eq(tidy_dates(&fsio_system, s->fd, l, TODAY, &removed, &e), RC_OK, "%s", e.text);
+    cr_assert_eq(tidy_dates(&fsio_system, s->fd, &(struct tidy){.layout = l, .today_days = TODAY},
+                            &removed, &e),
+                 RC_OK, "%s", e.text);
     layout_free(l);
     return removed;
 }
@@ -57,6 +59,21 @@ Test(tidy, only_empty_directories_of_dates_two_days_past_go)
     scratch_free(&s);
 }
 
+Test(tidy, a_stop_ends_it)
+{
+    struct scratch s = scratch_new();
+    struct layout *l = NULL;
+    const atomic_bool stop = true;
+    unsigned removed;
+    cr_assert_eq(layout_new("{account}/{date}/{file}", "", &l, NULL), RC_OK);
+    scratch_mkdirs(&s, "a/2020-01-01");
+    const struct tidy what = {.layout = l, .today_days = TODAY, .stop = &stop};
+    cr_expect_eq(tidy_dates(&fsio_system, s.fd, &what, &removed, NULL), RC_OK);
+    cr_expect(removed == 0 && scratch_has(&s, "a/2020-01-01"));
+    layout_free(l);
+    scratch_free(&s);
+}
+
 Test(tidy, the_date_may_stand_first_or_nowhere)
 {
     struct scratch s = scratch_new();
@@ -83,7 +100,9 @@ Test(tidy, what_may_not_be_removed_is_told_and_the_rest_goes)
     cr_assert_eq(fchownat(s.fd, "b", 65534, 65534, 0), 0);
     cr_assert_eq(layout_new("{account}/{date}/{file}", "", &l, NULL), RC_OK);
     cr_assert_eq(seteuid(65534), 0);
-    cr_expect_eq(tidy_dates(&fsio_system, s.fd, l, TODAY, &removed, &e), RC_DENIED);
+    cr_expect_eq(tidy_dates(&fsio_system, s.fd, &(struct tidy){.layout = l, .today_days = TODAY},
+                            &removed, &e),
+                 RC_DENIED);
     cr_assert_eq(seteuid(0), 0);
     cr_expect_eq(removed, 1);
     cr_expect(scratch_has(&s, "a/2020-01-01"));

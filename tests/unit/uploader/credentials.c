@@ -466,3 +466,24 @@ Test(credentials, an_unknown_source_is_refused)
     cr_expect_null(s);
     credentials_source_free(NULL);
 }
+
+Test(credentials, sts_is_asked_under_the_name_that_aws_gives_it_in_the_region)
+{
+    static const struct {
+        const char *region;
+        bool fips;
+        const char *url;
+    } rows[] = {
+        {"eu-central-1", false, "https://sts.eu-central-1.amazonaws.com"},
+        {"cn-north-1", false, "https://sts.cn-north-1.amazonaws.com.cn"},
+        {"us-east-1", true, "https://sts-fips.us-east-1.amazonaws.com"},
+        {"us-gov-west-1", false, "https://sts.us-gov-west-1.amazonaws.com"},
+        {"us-gov-west-1", true, "https://sts.us-gov-west-1.amazonaws.com"},
+        {"us-gov-east-1", true, "https://sts.us-gov-east-1.amazonaws.com"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char url[160];
+        credentials_sts_url(url, sizeof url, rows[i].region, rows[i].fips);
+        cr_expect_str_eq(url, rows[i].url);
+    }
+}

@@ -2,8 +2,11 @@
 #include "tests/unit/uploader/scripted.h"
 #include "uploader/http_int.h"
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void say_hi(void *arg, const struct scripted_request *rq, struct scripted_reply *rp)
@@ -47,5 +50,28 @@ Test(http, an_answer_that_comes_just_before_the_wish_to_stop_is_told_once)
     cr_expect_str_eq(body, "hi");
     free(body);
     scripted_free(server);
+    http_global_fini();
+}
+
+Test(http, a_wish_to_stop_ends_a_call_that_has_no_limit_of_time)
+{
+    atomic_bool stop = true;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t n = sizeof at;
+    char url[64];
+    int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct http_cfg cfg = {.no_proxy = true, .first_byte_ms = 5000};
+    struct http_call call = {.method = "GET", .url = url};
+    struct http_bounds bounds = {.stop = &stop};
+    struct http_answer a;
+    struct err e;
+
+    cr_assert_eq(bind(silent, (struct sockaddr *)&at, n), 0);
+    cr_assert_eq(listen(silent, 1), 0);
+    cr_assert_eq(getsockname(silent, (struct sockaddr *)&at, &n), 0);
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%u/", ntohs(at.sin_port));
+    cr_assert_eq(http_global_init(&e), RC_OK);
+    cr_expect_eq(http_once_within(&cfg, &call, &bounds, &a, NULL), RC_CANCELLED, "%s", a.text);
+    cr_assert_eq(close(silent), 0);
     http_global_fini();
 }

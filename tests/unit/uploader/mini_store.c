@@ -136,10 +136,14 @@ static void put_object(struct mini_store *m, const struct scripted_request *rq, 
 
 static void create(struct mini_store *m, const char *key, struct scripted_reply *rp)
 {
-    char text[256];
+    char text[1400];
+    size_t n;
 
     snprintf(m->upload_key, sizeof(m->upload_key), "%s", key);
     snprintf(m->upload_id, sizeof(m->upload_id), "upload-%u", ++m->uploads);
+    for (n = strlen(m->upload_id); n < m->id_chars; n++)
+        m->upload_id[n] = 'x';
+    m->upload_id[n] = '\0';
     snprintf(text, sizeof(text),
              "<InitiateMultipartUploadResult><UploadId>%s</UploadId>"
              "</InitiateMultipartUploadResult>",

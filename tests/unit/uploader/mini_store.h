@@ -32,7 +32,8 @@ struct mini_store {
     bool head_checksum, head_composite; /* what HEAD shows beside the ETag */
     bool etag_is_md5;
     /* One multipart upload at a time. */
-    char upload_key[256], upload_id[32];
+    char upload_key[256], upload_id[1200];
+    unsigned id_chars; /* ids have at least so many */
     unsigned uploads;
     char *part[MINI_PARTS];
     size_t part_n[MINI_PARTS];

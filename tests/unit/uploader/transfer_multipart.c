@@ -1,6 +1,7 @@
 #include "tests/unit/uploader/transfer_rig.h"
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/mem.h"
 
 #include <criterion/criterion.h>
@@ -46,12 +47,56 @@ Test(transfer_multipart, a_multipart_upload_tells_its_parts_and_goes_on_from_the
     free(data);
 }
 
+/* The next try of a file, with what the last one told of its upload. */
+static struct transfer_job *job_from(struct ride *r, const char *name)
+{
+    struct transfer_job *job = rig_job(&r->rig, name, 1);
+
+    job->upload_id = mem_strdup(r->progress[0].upload_id);
+    job->part_bytes = r->progress[0].part_bytes;
+    job->parts = mem_alloc(r->n_progress * sizeof(*job->parts));
+    for (unsigned i = 1; i < r->n_progress; i++)
+        job->parts[job->n_parts++] = r->progress[i].part;
+    return job;
+}
+
+Test(transfer_multipart, an_upload_s_id_is_given_back_whole_or_none_is_begun)
+{
+    static const struct script late[] = {
+        {REQUEST_COMPLETE_MULTIPART, 1, 1, 500, "InternalError", NULL}};
+    static const unsigned sizes[] = {255, 256, 344, 1023, 1024};
+    char *data = ride_pattern(1500000, 3);
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        struct scripts s;
+        struct ride r;
+
+        ride_init(&r);
+        r.rig.store.id_chars = sizes[i];
+        rig_write(&r.rig, "a", data, 1500000);
+        RIDE_PLAY(&r, &s, late);
+        cr_expect_eq(ride_file(&r, "a")->class, ANSWER_RETRY);
+        if (sizes[i] < TRANSFER_UPLOAD_ID_SIZE) {
+            cr_assert_eq(r.n_progress, 6, "%u: %s", sizes[i], r.out.err.text);
+            cr_expect_eq(ride_job(&r, job_from(&r, "a"))->result, TRANSFER_STORED, "%u: %s",
+                         sizes[i], r.out.err.text);
+            cr_expect_eq(r.rig.store.asked[REQUEST_UPLOAD_PART], 5, "%u", sizes[i]);
+            cr_expect_eq(r.rig.store.asked[REQUEST_CREATE_MULTIPART], 1, "%u", sizes[i]);
+        } else {
+            cr_expect_eq(r.n_progress, 0);
+            cr_expect_eq(r.out.op, REQUEST_CREATE_MULTIPART);
+            cr_expect_eq(r.rig.store.asked[REQUEST_UPLOAD_PART], 0);
+        }
+        ride_fini(&r);
+    }
+    free(data);
+}
+
 Test(transfer_multipart, an_upload_that_is_gone_is_begun_anew_unless_it_had_been_completed)
 {
     char *data = ride_pattern(1500000, 3);
 
     for (int completed = 0; completed < 2; completed++) {
-        struct transfer_job *job;
         struct ride r;
 
         ride_init(&r);
@@ -59,13 +104,7 @@ Test(transfer_multipart, an_upload_that_is_gone_is_begun_anew_unless_it_had_been
         cr_expect_eq(ride_file(&r, "a")->result, TRANSFER_STORED);
         if (!completed)
             ride_has(&r, "a", "something else", 14);
-        job = rig_job(&r.rig, "a", 1);
-        job->upload_id = mem_strdup("upload-1");
-        job->part_bytes = r.progress[0].part_bytes;
-        job->parts = mem_alloc(5 * sizeof(*job->parts));
-        for (unsigned i = 1; i < 6; i++)
-            job->parts[job->n_parts++] = r.progress[i].part;
-        ride_job(&r, job);
+        ride_job(&r, job_from(&r, "a"));
         if (completed) {
             cr_expect_eq(r.out.result, TRANSFER_VERIFIED);
         } else {
@@ -73,6 +112,35 @@ Test(transfer_multipart, an_upload_that_is_gone_is_begun_anew_unless_it_had_been
             cr_expect_eq(r.out.class, ANSWER_RESTART);
         }
         cr_expect_eq(r.rig.store.asked[REQUEST_CREATE_MULTIPART], 1);
+        ride_fini(&r);
+    }
+    free(data);
+}
+
+/* Who may not list the bucket is told 403 of an object that is missing. */
+Test(transfer_multipart, an_upload_that_is_gone_is_begun_anew_where_nothing_may_be_read)
+{
+    static const struct script blind[] = {
+        {REQUEST_COMPLETE_MULTIPART, 1, 1, 404, "NoSuchUpload", NULL},
+        {REQUEST_HEAD_OBJECT, 1, 99, 403, "AccessDenied", NULL},
+        {REQUEST_GET_OBJECT, 1, 99, 403, "AccessDenied", NULL},
+    };
+    char *data = ride_pattern(1500000, 3);
+
+    for (int there = 0; there < 2; there++) {
+        struct scripts s;
+        struct ride r;
+
+        ride_init(&r);
+        rig_write(&r.rig, "a", data, 1500000);
+        if (there)
+            ride_has(&r, "a", "something else", 14);
+        RIDE_PLAY(&r, &s, blind);
+        cr_expect_eq(ride_file(&r, "a")->result, TRANSFER_ANSWERED);
+        cr_expect_eq(r.out.class, ANSWER_RESTART, "%s", r.out.err.text);
+        ride_file(&r, "a"); /* the completion says whether one is there */
+        cr_expect_eq(r.out.result, there ? TRANSFER_ANSWERED : TRANSFER_STORED);
+        cr_expect_eq(r.out.class, there ? ANSWER_HOLD : ANSWER_OK, "%s", r.out.err.text);
         ride_fini(&r);
     }
     free(data);
@@ -134,6 +202,92 @@ Test(transfer_multipart, multipart_refusals_and_faults_end_as_they_should)
     }
 }
 
+/* S3 asks that all of an upload is with SHA-256 checksums, or nothing: as it was begun. */
+Test(transfer_multipart, an_upload_that_was_begun_otherwise_is_begun_anew)
+{
+    static const struct {
+        struct script s; /* from the resumed try on */
+        bool resumed, begun_anew;
+    } rows[] = {
+        {{REQUEST_UPLOAD_PART, 6, 99, 400, "InvalidRequest", NULL}, true, true},
+        {{REQUEST_COMPLETE_MULTIPART, 2, 2, 400, "InvalidRequest", NULL}, true, true},
+        {{REQUEST_COMPLETE_MULTIPART, 2, 2, 400, "InvalidArgument", NULL}, true, true},
+        {{REQUEST_COMPLETE_MULTIPART, 2, 2, 403, "AccessDenied", NULL}, true, false},
+        {{REQUEST_UPLOAD_PART, 6, 99, 400, "InvalidRequest", NULL}, false, false},
+        {{REQUEST_COMPLETE_MULTIPART, 2, 2, 400, "InvalidRequest", NULL}, false, false},
+    };
+    char *data = ride_pattern(1500000, 3);
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct script at[] = {{REQUEST_COMPLETE_MULTIPART, 1, 1, 500, "InternalError", NULL},
+                              rows[i].s};
+        struct transfer_job *job;
+        struct scripts s;
+        struct ride r;
+
+        ride_init(&r);
+        rig_write(&r.rig, "a", data, 1500000);
+        RIDE_PLAY(&r, &s, at);
+        cr_expect_eq(ride_file(&r, "a")->class, ANSWER_RETRY);
+        job = rows[i].resumed ? job_from(&r, "a") : rig_job(&r.rig, "a", 1);
+        if (rows[i].s.op == REQUEST_UPLOAD_PART && rows[i].resumed)
+            job->n_parts = 2; /* the others are still to be sent */
+        cr_expect_eq(ride_job(&r, job)->result, TRANSFER_ANSWERED, "row %zu", i);
+        cr_expect_eq(r.out.class, rows[i].begun_anew ? ANSWER_RESTART : ANSWER_HOLD, "row %zu: %s",
+                     i, answer_class_name(r.out.class));
+        cr_expect_str_eq(r.out.err.code, rows[i].s.code);
+        cr_expect_eq(r.rig.store.upload_id[0] == '\0', rows[i].begun_anew, "row %zu: '%s'", i,
+                     r.rig.store.upload_id);
+        if (rows[i].begun_anew) {
+            r.rig.store.fault = NULL;
+            cr_expect_eq(ride_file(&r, "a")->result, TRANSFER_STORED, "row %zu", i);
+        }
+        ride_fini(&r);
+    }
+    free(data);
+}
+
+/* As a bucket with Object Lock does, where no other checksum is sent. */
+static bool demand_md5(struct mini_store *m, enum request_op op, unsigned seq,
+                       const struct scripted_request *rq, struct scripted_reply *rp)
+{
+    struct digest *d = digest_new(DIGEST_MD5);
+    char header[1024], text[BASE64_SIZE(SHA256_SIZE)];
+    uint8_t sum[MD5_SIZE];
+
+    (void)m;
+    (void)seq;
+    digest_begin(d);
+    digest_update(d, rq->body, rq->body_len);
+    digest_finish(d, sum);
+    digest_free(d);
+    base64_encode(text, sum, sizeof(sum));
+    if (op != REQUEST_UPLOAD_PART || strcmp(scripted_header(rq, "content-md5", header), text) == 0)
+        return false;
+    return mini_error(rp, 400, header[0] == '\0' ? "MissingContentMD5" : "BadDigest");
+}
+
+Test(transfer_multipart, each_part_has_its_content_md5_where_that_is_switched_on)
+{
+    char *data = ride_pattern(1500000, 3);
+
+    for (int on = 0; on < 2; on++) {
+        struct ride r;
+
+        ride_init(&r);
+        r.rig.cfg.content_md5 = on;
+        r.rig.cfg.checksum_sha256 = false;
+        r.rig.store.fault = demand_md5;
+        rig_write(&r.rig, "a", data, 1500000);
+        ride_file(&r, "a");
+        cr_expect_eq(r.out.result, on ? TRANSFER_STORED : TRANSFER_ANSWERED, "%s", r.out.err.text);
+        cr_expect_str_eq(r.out.err.code, on ? "" : "MissingContentMD5");
+        cr_expect_eq(ride_stored(&r, "a", data, 1500000), on);
+        ride_fini(&r);
+    }
+    free(data);
+}
+
 /* An upload of an earlier run whose file is not there as it was: nobody will go on with it. */
 Test(transfer_multipart, an_upload_that_nobody_will_go_on_with_is_aborted)
 {
@@ -180,6 +334,43 @@ Test(transfer_multipart, an_upload_that_nobody_will_go_on_with_is_aborted)
         cr_expect_eq(r.rig.store.asked[REQUEST_CREATE_MULTIPART],
                      rows[i].result == TRANSFER_STORED && !rows[i].whole ? 2 : 1, "%s",
                      rows[i].name);
+        ride_fini(&r);
+    }
+    free(data);
+}
+
+/* Only the job's own upload is known to whoever makes the next job. */
+Test(transfer_multipart, an_upload_under_the_name_that_keeps_both_does_not_outlive_its_transfer)
+{
+    static const struct script rows[] = {
+        {REQUEST_UPLOAD_PART, 6, 99, 503, "Busy", "Retry-After: 60\r\n"},
+        {REQUEST_UPLOAD_PART, 6, 99, 503, "SlowDown", "Retry-After: 60\r\n"},
+        {REQUEST_UPLOAD_PART, 6, 99, 403, "AccessDenied", NULL},
+        {REQUEST_UPLOAD_PART, 6, 99, 400, "ExpiredToken", NULL},
+        {REQUEST_COMPLETE_MULTIPART, 2, 2, 500, "InternalError", NULL},
+        {REQUEST_COMPLETE_MULTIPART, 1, 1, 500, "InternalError", NULL}, /* the job's own: kept */
+        {REQUEST_UPLOAD_PART, 99, 99, 500, "InternalError", NULL},      /* stored */
+    };
+    char *data = ride_pattern(1500000, 3);
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        bool first = i == 5;
+        struct scripts s;
+        struct ride r;
+
+        ride_init(&r);
+        rig_write(&r.rig, "a", data, 1500000);
+        ride_has(&r, "a", "something else", 14);
+        ride_play(&r, &s, &rows[i], 1);
+        cr_expect_eq(ride_file(&r, "a")->result, i == 6 ? TRANSFER_STORED : TRANSFER_ANSWERED,
+                     "row %zu", i);
+        cr_expect_eq(r.rig.store.asked[REQUEST_CREATE_MULTIPART], first ? 1 : 2, "row %zu", i);
+        cr_expect_str_eq(r.rig.store.upload_id, first ? "upload-1" : "", "row %zu", i);
+        /* Begun, five parts, and gone: the second one is not told of. */
+        cr_assert_eq(r.n_progress, first ? 6 : 7, "row %zu: %u", i, r.n_progress);
+        cr_expect_str_eq(r.progress[0].upload_id, "upload-1");
+        if (!first)
+            cr_expect(!r.progress[6].is_part && r.progress[6].upload_id[0] == '\0', "row %zu", i);
         ride_fini(&r);
     }
     free(data);

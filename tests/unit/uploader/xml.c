@@ -128,6 +128,23 @@ Test(xml, a_text_is_cut_at_its_field_and_between_characters)
     buf_fini(&b);
 }
 
+Test(xml, an_upload_id_is_whole_or_not_there)
+{
+    static const size_t sizes[] = {344, 1022, 1023, 1024, 1025, 5000};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct xml_answer a;
+        struct buf b;
+        buf_init(&b, 8192);
+        buf_adds(&b, "<InitiateMultipartUploadResult><UploadId>");
+        for (size_t n = 0; n < sizes[i]; n++)
+            buf_addc(&b, 'i');
+        buf_adds(&b, "</UploadId></InitiateMultipartUploadResult>");
+        parse(b.data, &a);
+        cr_expect_eq(strlen(a.upload_id), sizes[i] < 1024 ? sizes[i] : 0, "%zu", sizes[i]);
+        buf_fini(&b);
+    }
+}
+
 Test(xml, what_is_not_a_plain_answer_is_refused_and_gives_nothing)
 {
     static const char *const cases[] = {

@@ -111,6 +111,71 @@ Test(directories, a_tree_that_is_moved_in_is_told_and_watched_and_one_moved_out_
     rig_fini(&r);
 }
 
+Test(directories, two_that_change_names_are_found_and_watched_under_their_new_ones)
+{
+    static const char *const olds[] = {"a/of-a", "b/of-b", "b/sub/deep", "fa", "fb"};
+    static const char *const names[] = {"b/of-a", "a/of-b", "a/sub/deep", "fb", "fa"};
+    static const char *const later[] = {"a/later", "b/later", "a/sub/later"};
+    struct watcher_stats before, st;
+    struct rig r;
+    rig_init(&r);
+    r.known_after = true;
+    rig_mkdirs(&r, "a");
+    rig_mkdirs(&r, "b/sub");
+    for (size_t i = 0; i < 5; i++)
+        rig_write(&r, olds[i], "{}\n");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    watcher_stats(r.w, &before);
+    size_t fa = rig_count(&r, "fa"), fb = rig_count(&r, "fb");
+    if (renameat2(r.root_fd, "a", r.root_fd, "b", RENAME_EXCHANGE) != 0) {
+        cr_assert(errno == EINVAL || errno == ENOSYS);
+        fprintf(stderr, "skipped: this file system cannot exchange names\n");
+        rig_fini(&r);
+        return;
+    }
+    cr_assert_eq(renameat2(r.root_fd, "fa", r.root_fd, "fb", RENAME_EXCHANGE), 0);
+    for (size_t i = 0; i < 3; i++)
+        cr_assert(rig_told(&r, names[i]), "%s", names[i]);
+    cr_assert(rig_counted(&r, "fa", fa + 1), "fa is another file by now");
+    cr_assert(rig_counted(&r, "fb", fb + 1), "fb is another file by now");
+    for (size_t i = 0; i < 3; i++) {
+        rig_arrive(&r, later[i]);
+        cr_assert(rig_told(&r, later[i]), "%s", later[i]);
+    }
+    cr_assert(rig_scanned(&r));
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.directories, before.directories);
+    cr_assert_eq(st.watches, before.watches);
+    cr_assert_eq(st.settling + st.outstanding, 0);
+    cr_assert_eq(st.rescans, before.rescans, "none was needed");
+    rig_fini(&r);
+}
+
+Test(directories, what_was_looked_at_while_its_directory_was_away_is_looked_at_again)
+{
+    static const enum watcher_verdict answers[] = {WATCHER_DONE, WATCHER_AGAIN};
+    struct rig r;
+    rig_init(&r);
+    r.hold = true;
+    rig_mkdirs(&r, "d");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    rig_arrive(&r, "d/f");
+    cr_assert(rig_told(&r, "d/f"));
+    for (size_t i = 0; i < 2; i++) {
+        rig_rename(&r, "d", ".away");
+        rig_turn(&r, 30);
+        rig_rename(&r, ".away", "d");
+        rig_turn(&r, 100);
+        size_t n = rig_count(&r, "d/f");
+        rig_answer(&r, "d/f", answers[i], 60000);
+        cr_assert(rig_counted(&r, "d/f", n + 1), "answer %zu", i);
+    }
+    rig_answer(&r, "d/f", WATCHER_DONE, 0);
+    rig_fini(&r);
+}
+
 static bool root_only(struct rig *r, const void *arg)
 {
     struct watcher_stats st;
@@ -460,5 +525,68 @@ Test(directories, a_root_that_is_not_there_or_cannot_be_read_is_an_error_with_it
         cr_assert_eq(seteuid(0), 0);
     cr_assert_eq(fchmod(r.root_fd, 0700), 0);
     r.w = NULL;
+    rig_fini(&r);
+}
+
+Test(directories, one_whose_name_is_too_long_for_us_is_told_and_left_out)
+{
+    /* File systems that allow such names are not at hand: the kernel's word is ours. */
+    struct rig r;
+    struct watcher_stats before, st;
+    char name[301];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    rig_init(&r);
+    rig_mkdirs(&r, "d");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    watcher_stats(r.w, &before);
+    struct tree_node *d = tree_child(&r.w->tree, r.w->tree.root, "d", 1);
+    for (int i = 0; i < 3; i++)
+        walk_arrived(r.w, d, name, strlen(name), i == 1);
+    cr_assert_str_eq(r.trouble, "denied: a directory in d is left out, since its name has 300 "
+                                "bytes: give it one of 255 at most\n");
+    walk_arrived(r.w, d, name, NAME_MAX, false);
+    rig_arrive(&r, "d/f");
+    cr_assert(rig_told(&r, "d/f"));
+    watcher_rescan(r.w);
+    cr_assert(rig_scanned(&r));
+    walk_arrived(r.w, r.w->tree.root, name, strlen(name), true);
+    cr_assert_not_null(strstr(r.trouble, r.root), "told again after a rescan");
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.directories, before.directories);
+    rig_fini(&r);
+}
+
+Test(directories, one_that_is_too_deep_to_be_opened_is_told_and_the_root_is_not_blamed)
+{
+    enum { DEPTH = 18, LEN = 250 }; /* PATH_MAX is 4096 */
+    struct rig r;
+    struct watcher_stats st;
+    int fds[DEPTH + 1];
+    char name[LEN + 1];
+    memset(name, 'n', LEN);
+    name[LEN] = '\0';
+    rig_init(&r);
+    fds[0] = r.root_fd;
+    for (int i = 0; i < DEPTH; i++) {
+        cr_assert_eq(mkdirat(fds[i], name, 0755), 0);
+        fds[i + 1] = openat(fds[i], name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        cr_assert_geq(fds[i + 1], 0);
+    }
+    rig_write(&r, "f", "{}\n");
+    rig_start(&r);
+    cr_assert(rig_troubled(&r, "a directory is left out, since its path has more than 4095 bytes"));
+    cr_assert(rig_scanned(&r));
+    cr_assert_not_null(strstr(r.trouble, "it is below nnn"), "%s", r.trouble);
+    cr_assert_null(strstr(r.trouble, r.root), "%s", r.trouble);
+    cr_assert_eq(strchr(r.trouble, '\n'), strrchr(r.trouble, '\n'), "one line: %s", r.trouble);
+    cr_assert(rig_told(&r, "f"));
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.denied_directories, 1);
+    for (int i = DEPTH; i-- > 0;) {
+        (void)close(fds[i + 1]);
+        cr_assert_eq(unlinkat(fds[i], name, AT_REMOVEDIR), 0);
+    }
     rig_fini(&r);
 }

@@ -15,6 +15,7 @@ enum what {
     CLOSED,
     ARRIVED,
     LEFT,
+    AWAY,
     TMP_CLOSED, /* of inode 7 */
     WRITER,     /* the probe: inode 7 */
     WHOLE,      /* the probe */
@@ -79,6 +80,21 @@ static const struct rule {
      {{0, ARRIVED}, {0, TOLD_MOVED}, {5, LEFT}, {7, AGAIN}, {7, NO_ENTRY}}},
     {"gone and back while it is looked at",
      {{0, ARRIVED}, {0, TOLD_MOVED}, {5, LEFT}, {6, ARRIVED}, {7, DONE}, {7, TOLD_MOVED}}},
+    {"moved away before it was finished: looked at, not waited for",
+     {{0, CLOSED}, {10, AWAY}, {10, TOLD_QUIET}, {11, DONE}, {11, NO_ENTRY}}},
+    {"its writer moved it away", {{0, APPEARED}, {0, WRITER}, {10, AWAY}, {10, NO_ENTRY}}},
+    {"it changed names with another one: that is told first as arrived, then as moved away",
+     {{0, CLOSED}, {5, ARRIVED}, {5, AWAY}, {5, TOLD_MOVED}, {6, DONE}, {6, NO_ENTRY}}},
+    {"the same while it is looked at",
+     {{0, ARRIVED}, {0, TOLD_MOVED}, {5, ARRIVED}, {5, AWAY}, {6, DONE}, {6, TOLD_MOVED}}},
+    {"and if it is looked at between the two",
+     {{5, ARRIVED},
+      {5, TOLD_MOVED},
+      {6, AWAY},
+      {7, DONE},
+      {7, TOLD_MOVED},
+      {8, AGAIN},
+      {508, TOLD_MOVED}}},
     {"someone knows that it needs a look",
      {{0, LOOK},
       {99, NOT_TOLD},
@@ -97,13 +113,15 @@ static void happen(struct settle *s, struct settle_entry *e, const struct step *
     static const enum settle_event events[] = {[APPEARED] = SETTLE_APPEARED,
                                                [CLOSED] = SETTLE_CLOSED,
                                                [ARRIVED] = SETTLE_ARRIVED,
-                                               [LEFT] = SETTLE_LEFT};
+                                               [LEFT] = SETTLE_LEFT,
+                                               [AWAY] = SETTLE_MOVED_AWAY};
     bool full;
     switch (step->what) {
     case APPEARED:
     case CLOSED:
     case ARRIVED:
     case LEFT:
+    case AWAY:
         (void)settle_happen(s, NULL, "f", 1, events[step->what], step->at, &full);
         cr_assert_not(full);
         break;
@@ -182,6 +200,37 @@ Test(settle, the_earliest_is_taken_first_and_the_table_has_an_end)
     }
     cr_assert_eq(s.n, 0);
     cr_assert_eq(s.out, 0);
+    settle_fini(&s);
+}
+
+Test(settle, stuck_files_take_a_quarter_of_the_table)
+{
+    enum { MAX = 20, FIT = MAX / 4 };
+    struct settle s;
+    bool full;
+    settle_init(&s, SETTLE, MAX);
+    for (unsigned i = 0; i < 100; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "%u", i);
+        struct settle_entry *e = settle_found(&s, NULL, name, strlen(name), WATCHER_EVENT, 0);
+        cr_assert_not_null(e);
+        cr_assert_eq(settle_answer(&s, e, WATCHER_STUCK, 500, 0), i < FIT);
+    }
+    cr_assert_eq(s.n, FIT);
+    for (unsigned i = 0; i < FIT; i++) { /* and keep their places */
+        struct settle_entry *e = settle_take(&s, 500);
+        cr_assert_not_null(e);
+        cr_assert(settle_answer(&s, e, WATCHER_STUCK, 500, 500));
+    }
+    cr_assert_eq(s.stuck, FIT);
+    (void)settle_happen(&s, NULL, "0", 1, SETTLE_CLOSED, 501, &full);
+    cr_assert_eq(s.stuck, FIT - 1, "something happened to it");
+    (void)settle_happen(&s, NULL, "1", 1, SETTLE_LEFT, 501, &full);
+    cr_assert_eq(s.stuck, FIT - 2);
+    for (struct settle_entry *e; (e = settle_take(&s, 10000));)
+        cr_assert(settle_answer(&s, e, WATCHER_DONE, 0, 10000));
+    cr_assert_eq(s.stuck, 0);
+    cr_assert_eq(s.n, 0);
     settle_fini(&s);
 }
 

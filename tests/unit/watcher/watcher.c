@@ -2,6 +2,8 @@
  * missed. */
 #include "tests/unit/watcher/rig.h"
 
+#include "watcher/watcher_int.h"
+
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -356,5 +358,59 @@ Test(watcher, a_file_that_is_out_while_its_neighbours_come_whole_waits_no_longer
     rig_answer(&r, "a/1/moved", WATCHER_AGAIN, r.cfg.settle_ms);
     rig_turn(&r, 50);
     cr_assert_eq(rig_count(&r, "a/1/moved"), 2, "once only");
+    rig_fini(&r);
+}
+
+static void answer_stuck(struct rig *r)
+{
+    for (size_t i = 0; i < r->told_n; i++) {
+        if (!r->told[i]->answered)
+            rig_answer(r, r->told[i]->path, WATCHER_STUCK, 600000);
+    }
+}
+
+static bool all_stuck(struct rig *r, const void *arg)
+{
+    answer_stuck(r);
+    return r->told_n >= *(const size_t *)arg;
+}
+
+Test(watcher, files_that_are_stuck_leave_room_for_others_and_come_again, .timeout = 60)
+{
+    enum { N = 20, MAX = 8, KEPT = MAX / 4 };
+    struct rig r;
+    struct watcher_stats st;
+    char name[32];
+    size_t total = N;
+    rig_init(&r);
+    r.cfg.table_max = MAX;
+    r.hold = true;
+    rig_mkdirs(&r, "d");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(name, sizeof name, "d/%d", i);
+        rig_arrive(&r, name);
+        cr_assert(rig_told(&r, name), "%s was not told: the table is full", name);
+        answer_stuck(&r);
+    }
+    cr_assert_eq(r.told_n, total);
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.settling, KEPT);
+    rig_turn(&r, 600);
+    cr_assert_eq(r.told_n, total, "not at once again");
+
+    loop_timer_set(r.w->walk.later, 0); /* five minutes have gone */
+    total += N - KEPT;
+    cr_assert(rig_until(&r, all_stuck, &total, RIG_PATIENCE_MS));
+    rig_turn(&r, 2200); /* old enough to be drift */
+    watcher_rescan(r.w);
+    total += N - KEPT;
+    cr_assert(rig_until(&r, all_stuck, &total, RIG_PATIENCE_MS));
+    cr_assert(rig_scanned(&r));
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.drift, 0, "they were known");
+    cr_assert_eq(st.settling, KEPT);
+    cr_assert_eq(r.told_n, total);
     rig_fini(&r);
 }

@@ -1,0 +1,50 @@
+/* Files whose rejection is decided and that lie in the spool still: condemned by the store a moment
+ * ago, or where they cannot be moved away (a directory that the gateway may not write, another file
+ * system). What is known of one spares the journal a second record of the same rejection, the log a
+ * second line, the bucket a second upload, and grows the pause between two tries. In memory only:
+ * after a start each is found out, and recorded, once more.
+ */
+#ifndef GATEWAY_UNMOVED_H
+#define GATEWAY_UNMOVED_H
+
+#include "base/identity.h"
+#include "base/rc.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct unmoved;
+struct unmoved_file {
+    const char *path;
+    struct identity id; /* of what was judged */
+    /* Not NULL: the store's verdict, on a file that admission has nothing against. */
+    const struct err *condemned;
+    const char *failure; /* why it could not be moved the last time; NULL: that was not tried */
+    bool recorded;       /* its REJECTED is durable */
+};
+
+/* Past max files the one not heard of for the longest time is forgotten. */
+struct unmoved *unmoved_new(size_t max);
+void unmoved_free(struct unmoved *u);
+/* What is known of this file; NULL: nothing, or it is another by now. Valid until the next call
+ * that changes the table. */
+const struct unmoved_file *unmoved_find(const struct unmoved *u, const char *path,
+                                        const struct identity *id);
+/* The store refuses it for good. */
+void unmoved_condemn(struct unmoved *u, const char *path, const struct identity *id,
+                     const struct err *why);
+/* Its REJECTED is durable; nothing, unless it is known. */
+void unmoved_recorded(struct unmoved *u, const char *path, const struct identity *id);
+/* It is recorded, and could not be moved: the pause until the next try, 30 s and twice as long each
+ * time, up to an hour. */
+uint64_t unmoved_failed(struct unmoved *u, const char *path, const struct identity *id,
+                        const char *why);
+/* It was moved, or is another, or gone. */
+void unmoved_drop(struct unmoved *u, const char *path);
+/* Other settings, and so another verdict perhaps: nothing is condemned any more. */
+void unmoved_pardon(struct unmoved *u);
+/* The latest of those that could not be moved for which `is_there` says true; NULL: none. */
+const struct unmoved_file *unmoved_latest(const struct unmoved *u,
+                                          bool (*is_there)(void *arg, const char *path), void *arg);
+
+#endif

@@ -1,0 +1,93 @@
+/* What is remembered of rejected files that cannot be moved away. */
+#include "gateway/unmoved.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct identity id = {.dev = 1, .ino = 2, .size = 3, .mtime_ns = 4, .ctime_ns = 5};
+
+static bool is_not(void *arg, const char *path)
+{
+    return strcmp(path, arg) != 0;
+}
+
+Test(unmoved, a_file_is_known_until_it_is_another)
+{
+    static const struct {
+        struct identity before, now;
+        bool same;
+    } cases[] = {
+        {{1, 2, 3, 4, 5}, {1, 2, 3, 4, 5}, true},  {{1, 2, 3, 4, 5}, {1, 2, 3, 4, 6}, false},
+        {{1, 2, 3, 4, 5}, {1, 2, 3, 5, 5}, false}, {{1, 2, 3, 4, 5}, {1, 3, 3, 4, 5}, false},
+        {{1, 2, 0, 4, 5}, {1, 2, 0, 6, 7}, true}, /* a pipe */
+        {{1, 2, 0, 4, 5}, {1, 3, 0, 4, 5}, false}, {{1, 2, 0, 4, 5}, {1, 2, 1, 4, 5}, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct unmoved *u = unmoved_new(10);
+        cr_expect_null(unmoved_find(u, "a", &cases[i].before));
+        (void)unmoved_failed(u, "a", &cases[i].before, "why");
+        cr_expect_not_null(unmoved_find(u, "a", &cases[i].before));
+        cr_expect_null(unmoved_find(u, "b", &cases[i].before));
+        cr_expect_eq(unmoved_find(u, "a", &cases[i].now) != NULL, cases[i].same, "case %zu", i);
+        uint64_t wait_ms = unmoved_failed(u, "a", &cases[i].now, "why");
+        cr_expect_eq(wait_ms, cases[i].same ? 60000 : 30000, "case %zu", i);
+        unmoved_drop(u, "a");
+        cr_expect_null(unmoved_find(u, "a", &cases[i].now));
+        unmoved_free(u);
+    }
+}
+
+Test(unmoved, the_pause_between_two_tries_doubles_up_to_an_hour)
+{
+    struct unmoved *u = unmoved_new(10);
+    for (uint64_t ms = 30000; ms < 3600000; ms *= 2)
+        cr_assert_eq(unmoved_failed(u, "a", &id, "why"), ms);
+    for (int i = 0; i < 100; i++)
+        cr_assert_eq(unmoved_failed(u, "a", &id, "why"), 3600000);
+    unmoved_free(u);
+}
+
+Test(unmoved, what_the_store_condemned_is_so_until_the_settings_change)
+{
+    struct unmoved *u = unmoved_new(10);
+    struct err why = {.rc = RC_DENIED, .code = "KeyTooLongError", .text = "too long"};
+    unmoved_recorded(u, "a", &id);
+    cr_assert_null(unmoved_find(u, "a", &id), "it was not known");
+    unmoved_condemn(u, "a", &id, &why);
+    unmoved_condemn(u, "a", &id, &why);
+    const struct unmoved_file *f = unmoved_find(u, "a", &id);
+    cr_assert(f && f->condemned && !f->recorded && !f->failure);
+    cr_assert_str_eq(f->condemned->code, "KeyTooLongError");
+    unmoved_recorded(u, "a", &id);
+    cr_assert(unmoved_find(u, "a", &id)->recorded);
+    (void)unmoved_failed(u, "a", &id, "not writable");
+    (void)unmoved_failed(u, "b", &id, "not writable");
+    f = unmoved_find(u, "a", &id);
+    cr_assert(f && f->condemned && f->recorded);
+    cr_assert_str_eq(f->failure, "not writable");
+    unmoved_pardon(u);
+    cr_assert_null(unmoved_find(u, "a", &id));
+    cr_assert_not_null(unmoved_find(u, "b", &id));
+    unmoved_free(u);
+}
+
+Test(unmoved, past_its_end_the_one_not_heard_of_for_longest_goes_and_the_latest_is_told)
+{
+    struct unmoved *u = unmoved_new(3);
+    char path[16], gone[] = "1";
+    cr_assert_null(unmoved_latest(u, is_not, gone));
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof path, "%d", i);
+        (void)unmoved_failed(u, path, &id, path);
+    }
+    (void)unmoved_failed(u, "0", &id, "0");
+    (void)unmoved_failed(u, "3", &id, "3");
+    cr_assert_null(unmoved_find(u, "1", &id));
+    cr_assert_not_null(unmoved_find(u, "0", &id));
+    cr_assert_not_null(unmoved_find(u, "2", &id));
+    cr_assert_str_eq(unmoved_latest(u, is_not, gone)->path, "3");
+    unmoved_drop(u, "3");
+    cr_assert_str_eq(unmoved_latest(u, is_not, gone)->failure, "0");
+    unmoved_free(u);
+}

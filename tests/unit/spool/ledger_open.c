@@ -1,0 +1,152 @@
+/* spool/ledger: what is told while it is opened, and a machine that cannot read the journal now. */
+#include "tests/unit/spool/ledger_fix.h"
+
+struct heard {
+    size_t times, of;
+    bool in_turn;
+};
+
+static void small_segments(struct fix *f)
+{
+    fix_new(f);
+    ledger_close(f->l);
+    f->segment_bytes = 16384;
+    fix_open(f);
+}
+
+static void hear(void *arg, size_t nth, size_t of)
+{
+    struct heard *h = arg;
+    h->in_turn = h->in_turn && nth == ++h->times;
+    h->of = of;
+}
+
+Test(ledger_open, each_segment_is_told_before_it_is_read)
+{
+    struct fix f;
+    struct heard h = {.in_turn = true};
+    struct journal_stats stats;
+    struct err e = {0};
+    char path[32];
+    small_segments(&f);
+    for (int i = 0; i < 500; i++) {
+        (void)snprintf(path, sizeof path, "file%d", i);
+        accept(&f, path, "audit", 1);
+    }
+    flush(&f);
+    journal_stats(ledger_journal(f.l), &stats);
+    cr_assert_gt(stats.segments, 3);
+    ledger_close(f.l);
+    const struct ledger_cfg cfg = {
+        .journal = {.fs = &f.fs, .dirfd = f.dir.fd}, .reading = hear, .reading_arg = &h};
+    cr_assert_eq(ledger_open(&cfg, &f.lost, &f.l, &e), RC_OK, "%s", e.text);
+    cr_expect(h.in_turn);
+    cr_expect_eq(h.times, stats.segments);
+    cr_expect_eq(h.of, stats.segments);
+    fix_free(&f);
+}
+
+/* ---- no descriptors, no memory ---- */
+
+static int no_open(void *ctx, int dirfd, const char *path, int flags, mode_t mode)
+{
+    (void)ctx;
+    return flags & O_WRONLY || flags & O_RDWR
+               ? fsio_system.ops->open(NULL, dirfd, path, flags, mode)
+               : -EMFILE;
+}
+
+static ssize_t no_pread(void *ctx, int fd, void *data, size_t n, uint64_t offset)
+{
+    (void)ctx;
+    (void)fd;
+    (void)data;
+    (void)n;
+    (void)offset;
+    return -ENOMEM;
+}
+
+static void told(void *arg, enum rc rc)
+{
+    *(enum rc *)arg = rc;
+}
+
+enum { FILLERS = 1000 }; /* of a KiB each, in segments as large as a window of the journal's */
+
+static void fill(struct fix *f)
+{
+    accept(f, "held", "audit", 1);
+    accept(f, "forgotten", "audit", 2);
+    accept(f, "queued", "audit", 3);
+    accept(f, "sent", "sent", 4);
+    flush(f);
+    const struct err why = {.code = "by-hand", .text = "until it is known"};
+    cr_assert_eq(ledger_hold_path(f->l, "held", 4, &why, NULL, NULL), RC_OK);
+    cr_assert_eq(ledger_forget_path(f->l, "forgotten", 9, &why, NULL, NULL), RC_OK);
+    struct ledger_file *sent =
+        ledger_take_from(f->l, queue_lane(ledger_queue(f->l), "sent", 4), false);
+    ledger_deliver(f->l, sent, receipt(), NULL, NULL);
+    flush(f);
+    char path[1000];
+    memset(path, 'x', sizeof path);
+    for (int i = 0; i < FILLERS; i++) {
+        const struct identity id = id_of(1);
+        (void)snprintf(path, sizeof path - 1, "%04d", i);
+        path[4] = 'x';
+        ledger_accept(f->l, path, sizeof path, &id, "filler", NULL, NULL);
+    }
+    flush(f);
+    restart(f);
+    for (int i = 0; i < FILLERS; i++) { /* then nothing of the first ones is in memory */
+        (void)snprintf(path, sizeof path - 1, "%04d", i);
+        path[4] = 'x';
+        cr_assert(ledger_knows(f->l, path, sizeof path, NULL));
+    }
+}
+
+static void check_untouched(struct fix *f)
+{
+    cr_expect_str_eq(state(f, "held"), "held");
+    cr_expect_str_eq(state(f, "forgotten"), "forgotten");
+    cr_expect_str_eq(state(f, "queued"), "accepted");
+    cr_expect_eq(ledger_count(f->l, LEDGER_HELD), 1);
+    cr_expect_eq(ledger_count(f->l, LEDGER_FORGOTTEN), 1);
+    cr_expect_eq(ledger_count(f->l, LEDGER_ACCEPTED), 1 + FILLERS);
+    cr_expect_eq(lane_counts(f, "audit").files, 1);
+}
+
+Test(ledger_open, what_cannot_be_read_now_is_not_taken_for_nobodys)
+{
+    static const char *const paths[] = {"held", "forgotten", "queued", "sent"};
+    for (int i = 0; i < 2; i++) {
+        struct fix f;
+        struct ledger_view v;
+        small_segments(&f);
+        fill(&f);
+        const struct fsio_ops good = f.ops;
+        if (i == 0)
+            f.ops.open = no_open;
+        else
+            f.ops.pread = no_pread;
+        for (size_t k = 0; k < sizeof paths / sizeof paths[0]; k++) {
+            enum rc rc = ledger_find(f.l, paths[k], strlen(paths[k]), &v), done = RC_OK;
+            cr_expect(rc != RC_OK && rc != RC_ABSENT, "%s: %s", paths[k], rc_name(rc));
+            struct identity id = id_of(9);
+            ledger_accept(f.l, paths[k], strlen(paths[k]), &id, "audit", told, &done);
+            flush(&f);
+            cr_expect_neq(done, RC_OK, "%s is accepted beside itself", paths[k]);
+        }
+        cr_expect_null(ledger_take_from(f.l, queue_lane(ledger_queue(f.l), "audit", 5), false));
+        cr_expect_null(ledger_take_delivered(f.l));
+        f.now += (int64_t)KEEP_MS * CLOCK_NS_PER_MS;
+        ledger_compact(f.l, f.now);
+        flush(&f);
+        f.ops = good;
+        check_untouched(&f);
+        struct ledger_file *sent = ledger_take_delivered(f.l);
+        cr_assert(sent && strcmp(sent->path, "sent") == 0, "it is still to be removed");
+        restart(&f);
+        check_untouched(&f);
+        fix_free(&f);
+    }
+}
