@@ -57,6 +57,7 @@ void s3_upload_part(struct exchange *x)
     uint64_t number = 0;
     char id[MULTIPART_ID_SIZE], etag[2 * MD5_SIZE + 1];
     char checksum[BASE64_SIZE(SHA256_SIZE)];
+    const char *trailer;
 
     if (!upload_id(x, id) || !s3_query_number(x, "partNumber", UINT32_MAX, &number))
         return;
@@ -66,7 +67,9 @@ void s3_upload_part(struct exchange *x)
         return;
     }
     part.number = (unsigned)number;
-    part.has_checksum = http_header(&x->request, "x-amz-checksum-sha256") != NULL;
+    trailer = http_header(&x->request, "x-amz-trailer");
+    part.has_checksum = http_header(&x->request, "x-amz-checksum-sha256") != NULL ||
+                        (trailer != NULL && strcasecmp(trailer, "x-amz-checksum-sha256") == 0);
     memcpy(part.md5, b->md5_sum, sizeof part.md5);
     memcpy(part.sha256, b->sha256, sizeof part.sha256);
     memcpy(part.tmp, b->tmp, sizeof part.tmp);
