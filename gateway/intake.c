@@ -88,6 +88,12 @@ static bool is_same_held(const struct identity *id, const struct ledger_view *vi
     return identity_equal_moved(&here, &view->id) || identity_is_torn(&view->id, id);
 }
 
+/* By who sent it: it is gone, or is to be held, and the record of that is on its way. */
+static bool is_given_up(const struct ledger_view *view)
+{
+    return view->state == LEDGER_SENDING && view->moving;
+}
+
 bool intake_known(void *arg, const char *path, size_t n)
 {
     struct pipeline *p = arg;
@@ -95,9 +101,10 @@ bool intake_known(void *arg, const char *path, size_t n)
     struct file_stat st;
     if (ledger_find(p->ledger, path, n, &view) != RC_OK)
         return false;
-    /* Given up by who sent it, since it was not there; and here it is. */
-    if (view.state == LEDGER_SENDING && view.moving)
-        return false;
+    /* Most of those were not there; and here it is. */
+    if (is_given_up(&view))
+        return fsio_system.ops->stat(fsio_system.ctx, p->cfg.root_fd, path, &st) >= 0 &&
+               identity_is_torn(&view.id, &st.id);
     bool held = view.state == LEDGER_HELD;
     if ((!held && view.state != LEDGER_DELIVERED && view.state != LEDGER_FORGOTTEN) || view.file)
         return true;
@@ -254,12 +261,27 @@ void intake_hold_torn(struct pipeline *p, const char *path, const struct identit
     record_accepted(r, id, m.event_type);
 }
 
+/* What is held, or about to be, is a person's to decide about, however its contents look by now:
+ * what a power loss left of it may be no NDJSON, or pass for a file of its own (P9). */
+static bool stays_held(struct pipeline *p, const struct admission *a,
+                       const struct ledger_view *view)
+{
+    bool held = view->state == LEDGER_HELD && is_same_held(&a->result.id, view);
+    if (!held && !(is_given_up(view) && identity_is_torn(&view->id, &a->result.id)))
+        return false;
+    watcher_answer(p->watcher, a->path, a->n, view->moving ? WATCHER_AGAIN : WATCHER_DONE,
+                   UNSURE_AGAIN_MS);
+    return true;
+}
+
 static void accept(struct pipeline *p, const struct admission *a)
 {
     struct ledger_view view;
     bool torn = false;
     enum rc rc = ledger_find(p->ledger, a->path, a->n, &view);
     if (rc == RC_OK) {
+        if (stays_held(p, a, &view))
+            return;
         bool same = is_same(&a->result.id, &view);
         if (view.file && !same)
             view.file->changed = true;
@@ -448,6 +470,7 @@ static void busy(struct pipeline *p, const struct admission *a)
 
 static void act_on_verdict(struct pipeline *p, const struct admission *a)
 {
+    struct ledger_view view;
     if (p->stopping) {
         watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, UNSURE_AGAIN_MS);
         return;
@@ -468,7 +491,8 @@ static void act_on_verdict(struct pipeline *p, const struct admission *a)
         watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, a->result.wait_ms);
         break;
     case ADMIT_REJECT:
-        reject(p, a->path, &a->result.id, &a->result.err, true);
+        if (ledger_find(p->ledger, a->path, a->n, &view) != RC_OK || !stays_held(p, a, &view))
+            reject(p, a->path, &a->result.id, &a->result.err, true);
         break;
     case ADMIT_GONE:
         watcher_answer(p->watcher, a->path, a->n, WATCHER_DONE, 0);

@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lib import (SLOW, SPOOLGATE, Devstore, Dropped, Gateway, check, check_equal, compare, event, key,  # noqa: E402
-                 row, run_tests, spooled, wait_until)
+                 row, run_tests, scratch_dir, slow_disk_environment, spooled, wait_until)
 
 FAST = {"settle": "100ms", "rescan": "10s"}
 REFUSING = "op=PutObject,status=503,code=SlowDown"
@@ -429,6 +429,40 @@ def what_shrank_goes_as_it_is():
         compare(bucket, dropped)
 
 
+def what_shrank_is_held_whoever_looks_meanwhile():
+    """While the record of that is written, a scan finds a file that is not what was accepted: it is
+    neither taken for a new one nor, cut in mid-line, rejected."""
+    with scratch_dir() as tools, Devstore("--require-acl") as bucket, \
+            Gateway(bucket, FAST, env=slow_disk_environment(tools)) as gateway:
+        bucket.fault(REFUSING)
+        dropped = Dropped()
+        lengths = {key("findings", f"f-{number}.ndjson"): length
+                   for number, length in enumerate((len(event(0)), len(event(0)) + 10))}
+        for name in lengths:
+            dropped.rename(gateway.root, name, event(0) + event(1))
+        wait_waiting(gateway, 2)
+        for name, length in lengths.items():
+            path = os.path.join(gateway.root, name)
+            times = os.stat(path)
+            os.truncate(path, length)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        bucket.clear_faults()
+        gateway.cli("retry", "--all")
+
+        def is_over():
+            gateway.api("POST", "/v1/rescan")
+            files = gateway.status()["files"]
+            return files["held"] == 2 or files["rejected"] or bucket.keys()
+        check(wait_until(is_over, 20, 0.01), "they come to be held")
+        rescans = gateway.status()["watcher"]["rescans"]
+        gateway.api("POST", "/v1/rescan")
+        check(wait_until(lambda: gateway.status()["watcher"]["rescans"] > rescans), "a rescan ran")
+        check(wait_until(lambda: gateway.status()["files"]["settling"] == 0), "what it found was looked at")
+        check_equal(states(gateway), dict.fromkeys(lengths, "held"), "what shrank")
+        check_equal(gateway.status()["since_start"]["accepted"], 2, "files accepted")
+        check_equal(bucket.keys(), {}, "objects")
+
+
 def a_stop_waits_for_no_flood():
     """What is still to be rejected is left to the next start."""
     with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
@@ -500,4 +534,5 @@ run_tests([durable_when_it_returns, a_held_file_that_is_replaced_while_the_gatew
            a_forgotten_file_with_another_mode, what_is_being_sent,
            nothing_is_sent_after_hold_all, a_held_file_that_is_removed_is_let_go, chosen_by_pattern_and_state,
            a_terminal_is_asked, the_api_is_told_nonsense, rejected_files, a_rejected_file_named_by_its_place,
-           held_with_its_event_type, what_shrank_goes_as_it_is, a_stop_waits_for_no_flood, receipts])
+           held_with_its_event_type, what_shrank_goes_as_it_is,
+           what_shrank_is_held_whoever_looks_meanwhile, a_stop_waits_for_no_flood, receipts])
