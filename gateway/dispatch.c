@@ -201,6 +201,7 @@ void dispatch_withdraw(struct pipeline *p, struct ledger_file *f)
         if (p->deferred[i].file != f)
             continue;
         p->deferred[i] = p->deferred[--p->n_deferred];
+        suspects_drop(&p->lanes[f->lane].suspects, f->hash);
         dispatch_put_back(p, f);
         return;
     }
@@ -338,6 +339,7 @@ static void hold_file(struct pipeline *p, struct ledger_file *f, const struct tr
     char path[RECORD_PATH_MAX + 1] = "";
     size_t n = f->changed ? f->path_len : 0; /* another one has its name: that one is not held */
     memcpy(path, f->path, n);
+    suspects_drop(&p->lanes[f->lane].suspects, f->hash);
     dispatch_drop_taken(f);
     p->n_delivering++;
     ledger_hold(p->ledger, f, code, o->err.text, let_go, p);
@@ -347,6 +349,7 @@ static void hold_file(struct pipeline *p, struct ledger_file *f, const struct tr
 
 static void forget(struct pipeline *p, struct ledger_file *f, const char *code, const char *text)
 {
+    suspects_drop(&p->lanes[f->lane].suspects, f->hash);
     dispatch_drop_taken(f);
     p->n_delivering++;
     ledger_forget(p->ledger, f, code, text, let_go, p);

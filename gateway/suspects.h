@@ -11,15 +11,16 @@
 #define SUSPECTS_MAX   8
 #define SUSPECTS_TRIES 10
 
-/* Of one event type; zero at first. KNOWN: of more than SUSPECTS_MAX the oldest are forgotten, and
- * each of those makes its event type wait once more. */
+/* Of one event type; zero at first. KNOWN: of more than SUSPECTS_MAX the newest of those that were
+ * refused least is forgotten, and makes its event type wait once more; so the others come to be
+ * held, and make room for it. */
 struct suspects {
     struct suspect {
         uint64_t hash;  /* of its path */
         unsigned times; /* refused again, with others delivered in between each time */
         bool passed;    /* another file has been delivered since its last refusal */
-    } at[SUSPECTS_MAX];
-    unsigned n, next;
+    } at[SUSPECTS_MAX]; /* oldest first */
+    unsigned n;
 };
 
 enum suspects_verdict {
@@ -29,5 +30,7 @@ enum suspects_verdict {
 };
 enum suspects_verdict suspects_refused(struct suspects *s, uint64_t hash);
 void suspects_delivered(struct suspects *s, uint64_t hash);
+/* It is not sent any more as it is: gone, changed, rejected, held, or a person decides. */
+void suspects_drop(struct suspects *s, uint64_t hash);
 
 #endif

@@ -41,13 +41,36 @@ Test(suspects, one_that_is_refused_again_and_again_while_others_pass_is_held_at_
     cr_expect_eq(s.n, 0);
 }
 
-Test(suspects, of_too_many_the_oldest_are_forgotten)
+Test(suspects, one_that_is_not_sent_any_more_makes_room)
 {
     struct suspects s = {0};
-    for (uint64_t i = 0; i < 3 * SUSPECTS_MAX; i++)
-        cr_expect_eq(suspects_refused(&s, i), SUSPECTS_TYPE);
+    for (uint64_t i = 0; i < 3; i++)
+        (void)suspects_refused(&s, i);
+    suspects_drop(&s, 1);
+    suspects_drop(&s, 1);
+    cr_expect_eq(s.n, 2);
     suspects_delivered(&s, 1000);
-    for (uint64_t i = 2 * SUSPECTS_MAX; i < 3 * SUSPECTS_MAX; i++)
-        cr_expect_eq(suspects_refused(&s, i), SUSPECTS_FILE);
-    cr_expect_eq(suspects_refused(&s, 0), SUSPECTS_TYPE);
+    cr_expect_eq(suspects_refused(&s, 0), SUSPECTS_FILE);
+    cr_expect_eq(suspects_refused(&s, 2), SUSPECTS_FILE);
+    cr_expect_eq(suspects_refused(&s, 1), SUSPECTS_TYPE);
+}
+
+Test(suspects, of_too_many_the_newest_wait_until_the_others_are_held)
+{
+    enum { MANY = 3 * SUSPECTS_MAX };
+    struct suspects s = {0};
+    bool held[MANY] = {false};
+    unsigned n = 0, rounds = 0;
+    for (; n < MANY && rounds < 10 * SUSPECTS_TRIES; rounds++) {
+        suspects_delivered(&s, 1000 + rounds);
+        for (uint64_t i = 0; i < MANY; i++) {
+            if (held[i] || suspects_refused(&s, i) != SUSPECTS_HOLD)
+                continue;
+            held[i] = true;
+            n++;
+        }
+        if (rounds == SUSPECTS_TRIES)
+            cr_expect_eq(n, SUSPECTS_MAX - 1, "the others take turns in one place");
+    }
+    cr_expect_eq(n, MANY, "%u of %d are held after %u rounds", n, MANY, rounds);
 }
