@@ -210,13 +210,15 @@ void dispatch_withdraw(struct pipeline *p, struct ledger_file *f)
 /* Whether one prefix is refused or all of them, the cost is the same: a request of each event type
  * every 30 s, at most one a second together, until one passes and the others are asked at once. The
  * newest and the oldest file by turns, since the refusal may be that of the one that was refused.
+ * The event types in turn: of more than thirty the first ones are due again before the last was.
  * KNOWN: where it is both's own, the event type waits for a newer file. */
 static struct ledger_file *take_probe(struct pipeline *p)
 {
     uint64_t now = loop_now_ms(p->cfg.loop);
     if (now < p->lane_probe_at_ms)
         return NULL;
-    for (unsigned i = 0; i < p->n_lanes; i++) {
+    for (unsigned n = 1; n <= p->n_lanes; n++) {
+        unsigned i = (p->lane_probed + n) % p->n_lanes;
         struct pipeline_lane *l = &p->lanes[i];
         if (!l->refused || !l->selected || l->probing || l->probe_at_ms > now)
             continue;
@@ -225,6 +227,7 @@ static struct ledger_file *take_probe(struct pipeline *p)
             continue;
         l->probed_newest = !l->probed_newest;
         l->probing = true;
+        p->lane_probed = i;
         p->lane_probe_at_ms = now + PIPELINE_LANE_PROBE_GAP_MS;
         dispatch_taken(f)->probe = true;
         return f;

@@ -84,6 +84,7 @@ struct pipeline {
     bool stopping, drained_told;
     bool poisoned;
     uint64_t lane_probe_at_ms; /* no refused event type is probed before */
+    unsigned lane_probed;      /* the last one that was */
     uint64_t journal_again_ms; /* nothing is sent before: a record could not be written */
     uint64_t retire_again_ms;  /* nothing that could not be retired is tried before */
     bool full;                 /* the spool is full: `put` refuses */

@@ -381,6 +381,43 @@ def a_silent_store_is_told_by_the_test_message():
                 Dropped())
 
 
+def refused_event_types_take_turns():
+    """However often the first of them is due again. One flows, and now and then a file of it is refused while another
+    passes: then a refused event type is asked at once, and that is another one each time."""
+    with Devstore("--require-acl") as bucket, Between(bucket) as between, Gateway(between, CONFIG) as gateway:
+        asked, dropped, refused = {}, Dropped(), []
+        passes = threading.Event()
+
+        def instead(request):
+            event_type, name = request[1].decode().split("/")[3], request[1].decode().rsplit("/", 1)[1]
+            with between.lock:
+                asked[event_type, name] = asked.get((event_type, name), 0) + 1
+            if name.startswith("slow"):
+                passes.wait(60 * SLOW)
+            return error(b"403 Forbidden", b"AccessDenied") if name.startswith("refused") else None
+
+        def drop_one(event_type, name):
+            dropped.rename(gateway.root, key(event_type, name), event(len(dropped)))
+            return wait_until(lambda: asked.get((event_type, name)))
+        between.instead = instead
+        for number in range(4):
+            refused.append((f"type_{number}", "refused.ndjson"))
+            check(drop_one(*refused[-1]), f"{refused[-1]} is asked for")
+        for number in range(len(refused)):
+            passes.clear()
+            check(drop_one("flows", f"slow-{number}.ndjson"), "one is under way")
+            check(drop_one("flows", f"refused-{number}.ndjson"), "another is refused")
+            wait_until(lambda: any(t["held"] for t in gateway.status()["event_types"] if t["event_type"] == "flows"))
+            before = sum(asked[one] for one in refused)
+            passes.set()
+            check(wait_until(lambda: sum(asked[one] for one in refused) > before), "a refused one is asked for")
+        check(all(asked[one] > 1 for one in refused), f"each is asked again: {[asked[one] for one in refused]}")
+        between.clear()
+        gateway.cli("retry", "--all")
+        gateway.wait_idle()
+        arrived("event types that are refused", "asked in turn", bucket, dropped)
+
+
 BOMB = (b'<?xml version="1.0"?><!DOCTYPE Error [<!ENTITY a "aaaaaaaaaa">'
         + b"".join(b'<!ENTITY %c "%s">' % (98 + i, b"&%c;" % (97 + i) * 10) for i in range(9))
         + b"]><Error><Code>&j;</Code></Error>")
@@ -452,6 +489,7 @@ CASES = [
                    b"AuthorizationHeaderMalformed", "body"),
     another_region("301 with a region", b"301 Moved Permanently", b"PermanentRedirect", "header"),
     another_region("307 with a region", b"307 Temporary Redirect", b"TemporaryRedirect", "header"),
+    refused_event_types_take_turns,
     our_own_clock_is_off, our_own_clock_is_set_back_while_put_waits, a_redirect_to_another_host,
     every_byte_of_a_put(False), every_byte_of_a_put(True),
 ]
