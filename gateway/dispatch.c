@@ -119,6 +119,15 @@ static void allow_lane(struct pipeline *p, unsigned lane)
         queue_pause(ledger_queue(p->ledger), lane, NULL);
 }
 
+bool dispatch_lane_is_stuck(const struct pipeline *p, unsigned lane)
+{
+    struct ledger_lane_counts c;
+    if (!p->lanes[lane].refused || !p->lanes[lane].selected)
+        return false;
+    ledger_lane_counts(p->ledger, lane, &c);
+    return c.files > 0;
+}
+
 /* ---- sending ---- */
 
 static void submit(struct pipeline *p, struct ledger_file *f)

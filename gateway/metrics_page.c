@@ -68,7 +68,7 @@ static void look_at_lanes(struct pipeline *p, struct waiting *w)
         }
         w->types[l->type].files += c.files;
         w->types[l->type].bytes += c.bytes;
-        w->types[l->type].refused |= l->refused;
+        w->types[l->type].refused |= dispatch_lane_is_stuck(p, i);
         if (c.oldest_ns < w->types[l->type].oldest_ns)
             w->types[l->type].oldest_ns = c.oldest_ns;
         if (c.oldest_ns < w->oldest_ns)
@@ -421,7 +421,7 @@ bool metrics_ready(struct pipeline *p, struct buf *why)
     if (!d.has_credentials || d.state != BREAKER_CLOSED)
         not_ready(why, "Nothing is sent", d.why.text);
     for (unsigned i = 0; i < p->n_lanes; i++) {
-        if (p->lanes[i].refused && p->lanes[i].selected)
+        if (dispatch_lane_is_stuck(p, i))
             buf_addf(why, "The bucket refuses the event type %s: %s\n",
                      queue_lane_name(ledger_queue(p->ledger), i), p->lanes[i].why.text);
     }

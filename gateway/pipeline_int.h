@@ -147,6 +147,9 @@ unsigned dispatch_attempts(void *arg, uint64_t tag);
 void dispatch_lanes(struct pipeline *p); /* know the event types that appeared */
 void dispatch_lanes_anew(
     struct pipeline *p); /* forget refusals, apply selection and priorities again */
+/* Files wait, since the bucket refuses their event type. Where none are left nothing is asked, so
+ * nobody knows whether it still does. */
+bool dispatch_lane_is_stuck(const struct pipeline *p, unsigned lane);
 void dispatch_deferred_now(struct pipeline *p); /* whatever waits for its time, at once */
 void dispatch_check_drained(struct pipeline *p);
 /* Back into its lane: a file that waits for its next try (LEDGER_DEFERRED). */

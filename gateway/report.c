@@ -262,7 +262,7 @@ static const char *sentence(const struct pipeline *p, const struct totals *t,
     uint64_t refused_files = 0;
     for (unsigned i = 0; i < p->n_lanes; i++) {
         struct ledger_lane_counts c;
-        if (!p->lanes[i].refused)
+        if (!dispatch_lane_is_stuck(p, i))
             continue;
         ledger_lane_counts(p->ledger, i, &c);
         refused = &p->lanes[i];

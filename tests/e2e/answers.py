@@ -418,6 +418,29 @@ def refused_event_types_take_turns():
         arrived("event types that are refused", "asked in turn", bucket, dropped)
 
 
+def a_refused_event_type_of_which_nothing_waits():
+    """Nothing of it is asked for, so nothing says that it is still refused: that is no trouble of today."""
+    with Devstore("--require-acl") as bucket, Between(bucket) as between, Gateway(between, CONFIG) as gateway:
+        dropped, path = Dropped(), key("audit", "a.ndjson")
+        between.instead = lambda request: error(b"403 Forbidden", b"AccessDenied")
+
+        def told():
+            status, page = gateway.status(), gateway.api("GET", "/metrics")[1]
+            gauge = re.search(r'(?m)^spoolgate_event_type_refused\{event_type="audit"\} (\d)', page)
+            return (status["state"], "refuses" in status["sentence"], gateway.api("GET", "/readyz")[0],
+                    gauge and gauge[1])
+        dropped.rename(gateway.root, path, event())
+        check(wait_until(lambda: gateway.status()["state"] == "stuck"), "it is refused")
+        check_equal(told(), ("stuck", True, 503, "1"), "state, sentence, readiness and gauge while it waits")
+        check_equal(gateway.cli("hold", path).returncode, 0, "hold")
+        check_equal(told(), ("ok", False, 200, "0"), "the same when it is held by itself")
+        between.clear()
+        check_equal(gateway.cli("release", path).returncode, 0, "release")
+        gateway.cli("retry", "--all")
+        gateway.wait_idle()
+        arrived("a refused event type of which nothing waits", "no trouble", bucket, dropped)
+
+
 BOMB = (b'<?xml version="1.0"?><!DOCTYPE Error [<!ENTITY a "aaaaaaaaaa">'
         + b"".join(b'<!ENTITY %c "%s">' % (98 + i, b"&%c;" % (97 + i) * 10) for i in range(9))
         + b"]><Error><Code>&j;</Code></Error>")
@@ -489,7 +512,7 @@ CASES = [
                    b"AuthorizationHeaderMalformed", "body"),
     another_region("301 with a region", b"301 Moved Permanently", b"PermanentRedirect", "header"),
     another_region("307 with a region", b"307 Temporary Redirect", b"TemporaryRedirect", "header"),
-    refused_event_types_take_turns,
+    refused_event_types_take_turns, a_refused_event_type_of_which_nothing_waits,
     our_own_clock_is_off, our_own_clock_is_set_back_while_put_waits, a_redirect_to_another_host,
     every_byte_of_a_put(False), every_byte_of_a_put(True),
 ]
