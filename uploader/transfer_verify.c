@@ -94,6 +94,14 @@ static void different(struct transfer *t)
     }
 }
 
+/* Whoever may not read this object may read none of them: that is for the event type to wait for,
+ * which goes on by itself once the policy or the keys are mended. */
+static bool refuses_us(const struct err *why)
+{
+    return (why->http_status == 401 || why->http_status == 403) &&
+           strcmp(why->code, "InvalidObjectState") != 0;
+}
+
 /* Answers about the object that leave its bytes unknown. */
 static void no_answer(struct exchange *x, const struct http_answer *a, const struct verdict *v,
                       void (*again)(struct transfer *t))
@@ -117,9 +125,11 @@ static void no_answer(struct exchange *x, const struct http_answer *a, const str
         err_set(&t->out.err, RC_AGAIN,
                 "The object that stood under this key has just been removed.");
     } else if (v->class == ANSWER_HOLD) {
-        hold(t, "An object exists under this key and may not be read, so it cannot be compared "
-                "with the file: allow s3:GetObject on the bucket's objects.");
-        return;
+        t->out.object_alone = !refuses_us(&t->out.err);
+        if (strcmp(t->out.err.code, "AccessDenied") == 0)
+            snprintf(t->out.err.text, sizeof(t->out.err.text), "%s",
+                     "An object exists under this key and may not be read, so it cannot be "
+                     "compared with the file: allow s3:GetObject on the bucket's objects");
     }
     transfer_end(t, TRANSFER_ANSWERED);
 }

@@ -210,6 +210,31 @@ def keys_that_exist():
         check(receipt["verified"], f"the receipt says that it was there: {receipt}")
 
 
+def objects_that_may_not_be_read():
+    """What stands under their keys cannot be compared without s3:GetObject: the event type waits for the
+    owner, since nobody would release files that were held one by one."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, CONFIG) as gateway:
+        s3, dropped = bucket.s3(), Dropped()
+        names = [key("findings", f"f-{number}.ndjson") for number in range(3)]
+        for number, name in enumerate(names):
+            s3.put_object(Bucket=bucket.bucket, Key=name, Body=event(number), ACL=ACL)
+        for operation in ("HeadObject", "GetObject"):
+            bucket.fault(f"op={operation},status=403,code=AccessDenied")
+        for number, name in enumerate(names):
+            dropped.rename(gateway.root, name, event(number))
+        check(wait_until(lambda: "s3:GetObject" in gateway.status()["sentence"]), "status names the remedy")
+        status = gateway.status()
+        lane = next(t for t in status["event_types"] if t["event_type"] == "findings")
+        check("s3:GetObject" in (lane["held"] or ""), f"the event type waits: {lane}")
+        check_equal((status["state"], status["files"]["held"]), ("stuck", 0), "state, files held by themselves")
+        bucket.clear_faults()
+        gateway.cli("retry", "--all")
+        gateway.wait_idle()
+        check_equal(gateway.status()["since_start"]["verified"], len(names), "found to be the same")
+        compare(bucket, dropped)
+        row("objects that may not be read", f"\"{status['sentence']}\"")
+
+
 def conflicts_may_be_held_or_overwrite():
     name = key("findings", "f.ndjson")
     with Devstore("--require-acl") as bucket, Gateway(bucket, {**CONFIG, "conflict": "hold"}) as gateway:
@@ -399,6 +424,6 @@ def everything_at_once():
 run_tests([*(fault_test(name, specs) for name, specs in FAULTS.items()),
            a_store_that_is_gone_for_one_prefix, a_store_that_refuses_single_objects,
            a_refusal_that_is_one_files_own, keys_that_exist,
-           conflicts_may_be_held_or_overwrite,
+           objects_that_may_not_be_read, conflicts_may_be_held_or_overwrite,
            uploads_that_nobody_goes_on_with, an_upload_aborted_by_another, a_file_that_changes_within_its_upload,
            a_second_name_whose_upload_fails, killed_in_a_large_upload, everything_at_once])

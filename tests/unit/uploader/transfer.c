@@ -286,11 +286,20 @@ Test(transfer, a_digest_mismatch_is_tried_three_times_more_and_then_held)
     }
 }
 
-Test(transfer, an_object_that_cannot_be_read_is_held_but_a_refused_head_is_asked_again_with_a_get)
+/* Only an object that nobody could read is its file's own trouble; keys and policies are not. */
+Test(transfer, an_object_that_cannot_be_read_is_told_but_a_refused_head_is_asked_again_with_a_get)
 {
     static const struct script head[] = {{REQUEST_HEAD_OBJECT, 1, 9, 403, "AccessDenied", NULL}},
                                both[] = {{REQUEST_HEAD_OBJECT, 1, 9, 403, "AccessDenied", NULL},
                                          {REQUEST_GET_OBJECT, 1, 9, 403, "AccessDenied", NULL}},
+                               keys[] = {{REQUEST_HEAD_OBJECT, 1, 9, 403, "", NULL},
+                                         {REQUEST_GET_OBJECT, 1, 9, 403, "SignatureDoesNotMatch",
+                                          NULL}},
+                               cold[] = {{REQUEST_HEAD_OBJECT, 1, 9, 403, "", NULL},
+                                         {REQUEST_GET_OBJECT, 1, 9, 403, "InvalidObjectState",
+                                          NULL}},
+                               sealed[] = {{REQUEST_HEAD_OBJECT, 1, 9, 400, "", NULL},
+                                           {REQUEST_GET_OBJECT, 1, 9, 400, "InvalidRequest", NULL}},
                                gone[] = {{REQUEST_HEAD_OBJECT, 1, 9, 404, "NoSuchKey", NULL}},
                                busy[] = {{REQUEST_HEAD_OBJECT, 1, 9, 503, "SlowDown", NULL}},
                                stale[] = {{REQUEST_HEAD_OBJECT, 1, 9, 400, "", NULL},
@@ -300,10 +309,16 @@ Test(transfer, an_object_that_cannot_be_read_is_held_but_a_refused_head_is_asked
         size_t n;
         enum transfer_result result;
         enum answer_class class;
+        bool alone;
     } rows[] = {
-        {head, 1, TRANSFER_VERIFIED, ANSWER_OK},       {both, 2, TRANSFER_ANSWERED, ANSWER_HOLD},
-        {gone, 1, TRANSFER_ANSWERED, ANSWER_RETRY},    {busy, 1, TRANSFER_ANSWERED, ANSWER_RETRY},
-        {stale, 2, TRANSFER_ANSWERED, ANSWER_REFRESH},
+        {head, 1, TRANSFER_VERIFIED, ANSWER_OK, false},
+        {both, 2, TRANSFER_ANSWERED, ANSWER_HOLD, false},
+        {keys, 2, TRANSFER_ANSWERED, ANSWER_HOLD, false},
+        {cold, 2, TRANSFER_ANSWERED, ANSWER_HOLD, true},
+        {sealed, 2, TRANSFER_ANSWERED, ANSWER_HOLD, true},
+        {gone, 1, TRANSFER_ANSWERED, ANSWER_RETRY, false},
+        {busy, 1, TRANSFER_ANSWERED, ANSWER_RETRY, false},
+        {stale, 2, TRANSFER_ANSWERED, ANSWER_REFRESH, false},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -316,7 +331,8 @@ Test(transfer, an_object_that_cannot_be_read_is_held_but_a_refused_head_is_asked
         ride_play(&r, &s, rows[i].at, rows[i].n);
         cr_expect_eq(ride_file(&r, "a")->result, rows[i].result, "row %zu", i);
         cr_expect_eq(r.out.class, rows[i].class, "row %zu: %s", i, answer_class_name(r.out.class));
-        cr_expect_eq(r.out.object_alone, rows[i].class == ANSWER_HOLD, "row %zu", i);
+        cr_expect_eq(r.out.object_alone, rows[i].alone, "row %zu", i);
+        cr_expect(rows[i].at != both || strstr(r.out.err.text, "s3:GetObject"), "the remedy");
         ride_fini(&r);
     }
 }
