@@ -195,6 +195,12 @@ static void end_unknown(struct row *r, bool delivered)
             "in the spool");
 }
 
+/* For want of descriptors or memory: nothing can be said of the path. */
+static void end_unread(struct row *r)
+{
+    end_row(r, "failed", "the journal cannot be read now: try again");
+}
+
 /* Released with the identity that it was accepted with, a file that is shorter since would only be
  * held again: it is accepted as it is now. One that is another by now is released, which the
  * uploader finds out, so that it is looked at like any new file. */
@@ -256,8 +262,11 @@ static void change(struct row *r, const struct ledger_view *v)
         else
             end_row(r, "unchanged", "it is not held");
         break;
-    default:
+    case RC_ABSENT:
         end_unknown(r, v->state == LEDGER_DELIVERED);
+        break;
+    default:
+        end_unread(r);
     }
 }
 
@@ -288,7 +297,8 @@ static void try_row(struct row *r)
     struct watcher_row settling;
     struct ledger_view v = {.state = LEDGER_STATE_COUNT_};
     size_t n = strlen(r->path);
-    if (ledger_find(a->p->ledger, r->path, n, &v) == RC_OK) {
+    enum rc rc = ledger_find(a->p->ledger, r->path, n, &v);
+    if (rc == RC_OK) {
         if (a->verb == PIPELINE_RETRY)
             retry(r, &v);
         else if (a->verb == PIPELINE_RELEASE && v.state == LEDGER_FORGOTTEN)
@@ -297,6 +307,8 @@ static void try_row(struct row *r)
             end_row(r, "unchanged", "it is forgotten, and not sent either");
         else
             change(r, &v);
+    } else if (rc != RC_ABSENT) {
+        end_unread(r);
     } else if (a->verb != PIPELINE_RETRY) {
         end_unknown(r, false);
     } else if (watcher_find(a->p->watcher, r->path, n, &settling)) {

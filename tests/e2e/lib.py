@@ -229,6 +229,12 @@ def slow_read_environment(directory, flag):
     return {**_preloaded(directory, "slow_read"), "SLOW_READ": flag}
 
 
+def no_read_environment(directory, flag):
+    """The environment of a gateway that cannot read files while that file is there. See
+    tests/tools/no_read.c."""
+    return {**_preloaded(directory, "no_read"), "NO_READ": flag}
+
+
 def shift_clock(directory, seconds):
     """Now so far ahead, or behind: see shifted_clock."""
     path = os.path.join(directory, "ahead")

@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lib import (SLOW, SPOOLGATE, Devstore, Dropped, Gateway, check, check_equal, compare, event, key,  # noqa: E402
-                 row, run_tests, scratch_dir, slow_disk_environment, spooled, wait_until)
+                 no_read_environment, row, run_tests, scratch_dir, slow_disk_environment, spooled, wait_until)
 
 FAST = {"settle": "100ms", "rescan": "10s"}
 REFUSING = "op=PutObject,status=503,code=SlowDown"
@@ -312,6 +312,30 @@ def the_api_is_told_nonsense():
         check_equal(gateway.api("GET", "/v1/files?cursor=1:zz")[0], 400, "a wrong cursor")
 
 
+def the_journal_cannot_be_read():
+    """Then nothing is said of a file, least of all that it was never there. The journal is longer than
+    what the gateway keeps of it in memory."""
+    with scratch_dir() as tools, Devstore("--require-acl") as bucket:
+        flag = os.path.join(tools, "flag")
+        with Gateway(bucket, FAST, env=no_read_environment(tools, flag)) as gateway:
+            bucket.fault(REFUSING)
+            names, dropped = [], Dropped()
+            for number in range(1200):
+                names.append(key("t" * 250, f"{number:0240}.ndjson", account="a" * 250))
+                dropped.rename(gateway.root, names[-1], event(number))
+            wait_waiting(gateway, len(names))
+            for verb, done in (("hold", "held"), ("retry", "retried")):
+                open(flag, "x").close()
+                answer = gateway.api("POST", f"/v1/{verb}", {"paths": names[:1000]})[1]
+                os.unlink(flag)
+                said = {(r["result"], r["text"]) for r in answer["files"]}
+                unread = ("failed", "the journal cannot be read now: try again")
+                check(unread in said, f"{verb} says that it could not be told: {said}")
+                check_equal({result for result, _ in said - {unread}} - {done}, set(), f"{verb} of the others")
+                answer = gateway.api("POST", "/v1/hold", {"paths": names[:1000]})[1]
+                check(all(r["result"] in ("held", "unchanged") for r in answer["files"]), "then it can be")
+
+
 def rejected_files():
     """Listed page by page, whatever bytes their names have, and put back by pattern."""
     with Devstore("--require-acl") as bucket, Gateway(bucket, FAST) as gateway:
@@ -533,6 +557,6 @@ def receipts():
 run_tests([durable_when_it_returns, a_held_file_that_is_replaced_while_the_gateway_is_down,
            a_forgotten_file_with_another_mode, what_is_being_sent,
            nothing_is_sent_after_hold_all, a_held_file_that_is_removed_is_let_go, chosen_by_pattern_and_state,
-           a_terminal_is_asked, the_api_is_told_nonsense, rejected_files, a_rejected_file_named_by_its_place,
+           a_terminal_is_asked, the_api_is_told_nonsense, the_journal_cannot_be_read, rejected_files, a_rejected_file_named_by_its_place,
            held_with_its_event_type, what_shrank_goes_as_it_is,
            what_shrank_is_held_whoever_looks_meanwhile, a_stop_waits_for_no_flood, receipts])
