@@ -32,13 +32,12 @@ done'''
 
 
 def flood(script, event_type, line):
-    date = time.strftime("%Y-%m-%d", time.gmtime())
     dropped = Dropped()
     for i in range(1, COUNT + 1):
-        dropped.add(f"Panoptica/{event_type}/{date}/acct-{i}/f-{i}.ndjson", line(i).encode())
+        dropped.add(f"Panoptica/{event_type}/{TODAY}/acct-{i}/f-{i}.ndjson", line(i).encode())
     with store() as bucket, Gateway(bucket, {"limits": {"min_free_percent": 0}}) as gateway:
         start = time.monotonic()
-        subprocess.run(["bash", "-c", script, "producer", str(COUNT), gateway.root, date], check=True)
+        subprocess.run(["bash", "-c", script, "producer", str(COUNT), gateway.root, TODAY], check=True)
         made = time.monotonic()
         gateway.wait_idle(180)
         done = time.monotonic()

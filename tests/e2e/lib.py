@@ -49,6 +49,7 @@ WRAP = shlex.split(os.environ.get("SPOOLGATE_WRAP") or "")
 BUCKET = "customer-siem"
 REGION = "eu-central-1"
 ACL = "bucket-owner-full-control"
+TODAY = time.strftime("%Y-%m-%d", time.gmtime())  # one day, though the script may run over midnight
 
 # --- checks ---------------------------------------------------------------------------------------
 
@@ -768,9 +769,9 @@ def http_quote(text):
 
 
 def key(event_type, name, date=None, account="111122223333"):
-    """Panoptica/<event_type>/<date>/<account>/<name>; date: today in UTC."""
-    date = date or time.strftime("%Y-%m-%d", time.gmtime())
-    return f"Panoptica/{event_type}/{date}/{account}/{name}"
+    """Panoptica/<event_type>/<date>/<account>/<name>; date: the day, in UTC, on which the script
+    began."""
+    return f"Panoptica/{event_type}/{date or TODAY}/{account}/{name}"
 
 
 def event(number=0, size=0):

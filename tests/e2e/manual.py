@@ -367,7 +367,7 @@ def shells_complete():
             takes[command] = set(re.findall(r"[a-z]+", said.rpartition(" takes ")[2])) - {"or"}
             item = page(f"spoolgate-{command}.1").partition(".It Fl -state")[2].partition("\n.It ")[0]
             same(re.findall(r"^\.Cm ([a-z]+)", item, re.M), takes[command], f"spoolgate-{command}.1, --state,")
-        today, root = time.strftime("%Y-%m-%d", time.gmtime()), "Panoptica"
+        root = "Panoptica"
         environment = clean_environment(SPOOLGATE_CONFIG=gateway.config_path,
                                         PATH=f"{directory}:{os.environ['PATH']}")
         for name in ("bash", "zsh", "fish"):
@@ -396,8 +396,8 @@ def shells_complete():
             check_equal(got, {"AES256", "aws:kms", "aws:kms:dsse"}, f"{name}: encryptions")
             offers("spoolgate put ", {root + "/"}, name != "fish")  # fish: files, too
             offers(f"spoolgate put {root}/", {f"{root}/audit/"}, False)
-            offers(f"spoolgate put {root}/audit/", {f"{root}/audit/{today}/"})
-            offers(f"spoolgate put {root}/audit/{today}/", {f"{root}/audit/{today}/prod/"})
+            offers(f"spoolgate put {root}/audit/", {f"{root}/audit/{TODAY}/"})
+            offers(f"spoolgate put {root}/audit/{TODAY}/", {f"{root}/audit/{TODAY}/prod/"})
             if name == "zsh":  # component by component
                 check(shell.complete("spoolgate release ") & {root, root + "/", held}, "zsh: release offers the held file")
                 check(not shell.complete("spoolgate forget nothing-like-it"), "zsh: forget offers what is not there")

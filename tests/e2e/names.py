@@ -15,11 +15,10 @@ GOOD = ["plain.ndjson", "with space.ndjson", "a+b.ndjson", "50%.ndjson", "a%2Fb.
         "a:b@c,d;e.ndjson", "q?x=1#frag.ndjson", "b\\s.ndjson", "[x]{y}|^`.ndjson", "$HOME !.ndjson",
         "ü.ndjson", "u\u0308.ndjson", "漢字.ndjson", "🦉.ndjson", "-rf", "x" * 255, "漢" * 85,
         "<&amp;>.xml.ndjson"]
-DATE = time.strftime("%Y-%m-%d", time.gmtime())
 
 
 def path_of(name, event_type="findings", account="acct"):
-    return f"Panoptica/{event_type}/{DATE}/{account}/{name}"
+    return f"Panoptica/{event_type}/{TODAY}/{account}/{name}"
 
 
 def names_that_are_keys():
@@ -86,10 +85,10 @@ def names_and_files_that_are_refused():
         drop(path_of("bell\x07.ndjson"), "control")
         drop(path_of("").encode() + b"latin-\xfc.ndjson", "UTF-8")
         drop(f"Panoptica/findings/2026-02-30/acct/f.ndjson", "date")
-        drop(f"Panoptica/findings/{DATE}/f.ndjson", "")
-        drop(f"Panoptica/findings/{DATE}/acct/deeper/f.ndjson", "")
+        drop(f"Panoptica/findings/{TODAY}/f.ndjson", "")
+        drop(f"Panoptica/findings/{TODAY}/acct/deeper/f.ndjson", "")
         drop("f.ndjson", "")
-        drop(f"Elsewhere/findings/{DATE}/acct/f.ndjson", "")
+        drop(f"Elsewhere/findings/{TODAY}/acct/f.ndjson", "")
         drop(path_of("empty.ndjson"), "", b"")
         special("symlink.ndjson", lambda p: os.symlink(outside, p), "link")
         special("fifo.ndjson", os.mkfifo, "")

@@ -38,6 +38,11 @@ CONFIG = {"settle": "200ms", "multipart": {"threshold": "5MiB", "part_size": "5M
           "send": {"types": {"raw": {"class": "raw"}}}}
 
 
+def day_of_now():
+    """Not that of the start: directories of the days before are removed meanwhile."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
+
+
 @contextlib.contextmanager
 def small(path, size):
     """A file system of its own, that can be full."""
@@ -95,7 +100,7 @@ class Producer:
         size = chance.choice((200, 200, 1000, 4000, 4000, 20_000))
         if number % 500 == 0:
             size = chance.choice((1 << 20, 3 << 20, 6 << 20))
-        path = key(chance.choice(KINDS), f"f-{number:07d}.ndjson",
+        path = key(chance.choice(KINDS), f"f-{number:07d}.ndjson", day_of_now(),
                    account=f"acct-{number // 200 % 60}")
         data = event(number, size)
         if number % 200 == 100:
@@ -268,7 +273,7 @@ class Faults:
         read; what the producers do meanwhile has no event."""
         with open("/proc/sys/fs/inotify/max_queued_events", encoding="ascii") as file:
             limit = int(file.read())
-        directory = os.path.join(self.gateway.root, os.path.dirname(key("findings", "x")))
+        directory = os.path.join(self.gateway.root, os.path.dirname(key("findings", "x", day_of_now())))
         os.makedirs(directory, exist_ok=True)
         time.sleep(0.3)  # until it is watched
         self.gateway.signal(signal.SIGSTOP)

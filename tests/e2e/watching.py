@@ -17,7 +17,7 @@ import threading
 import time
 
 import lib
-from lib import (SLOW, Devstore, Dropped, Gateway, arrived, check, check_equal, event, key,
+from lib import (SLOW, TODAY, Devstore, Dropped, Gateway, arrived, check, check_equal, event, key,
                  run_together, scratch_dir, spooled, start_process, stop_process, wait_until)
 
 FAST = {"settle": "200ms"}
@@ -178,17 +178,17 @@ def no_instance():
 def trees_that_move():
     with Devstore("--require-acl") as store, scratch_dir() as outside, \
             Gateway(store, FAST) as gateway:
-        dropped, date = Dropped(), time.strftime("%Y-%m-%d", time.gmtime())
+        dropped = Dropped()
         os.makedirs(f"{gateway.root}/Panoptica")
         for number in range(5):  # in, with files
             drop(gateway, dropped, 20, f"in{number}", root=outside)
             os.rename(f"{outside}/Panoptica/in{number}", f"{gateway.root}/Panoptica/in{number}")
         gone(gateway)
         # What goes out is not ours any more; what is made there must not be seen.
-        os.makedirs(f"{gateway.root}/Panoptica/out/{date}/1", exist_ok=True)
+        os.makedirs(f"{gateway.root}/Panoptica/out/{TODAY}/1", exist_ok=True)
         wait_until(lambda: False, 0.3)
         os.rename(f"{gateway.root}/Panoptica/out", f"{outside}/out")
-        Dropped().rename(outside, f"out/{date}/1/never.ndjson", event(1))
+        Dropped().rename(outside, f"out/{TODAY}/1/never.ndjson", event(1))
         # Within: the same directories under another name, files arriving before, then and after.
         for number in range(20):
             drop(gateway, dropped, 1, f"from{number}")
@@ -206,7 +206,7 @@ def trees_that_move():
             for path, other in ((early, late), (late, early)):
                 if path not in stored and other in stored:
                     del dropped[path]
-        check(os.path.exists(f"{outside}/out/{date}/1/never.ndjson"), "what was moved out stays")
+        check(os.path.exists(f"{outside}/out/{TODAY}/1/never.ndjson"), "what was moved out stays")
         arrived("trees moved in with files, out, within", f"drift {watcher(gateway)['drift']}",
                 store, dropped)
 
@@ -269,16 +269,15 @@ def dates_roll_over():
         gateway = Gateway(store, FAST, start=False)
         with gateway:
             dropped = Dropped()
-            today = time.strftime("%Y-%m-%d", time.gmtime())
             for number in range(1, 29):
                 os.makedirs(f"{gateway.root}/Panoptica/findings/2021-02-{number:02}/1")
-            os.makedirs(f"{gateway.root}/Panoptica/findings/{today}/1")
+            os.makedirs(f"{gateway.root}/Panoptica/findings/{TODAY}/1")
             drop(gateway, dropped, 3, date="2021-02-03")
             gateway.start()
             gone(gateway)
             left = f"{gateway.root}/Panoptica/findings"
             wait_until(lambda: len(os.listdir(left)) <= 2, 20)
-            check(today in os.listdir(left), "today's directory stays")
+            check(TODAY in os.listdir(left), "today's directory stays")
             check(len(os.listdir(left)) <= 2, f"old empty ones go: {os.listdir(left)[:5]}")
             wait_until(lambda: watcher(gateway)["directories"] <= 9)
             seen = watcher(gateway)
@@ -579,16 +578,15 @@ def a_hundred_thousand_directories():
         gateway = Gateway(store, FAST, start=False)
         with gateway:
             dropped, count = Dropped(), 100_000
-            today = time.strftime("%Y-%m-%d", time.gmtime())
             for number in range(count):
-                os.makedirs(f"{gateway.root}/Panoptica/t{number // 1000}/{today}/{number % 1000}")
+                os.makedirs(f"{gateway.root}/Panoptica/t{number // 1000}/{TODAY}/{number % 1000}")
             began = time.monotonic()
             gateway.start(ready=False)
             gateway.wait_ready(300)
             ready = time.monotonic() - began
             slowest = 0.0
             for number in range(7, count, 9973):
-                path = f"Panoptica/t{number // 1000}/{today}/{number % 1000}/x.ndjson"
+                path = f"Panoptica/t{number // 1000}/{TODAY}/{number % 1000}/x.ndjson"
                 before = gateway.delivered()
                 began = time.monotonic()
                 dropped.rename(gateway.root, path, event(number))
