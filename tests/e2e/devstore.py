@@ -523,8 +523,8 @@ def test_options():
         check_equal(run(*options).returncode, 100, f"usage: {options}")
     with scratch_dir() as directory:
         port_file = os.path.join(directory, "port")
-        store = Devstore("--count", "--stats-at-exit", "--port-file", port_file, "--versioning",
-                         "--no-md5", "--threads", "2", "--fault", "nth=1,status=500")
+        store = Devstore("--count", "--stats-at-exit", "--port", "0", "--port-file", port_file,
+                         "--versioning", "--no-md5", "--threads", "2", "--fault", "nth=1,status=500")
         with store:
             check_equal(int(open(port_file).read()), store.port, "--port-file")
             check_equal(put(store, "a").status, 500, "--fault")

@@ -4,7 +4,7 @@ stopped, producers, and the comparison of what was dropped with what arrived.
 A script is run with the build directory as its first argument; left out, $SPOOLGATE_BUILD, else
 build/dev below the repository. $SPOOLGATE_BIN and $DEVSTORE_BIN name other programs. Its last line
 is "N passed, N failed"; it exits 1 if anything failed. Everything lives in directories below
-$TMPDIR that are gone afterwards, on ports that the kernel chose.
+$TMPDIR that are gone afterwards, on ports of its own.
 
 Two comment lines of a script tell the test run what else it is good for; without them it runs on
 devstore with the plain build:
@@ -27,6 +27,7 @@ import hashlib
 import http.client
 import json
 import os
+import random
 import shlex
 import shutil
 import signal
@@ -190,11 +191,23 @@ class scratch_dir:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+_ports = []
+
+
 def free_port():
-    """A port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port of 127.0.0.1 that nobody else gets until this script ends, also while nobody listens on
+    it: below those that the kernel gives out, and held against other scripts by the name of a socket."""
+    while True:
+        port, held = random.randrange(20000, 32000), socket.socket(socket.AF_UNIX)
+        try:
+            held.bind(f"\0spoolgate-port-{port}")
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            held.close()
+            continue
+        _ports.append(held)
+        return port
 
 
 def clean_environment(**more):
@@ -362,10 +375,10 @@ class Devstore(Store):
         return self.start()
 
     def start(self):
-        port = ["--port", str(self.port)] if self.port else []
+        self.port = self.port or free_port()
         self.process = start_process(
             [self.PROGRAM, "--access-key", self.access_key, "--secret-key", self.secret_key,
-             *port, *self.options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+             "--port", str(self.port), *self.options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         if not line.startswith("devstore ready on "):
             raise RuntimeError("devstore did not start: " + self.process.stderr.read())
