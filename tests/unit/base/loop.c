@@ -55,7 +55,6 @@ Test(loop, timers_that_share_their_period_fire_together)
 {
     enum { PERIOD_MS = 200 };
     struct seen s = {.loop = loop_new()};
-    uint64_t fired[2];
     for (int i = 0; i < 2; i++) {
         struct loop_timer *other = loop_timer_new(s.loop, count_and_stop, &s);
         s.timer = loop_timer_new(s.loop, count_and_stop, &s);
@@ -66,14 +65,13 @@ Test(loop, timers_that_share_their_period_fire_together)
         s.count = 0;
         while (s.count == 0)
             loop_step(s.loop, true);
-        fired[i] = loop_now_ms(s.loop);
-        cr_assert_geq(fired[i], now + PERIOD_MS / 2);
+        /* Not before its multiple; how long after it, the machine decides. */
+        cr_assert_geq(loop_now_ms(s.loop), ((now + PERIOD_MS / 2) / PERIOD_MS + 1) * PERIOD_MS);
         /* Set on both sides of the half, they are a period apart; else they are one wake. */
         cr_assert(s.count == 2 || loop_timer_is_set(other));
         loop_timer_free(s.timer);
         loop_timer_free(other);
     }
-    cr_assert_geq(fired[1] - fired[0], PERIOD_MS - 20);
     loop_step(s.loop, false);
     loop_free(s.loop);
 }

@@ -29,7 +29,7 @@ Test(canary, it_comes_back_is_missed_when_it_cannot_fly_and_comes_back_again)
     uint64_t never = 0;
     bool late = true;
     rig_init(&r);
-    r.cfg.canary_ms = 100;
+    r.cfg.canary_ms = 1000; /* one is late that takes half of it */
     rig_mkdirs(&r, ".spoolgate/canary");
     rig_write(&r, ".spoolgate/canary/99", ""); /* left behind */
     rig_start(&r);
@@ -42,7 +42,7 @@ Test(canary, it_comes_back_is_missed_when_it_cannot_fly_and_comes_back_again)
     rig_rename(&r, ".spoolgate/canary", ".spoolgate/old");
     rig_write(&r, ".spoolgate/canary", "in the way");
     cr_assert(rig_until(&r, is_late, &late, RIG_PATIENCE_MS));
-    rig_turn(&r, 300);
+    rig_turn(&r, 2500);
     const char *said = strstr(r.trouble, "canary: no canary");
     cr_assert_not_null(said);
     cr_assert_null(strstr(said + 1, "canary: no"), "once: %s", r.trouble);
