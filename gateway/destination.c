@@ -217,9 +217,11 @@ static void act_on_destination(struct destination *d, const struct transfer_outc
     case ADVICE_DEST_SUCCESS:
         tell_breaker(d, BREAKER_SUCCESS, NULL, 0);
         concurrency_good(&d->concurrency, o->answer_us);
+        pool_allow(d->pool, d->concurrency.now);
         break;
     case ADVICE_DEST_THROTTLED:
         concurrency_throttled(&d->concurrency, loop_now_ms(d->cfg.loop));
+        pool_allow(d->pool, d->concurrency.now);
         tell_breaker(d, BREAKER_FAILURE, &o->err, o->retry_after_ms);
         break;
     case ADVICE_DEST_FAILURE:

@@ -1,6 +1,6 @@
 /* HTTP calls over curl's multi interface, driven by base/loop.
  *
- * Invariants: at most `connections` calls are inside curl at once, the others wait here in order,
+ * Invariants: at most `allowed` calls are inside curl at once, the others wait here in order,
  * so curl never queues and its connect time is only that. An easy handle is set up once and keeps
  * what does not change; a steady stream of small calls costs no allocation and no epoll_ctl of
  * ours. RC_OK means that a whole answer came; what is cut short is RC_NET. No S3 here.
@@ -52,9 +52,9 @@ struct http_client {
     CURLM *multi;
     struct loop_timer *timer; /* curl's */
     struct loop_timer *watch; /* first byte and stall */
-    struct loop_timer *pace;  /* bandwidth limit */
     struct handle **handles, **idle;
     unsigned n_handles, n_active, n_idle;
+    unsigned allowed;      /* of n_active; at most cfg.connections */
     struct http_line line; /* waiting */
     struct http_sockets *sockets;
     struct http_stats stats;
@@ -447,15 +447,11 @@ static void end_call(struct handle *h, enum rc why, const char *text)
 
 static void run_queue(struct http_client *c)
 {
-    while (c->n_idle > 0 || c->n_handles < c->cfg.connections) {
-        uint64_t wait_ms;
-        struct http_call *call = http_line_take(&c->line, clock_mono_now_ns(), &wait_ms);
+    while (c->n_active < c->allowed && (c->n_idle > 0 || c->n_handles < c->allowed)) {
+        struct http_call *call = http_line_take(&c->line, clock_mono_now_ns());
 
-        if (call == NULL) {
-            if (wait_ms > 0)
-                loop_timer_set(c->pace, wait_ms);
+        if (call == NULL)
             return;
-        }
         if (c->n_idle == 0)
             c->idle[c->n_idle++] = c->handles[c->n_handles++] = handle_new(c);
         start_call(c->idle[--c->n_idle], call);
@@ -508,6 +504,7 @@ struct http_client *http_client_new(struct loop *l, const struct http_cfg *cfg)
     c->loop = l;
     c->cfg = *cfg;
     http_cfg_complete(&c->cfg);
+    c->allowed = c->cfg.connections;
     c->line.bytes_per_second = cfg->bytes_per_second;
     c->ca_file = cfg->ca_file ? mem_strdup(cfg->ca_file) : NULL;
     c->multi = curl_multi_init();
@@ -515,7 +512,7 @@ struct http_client *http_client_new(struct loop *l, const struct http_cfg *cfg)
     c->sockets = http_sockets_new(l, socket_ready, c);
     c->timer = loop_timer_new(l, timer_fired, c);
     c->watch = loop_timer_new(l, watch_fired, c);
-    c->pace = loop_timer_new(l, pace_fired, c);
+    c->line.pace = loop_timer_new(l, pace_fired, c);
     c->handles = mem_alloc(c->cfg.connections * sizeof(struct handle *));
     c->idle = mem_alloc(c->cfg.connections * sizeof(struct handle *));
     MULTI_SET(c, CURLMOPT_SOCKETFUNCTION, on_socket);
@@ -532,7 +529,7 @@ void http_client_free(struct http_client *c)
     if (!c)
         return;
     while (c->line.first != NULL)
-        http_cancel(c, c->line.first);
+        http_line_cancel(&c->line, c->line.first);
     for (unsigned i = 0; i < c->n_handles; i++) {
         if (c->handles[i]->call != NULL)
             http_cancel(c, c->handles[i]->call);
@@ -546,7 +543,7 @@ void http_client_free(struct http_client *c)
     http_sockets_free(c->sockets);
     loop_timer_free(c->timer);
     loop_timer_free(c->watch);
-    loop_timer_free(c->pace);
+    loop_timer_free(c->line.pace);
     free(c->handles);
     free(c->idle);
     free(c->ca_file);
@@ -562,16 +559,18 @@ void http_start(struct http_client *c, struct http_call *call)
 
 void http_cancel(struct http_client *c, struct http_call *call)
 {
-    struct http_answer a = {
-        .rc = RC_CANCELLED, .body = "", .content_length = UINT64_MAX, .text = "stopped by us"};
+    if (call->handle_ != NULL)
+        end_call(call->handle_, RC_CANCELLED, HTTP_CANCELLED_TEXT);
+    else
+        http_line_cancel(&c->line, call);
+    run_queue(c);
+}
 
-    if (call->handle_ != NULL) {
-        end_call(call->handle_, RC_CANCELLED, "stopped by us");
-        run_queue(c);
-        return;
-    }
-    http_line_remove(&c->line, call);
-    call->done(call->arg, &a);
+void http_client_allow(struct http_client *c, unsigned calls)
+{
+    BUG_ON(calls < 1 || calls > c->cfg.connections);
+    c->allowed = calls;
+    run_queue(c);
 }
 
 void http_client_stats(const struct http_client *c, struct http_stats *out)

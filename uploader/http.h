@@ -19,7 +19,7 @@
 struct http_cfg {
     const char *ca_file; /* NULL: the system's */
     const char *user_agent;
-    unsigned connections;   /* kept at most */
+    unsigned connections;   /* kept at most, and calls at once; see http_client_allow */
     uint64_t connect_ms;    /* default 10 s when 0 */
     uint64_t first_byte_ms; /* after the request was sent; 60 s when 0 */
     /* No byte either way; 60 s when 0. KNOWN: an answer's header counts by the line, so one that
@@ -88,6 +88,9 @@ void http_start(struct http_client *c, struct http_call *call);
 bool http_waits(const struct http_call *call);
 /* done is called with RC_CANCELLED before this returns. */
 void http_cancel(struct http_client *c, struct http_call *call);
+/* No more than so many calls at once from now on, 1 to cfg's `connections`, which is what it begins
+ * with. What is under way goes on. */
+void http_client_allow(struct http_client *c, unsigned calls);
 void http_client_stats(const struct http_client *c, struct http_stats *out);
 
 /* Once, before threads start / after they ended. SIGPIPE is ignored from then on, unless the

@@ -33,16 +33,19 @@ enum rc http_body_read(const struct http_body *b, uint64_t sent, void *out, size
 
 /* Calls that wait, in their order, and the bandwidth limit: a body books its time on the wire when
  * it is taken, and the next one waits until that has passed. What is on the wire is kept from going
- * faster by whoever sends it. All zero but for the rate at first. */
+ * faster by whoever sends it. All zero but for the rate and its timer at first. */
 struct http_line {
     struct http_call *first, *last;
     uint64_t bytes_per_second; /* 0: no limit */
     int64_t free_ns;           /* when the next body may leave */
+    struct loop_timer *pace;   /* the owner's, with a rate: set to then when one has to wait */
 };
 void http_line_add(struct http_line *l, struct http_call *call);
-void http_line_remove(struct http_line *l, struct http_call *call); /* BUG if it is not in it */
-/* The next call, or NULL: with *wait_ms > 0 there is one that may go then. */
-struct http_call *http_line_take(struct http_line *l, int64_t now_ns, uint64_t *wait_ms);
+#define HTTP_CANCELLED_TEXT "stopped by us"
+/* Out of it, and its done called with RC_CANCELLED; BUG if it is not in it. */
+void http_line_cancel(struct http_line *l, struct http_call *call);
+/* The next call, or NULL. */
+struct http_call *http_line_take(struct http_line *l, int64_t now_ns);
 /* A call that was taken is over: what it booked and did not send is the others', as far as it is
  * still to come. */
 void http_line_give_back(struct http_line *l, const struct http_call *call, uint64_t sent,

@@ -17,7 +17,7 @@ void http_line_add(struct http_line *l, struct http_call *call)
     l->last = call;
 }
 
-void http_line_remove(struct http_line *l, struct http_call *call)
+static void take_out(struct http_line *l, struct http_call *call)
 {
     struct http_call *before = NULL;
 
@@ -34,6 +34,15 @@ void http_line_remove(struct http_line *l, struct http_call *call)
     call->next_ = NULL;
 }
 
+void http_line_cancel(struct http_line *l, struct http_call *call)
+{
+    struct http_answer a = {
+        .rc = RC_CANCELLED, .body = "", .content_length = UINT64_MAX, .text = HTTP_CANCELLED_TEXT};
+
+    take_out(l, call);
+    call->done(call->arg, &a);
+}
+
 bool http_waits(const struct http_call *call)
 {
     return call->handle_ == NULL;
@@ -44,16 +53,15 @@ static int64_t ns_of(const struct http_line *l, uint64_t bytes)
     return (int64_t)((double)bytes * 1e9 / (double)l->bytes_per_second);
 }
 
-struct http_call *http_line_take(struct http_line *l, int64_t now_ns, uint64_t *wait_ms)
+struct http_call *http_line_take(struct http_line *l, int64_t now_ns)
 {
     struct http_call *call = l->first;
 
-    *wait_ms = 0;
     if (call == NULL)
         return NULL;
     if (l->bytes_per_second > 0 && call->body.size > 0) {
         if (l->free_ns > now_ns) {
-            *wait_ms = (uint64_t)((l->free_ns - now_ns) / CLOCK_NS_PER_MS) + 1;
+            loop_timer_set(l->pace, (uint64_t)((l->free_ns - now_ns) / CLOCK_NS_PER_MS) + 1);
             return NULL;
         }
         if (l->free_ns < now_ns - IDLE_CREDIT_NS)
@@ -61,7 +69,7 @@ struct http_call *http_line_take(struct http_line *l, int64_t now_ns, uint64_t *
         l->free_ns += ns_of(l, call->body.size);
     }
     call->booked_ns_ = l->free_ns;
-    http_line_remove(l, call);
+    take_out(l, call);
     return call;
 }
 

@@ -2,9 +2,10 @@
  *
  * A thread and the main one meet in two places only, both under the thread's lock and both handed
  * over whole, once a round: what goes in (jobs, credentials, endpoint, stop) and what comes out
- * (outcomes and progress, in their order). A thread starts no more files than its share of
- * connections; the rest wait as jobs, which are small, so memory does not follow the backlog. The
- * store's clock offset is the one thing that the threads tell each other.
+ * (outcomes and progress, in their order). A thread makes no more requests at once than its share
+ * of those that are allowed, and starts no more files; the rest wait as jobs, which are small, so
+ * memory does not follow the backlog. The store's clock offset is the one thing that the threads
+ * tell each other.
  */
 #include "uploader/pool.h"
 
@@ -39,7 +40,7 @@ struct worker {
     struct events gathered;
     struct loop_timer *linger; /* set while what is gathered could be told */
     bool urgent;               /* it must be told now */
-    unsigned active;
+    unsigned active, share;    /* files; as last seen, of them and of requests */
     uint64_t looked_ms;
     int64_t looked_cpu_ns;
     int64_t clock_offset_s, clock_seen_s;
@@ -50,6 +51,7 @@ struct worker {
     unsigned in_flight;
     unsigned unrecorded; /* parts */
 
+    _Atomic unsigned next_share;    /* from the main thread to share */
     _Atomic uint64_t recorded;      /* parts; from the main thread to env.recorded */
     _Atomic uint64_t busy_until_ms; /* to the main thread: until then it wants company */
     pthread_mutex_t lock;           /* over what follows */
@@ -68,8 +70,8 @@ struct pool {
     struct loop_wake *wake;
     struct loop_prepare *prepare;
     struct worker *workers;
-    unsigned n, working;    /* the first ones */
-    _Atomic unsigned share; /* of the connections, for each that works */
+    unsigned n, working; /* the first ones */
+    unsigned allowed;    /* requests at once, of all of them */
     bool staged;
     _Atomic int64_t clock_offset_s;
 };
@@ -126,8 +128,7 @@ static void start_waiting(struct worker *w)
 {
     struct transfer_job *job;
 
-    while (w->active < atomic_load_explicit(&w->pool->share, memory_order_relaxed) &&
-           (job = jobs_take(&w->waiting)) != NULL) {
+    while (w->active < w->share && (job = jobs_take(&w->waiting)) != NULL) {
         share_clock(w);
         w->active++;
         (void)transfer_start(&w->env, job, worker_done, w); /* env keeps account of it */
@@ -163,6 +164,8 @@ static void worker_woken(void *arg)
     bool stop, cancel;
 
     slice_follow();
+    w->share = atomic_load(&w->next_share);
+    http_client_allow(w->client, w->share);
     lock(w);
     jobs_move(&w->waiting, &w->inbox);
     stop = w->stop;
@@ -286,12 +289,36 @@ static void take_events(void *arg)
     }
 }
 
+/* Each that works has as good as the same share, and all of them together are what is allowed.
+ * Another one ends what it still has, should it have been told to stop amid that, one by one. */
+static void divide(struct pool *p)
+{
+    unsigned each = p->allowed / p->working, rest = p->allowed % p->working;
+
+    for (unsigned i = 0; i < p->n; i++) {
+        struct worker *w = &p->workers[i];
+        unsigned share = i < p->working ? each + (i < rest) : 1;
+
+        if (atomic_exchange(&w->next_share, share) != share)
+            loop_wake_send(w->wake);
+    }
+}
+
+/* More threads than requests would be more requests than are allowed. */
+static unsigned most_working(const struct pool *p)
+{
+    return p->n < p->allowed ? p->n : p->allowed;
+}
+
+static bool all_work(const struct pool *p)
+{
+    return p->cfg.company_percent == 0 && p->cfg.http.bytes_per_second == 0;
+}
+
 static void set_working(struct pool *p, unsigned n)
 {
-    unsigned each = p->cfg.http.connections / n;
-
     p->working = n;
-    atomic_store(&p->share, each > 0 ? each : 1);
+    divide(p);
 }
 
 /* One more if all that work are busy; the first alone when there was nothing to do. */
@@ -306,10 +333,19 @@ static void employ(struct pool *p)
         busy += atomic_load(&p->workers[i].busy_until_ms) > now_ms;
         in_flight += p->workers[i].in_flight;
     }
-    if (busy == p->working && p->working < p->n)
+    if (busy == p->working && p->working < most_working(p))
         set_working(p, p->working + 1);
     else if (in_flight == 0 && p->working > 1)
         set_working(p, 1);
+}
+
+void pool_allow(struct pool *p, unsigned requests)
+{
+    BUG_ON(requests < 1 || requests > p->cfg.http.connections);
+    if (requests == p->allowed)
+        return;
+    p->allowed = requests;
+    set_working(p, all_work(p) || p->working > most_working(p) ? most_working(p) : p->working);
 }
 
 void pool_submit(struct pool *p, struct transfer_job *job)
@@ -455,6 +491,7 @@ static void worker_init(struct pool *p, struct worker *w)
     w->pool = p;
     BUG_ON(pthread_mutex_init(&w->lock, NULL) != 0);
     w->endpoint = p->cfg.endpoint;
+    w->next_share = 1;
     w->loop = loop_new();
     w->wake = loop_wake_new(w->loop, worker_woken, w);
     w->prepare = loop_prepare_new(w->loop, worker_prepare, w);
@@ -525,7 +562,8 @@ enum rc pool_new(const struct pool_cfg *cfg, struct pool **out, struct err *e)
         pool_free(p);
         return err_sys(e, failed, "cannot start uploader thread %u", p->n + 1);
     }
-    set_working(p, cfg->company_percent == 0 && cfg->http.bytes_per_second == 0 ? p->n : 1);
+    p->allowed = p->cfg.http.connections;
+    set_working(p, all_work(p) ? most_working(p) : 1);
     *out = p;
     return RC_OK;
 }

@@ -9,11 +9,11 @@
 #define POOL_THREADS_MAX 16
 
 struct pool_cfg {
-    struct loop *loop;            /* the main one: callbacks run there */
-    unsigned threads;             /* 1..POOL_THREADS_MAX */
-    unsigned connections;         /* of all threads together; divided among those that work */
-    unsigned company_percent;     /* of a processor: when each thread that works needs as much,
-                                     another one joins them; 0: all of them work from the start */
+    struct loop *loop;        /* the main one: callbacks run there */
+    unsigned threads;         /* 1..POOL_THREADS_MAX */
+    unsigned connections;     /* and requests at once, of all threads together: see pool_allow */
+    unsigned company_percent; /* of a processor: when each thread that works needs as much,
+                                 another one joins them; 0: all of them work from the start */
     struct transfer_cfg transfer; /* copied; strings are copied too */
     struct endpoint endpoint;
     struct http_cfg http; /* with a limit of bytes a second one thread does all of it */
@@ -36,9 +36,13 @@ enum rc pool_new(const struct pool_cfg *cfg, struct pool **out, struct err *e) M
 /* Cancels what is under way (its done is not called any more), joins the threads. Not from `done`.
  */
 void pool_free(struct pool *p);
+/* No more than so many requests at once from now on, parts and all, 1 to `connections`, which is
+ * what it begins with. Divided among the threads that work, which are never more; what is under way
+ * goes on, so that there may be more for a moment after this or after another thread has joined. */
+void pool_allow(struct pool *p, unsigned requests);
 /* Takes the job; to the thread with the least to do. One thread works alone while it keeps up: what
  * wakes two of them wakes one for twice as much. A thread works on as many files as its share of
- * the connections; more of them wait in it, so that it never waits for the main thread. Handed over
+ * the requests; more of them wait in it, so that it never waits for the main thread. Handed over
  * in batches: call pool_flush after the last one of a round (pool hands over by itself before the
  * main loop waits). */
 void pool_submit(struct pool *p, struct transfer_job *job);

@@ -401,6 +401,22 @@ def killed_in_a_large_upload():
         row(f"killed {kills} times in {mib} MiB of {parts} parts", f"{extra} parts sent again")
 
 
+def a_large_file_of_a_store_that_asked_for_less():
+    """One request at a time is one, of a large file's parts, too."""
+    with Devstore("--require-acl") as bucket, Gateway(bucket, {**LARGE, "uploads": 2}) as gateway:
+        dropped = Dropped()
+        bucket.fault("op=PutObject,count=1,status=503,code=SlowDown")
+        dropped.rename(gateway.root, key("findings", "small.ndjson"), event(1))
+        gateway.wait_idle(60)
+        check_equal(gateway.status()["destination"]["concurrency"], 1, "requests allowed after a SlowDown")
+        bucket.fault("op=UploadPart,latency=100ms")
+        dropped.rename(gateway.root, key("findings", "large.ndjson"), large_file(30))
+        gateway.wait_idle(60)
+        check_equal(bucket.stats()["requests_max_concurrent"], 1, "requests at the same time")
+        compare(bucket, dropped)
+        row("a large file after a SlowDown", "one part after the other")
+
+
 def everything_at_once():
     with Devstore("--require-acl") as bucket, Gateway(bucket, CONFIG) as gateway:
         for spec in ("probability=0.05,reset", "probability=0.05,store-then-reset",
@@ -426,4 +442,5 @@ run_tests([*(fault_test(name, specs) for name, specs in FAULTS.items()),
            a_refusal_that_is_one_files_own, keys_that_exist,
            objects_that_may_not_be_read, conflicts_may_be_held_or_overwrite,
            uploads_that_nobody_goes_on_with, an_upload_aborted_by_another, a_file_that_changes_within_its_upload,
-           a_second_name_whose_upload_fails, killed_in_a_large_upload, everything_at_once])
+           a_second_name_whose_upload_fails, killed_in_a_large_upload,
+           a_large_file_of_a_store_that_asked_for_less, everything_at_once])

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct mini_object *mini_store_find(const struct mini_store *m, const char *key)
 {
@@ -37,6 +38,22 @@ static void text_body(struct scripted_reply *rp, char *text)
     rp->body = text;
     rp->body_len = strlen(text);
     rp->free_body = true;
+}
+
+bool mini_any_upload(struct mini_store *m, enum request_op op, unsigned seq,
+                     const struct scripted_request *rq, struct scripted_reply *rp)
+{
+    (void)m;
+    (void)seq;
+    (void)rq;
+    if (op == REQUEST_CREATE_MULTIPART)
+        text_body(rp, mem_strdup("<InitiateMultipartUploadResult><UploadId>any</UploadId>"
+                                 "</InitiateMultipartUploadResult>"));
+    else if (op == REQUEST_COMPLETE_MULTIPART)
+        text_body(rp, mem_strdup("<CompleteMultipartUploadResult/>"));
+    else
+        snprintf(rp->headers, sizeof(rp->headers), "ETag: \"any\"\r\n");
+    return true;
 }
 
 bool mini_error(struct scripted_reply *rp, int status, const char *code)
@@ -215,6 +232,19 @@ static void complete(struct mini_store *m, const struct scripted_request *rq, co
                              "<ETag>&quot;whole-2&quot;</ETag></CompleteMultipartUploadResult>"));
 }
 
+static void part_comes(struct mini_store *m)
+{
+    pthread_mutex_lock(&m->lock);
+    if (++m->parts_now > m->parts_at_once) {
+        m->parts_at_once = m->parts_now;
+        pthread_cond_broadcast(&m->more_parts);
+    }
+    while (m->parts_at_once < m->parts_awaited)
+        pthread_cond_wait(&m->more_parts, &m->lock);
+    pthread_mutex_unlock(&m->lock);
+    usleep(m->part_ms * 1000);
+}
+
 static void handle(void *arg, const struct scripted_request *rq, struct scripted_reply *rp)
 {
     struct mini_store *m = arg;
@@ -223,10 +253,8 @@ static void handle(void *arg, const struct scripted_request *rq, struct scripted
     char key[256];
 
     if (rq->body == NULL) {
-        pthread_mutex_lock(&m->lock);
-        if (op == REQUEST_UPLOAD_PART && ++m->parts_now > m->parts_at_once)
-            m->parts_at_once = m->parts_now;
-        pthread_mutex_unlock(&m->lock);
+        if (op == REQUEST_UPLOAD_PART)
+            part_comes(m);
         return;
     }
     snprintf(key, sizeof(key), "%.*s", (int)strcspn(rq->target, "?"), rq->target);
@@ -271,6 +299,7 @@ void mini_store_init(struct mini_store *m)
 {
     memset(m, 0, sizeof(*m));
     pthread_mutex_init(&m->lock, NULL);
+    pthread_cond_init(&m->more_parts, NULL);
     m->head_checksum = m->etag_is_md5 = true;
     m->server = scripted_new(handle, m);
 }
@@ -301,5 +330,6 @@ void mini_store_fini(struct mini_store *m)
 {
     scripted_free(m->server);
     mini_store_clear(m);
+    pthread_cond_destroy(&m->more_parts);
     pthread_mutex_destroy(&m->lock);
 }

@@ -38,6 +38,9 @@ struct mini_store {
     char *part[MINI_PARTS];
     size_t part_n[MINI_PARTS];
     unsigned parts_now, parts_at_once; /* the most parts seen within the store together */
+    unsigned parts_awaited;            /* none goes on before so many have been, … */
+    unsigned part_ms;                  /* … and each stays for so long more */
+    pthread_cond_t more_parts;
     mini_fault *fault;
     /* Called when the work is done and the answer is there, to spoil it. */
     void (*spoil)(struct mini_store *m, enum request_op op, unsigned seq,
@@ -53,6 +56,8 @@ void mini_store_clear(struct mini_store *m); /* of objects, parts and what was c
 void mini_store_look(struct mini_store *m);
 void mini_store_put(struct mini_store *m, const char *key, const char *data, size_t n);
 const struct mini_object *mini_store_find(const struct mini_store *m, const char *key);
+/* Takes whatever comes and keeps nothing, so that many uploads may be under way. */
+mini_fault mini_any_upload;
 /* An error with S3's XML. */
 bool mini_error(struct scripted_reply *rp, int status, const char *code);
 

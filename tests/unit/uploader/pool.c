@@ -283,6 +283,76 @@ Test(pool, credentials_endpoint_and_clock_reach_every_thread)
     run_fini(&r);
 }
 
+static unsigned parts_at_once(struct run *r, unsigned files, unsigned awaited)
+{
+    struct mini_store *m = &r->rig.store;
+    unsigned before = r->done;
+
+    pthread_mutex_lock(&m->lock);
+    m->fault = mini_any_upload;
+    m->parts_awaited = awaited;
+    m->parts_at_once = 0;
+    m->part_ms = 20; /* long enough for one too many to join them */
+    pthread_mutex_unlock(&m->lock);
+    submit(r, before, files, 1500000);
+    wait_for(r, before + files);
+    mini_store_look(m);
+    for (unsigned i = before; i < before + files; i++)
+        cr_expect_eq(r->result[i], TRANSFER_STORED);
+    return m->parts_at_once;
+}
+
+Test(pool, requests_at_once_are_what_is_allowed_however_many_parts_and_threads_there_are)
+{
+    static const struct {
+        unsigned threads, connections;
+    } rows[] = {{1, 2}, {3, 1}, {2, 2}, {3, 4}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct run r;
+        unsigned n;
+
+        run_init(&r, rows[i].threads, rows[i].connections);
+        n = parts_at_once(&r, 6, rows[i].connections);
+        cr_expect_eq(n, rows[i].connections, "row %zu: %u", i, n);
+        run_fini(&r);
+    }
+}
+
+Test(pool, fewer_requests_are_made_when_fewer_are_allowed_and_more_again_later)
+{
+    static const unsigned allowed[] = {8, 1, 3, 8};
+    struct run r;
+
+    run_init(&r, 2, 8);
+    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
+        unsigned n;
+
+        pool_allow(r.pool, allowed[i]);
+        n = parts_at_once(&r, 4, allowed[i]);
+        cr_expect_eq(n, allowed[i], "row %zu: %u", i, n);
+        cr_expect_eq(working(&r), allowed[i] > 1 ? 2 : 1);
+    }
+    run_fini(&r);
+}
+
+/* What they were given before is theirs. */
+Test(pool, a_thread_that_does_not_work_any_more_ends_its_files)
+{
+    struct run r;
+
+    run_init(&r, 3, 6);
+    r.rig.store.fault = mini_any_upload;
+    submit(&r, 0, 60, 1500000);
+    pool_flush(r.pool);
+    pool_allow(r.pool, 1);
+    cr_expect_eq(working(&r), 1);
+    wait_for(&r, 60);
+    for (unsigned i = 0; i < 60; i++)
+        cr_expect_eq(r.result[i], TRANSFER_STORED);
+    run_fini(&r);
+}
+
 static bool silent(struct mini_store *m, enum request_op op, unsigned seq,
                    const struct scripted_request *rq, struct scripted_reply *rp)
 {
