@@ -447,11 +447,12 @@ static void end_call(struct handle *h, enum rc why, const char *text)
 
 static void run_queue(struct http_client *c)
 {
-    while (c->n_active < c->allowed && (c->n_idle > 0 || c->n_handles < c->allowed)) {
-        struct http_call *call = http_line_take(&c->line, clock_mono_now_ns());
+    struct http_call *call;
 
-        if (call == NULL)
-            return;
+    while (c->n_active < c->allowed && (c->n_idle > 0 || c->n_handles < c->allowed) &&
+           (call = http_line_take(&c->line, clock_mono_now_ns())) != NULL) {
+        if (!http_line_leaves(&c->line, call))
+            continue;
         if (c->n_idle == 0)
             c->idle[c->n_idle++] = c->handles[c->n_handles++] = handle_new(c);
         start_call(c->idle[--c->n_idle], call);

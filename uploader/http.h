@@ -60,6 +60,10 @@ struct http_answer {
 #define HTTP_HEADERS_MAX 32
 /* One call. Filled by the caller, who keeps it and everything it points to until `done`. */
 struct http_call {
+    /* Where given, called when the call leaves the line of those that wait for a connection, which
+     * may be long after http_start or within it: it puts in what goes before the body, method to
+     * n_headers. False: nothing is sent and done is not called. It may cancel other calls. */
+    bool (*leaves)(void *arg);
     const char *method; /* "PUT", "GET", "HEAD", "POST", "DELETE" */
     const char *url;
     /* So many bytes of url are the scheme, host and port, and what follows is a path and a query to

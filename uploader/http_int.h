@@ -46,6 +46,8 @@ void http_line_add(struct http_line *l, struct http_call *call);
 void http_line_cancel(struct http_line *l, struct http_call *call);
 /* The next call, or NULL. */
 struct http_call *http_line_take(struct http_line *l, int64_t now_ns);
+/* May the call that was just taken be sent? Not where it says no itself; it booked nothing then. */
+bool http_line_leaves(struct http_line *l, struct http_call *call);
 /* A call that was taken is over: what it booked and did not send is the others', as far as it is
  * still to come. */
 void http_line_give_back(struct http_line *l, const struct http_call *call, uint64_t sent,

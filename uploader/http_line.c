@@ -84,6 +84,14 @@ void http_line_give_back(struct http_line *l, const struct http_call *call, uint
     l->free_ns -= unsent_ns < left_ns ? unsent_ns : left_ns;
 }
 
+bool http_line_leaves(struct http_line *l, struct http_call *call)
+{
+    if (call->leaves == NULL || call->leaves(call->arg))
+        return true;
+    http_line_give_back(l, call, 0, clock_mono_now_ns());
+    return false;
+}
+
 enum rc http_body_read(const struct http_body *b, uint64_t sent, void *out, size_t max, size_t *got,
                        struct err *e)
 {

@@ -299,9 +299,7 @@ struct transfer *transfer_start(struct transfer_env *env, struct transfer_job *j
     memcpy(t->out.key, job->key, strlen(job->key) + 1);
     link_in(&env->active_, t);
     if (env->credentials == NULL) {
-        t->out.class = ANSWER_REFRESH;
-        err_set(&t->out.err, RC_ABSENT, "There are no credentials to sign the request with.");
-        transfer_end_soon(t, TRANSFER_ANSWERED);
+        exchange_no_credentials(t);
     } else if (!file_open(t)) {
         transfer_end_soon(t, t->out.result);
     } else {

@@ -1,7 +1,8 @@
-/* One request of a transfer: built from what the thread has now, signed, sent, its answer classed.
+/* One request of a transfer: built from what the thread has then, signed, sent, its answer classed.
  *
- * The clock offset, the credentials and the endpoint are read when a request is built, so that what
- * was replaced meanwhile counts from the next request on.
+ * A request is built and signed when it leaves the line of those that wait for a connection: on a
+ * slow one a part waits there for longer than the 15 minutes for which S3 takes a signature. So the
+ * clock offset, the credentials and the endpoint are those of that moment.
  */
 #include "uploader/transfer_int.h"
 
@@ -61,12 +62,12 @@ static struct answer_facts facts_of(const struct exchange *x, const struct http_
     bool ok = a->rc == RC_OK && a->status / 100 == 2;
 
     return (struct answer_facts){
-        .op = x->op,
+        .op = x->spec.op,
         .transport = a->rc,
         .failure = a->failure,
         .status = a->rc == RC_OK ? a->status : 0,
         .code = xml != NULL ? xml->code : "",
-        .body_is_error = ok && body_is_wrong(x->op, a, xml),
+        .body_is_error = ok && body_is_wrong(x->spec.op, a, xml),
         .temporary_credentials = x->transfer->env->credentials != NULL &&
                                  credentials_are_temporary(x->transfer->env->credentials),
         .has_region = a->region[0] != '\0' || (xml != NULL && xml->region[0] != '\0'),
@@ -91,16 +92,39 @@ static void on_answer(void *arg, const struct http_answer *a)
     f = facts_of(x, a, v.xml);
     v.class = answer_classify(&f);
     v.wait_ms = answer_wait_ms(f.code, a->retry_after_ms);
-    tally_add(&t->env->tally, x->op, tally_code(&f, v.class), a->total_us);
+    tally_add(&t->env->tally, x->spec.op, tally_code(&f, v.class), a->total_us);
     x->answered(x, a, &v);
 }
 
-void exchange_send(struct exchange *x, const struct request_spec *spec,
-                   const struct http_body *body,
-                   enum rc (*sink)(void *arg, const char *data, size_t n))
+void exchange_no_credentials(struct transfer *t)
+{
+    t->out.class = ANSWER_REFRESH;
+    err_set(&t->out.err, RC_ABSENT, "There are no credentials to sign the request with.");
+    transfer_end_soon(t, TRANSFER_ANSWERED);
+}
+
+/* An abort from which no request can be made changes nothing else. */
+static void unbuilt(struct exchange *x, const struct err *why)
 {
     struct transfer *t = x->transfer;
-    const struct transfer_env *env = t->env;
+
+    if (x->spec.op == REQUEST_ABORT_MULTIPART) {
+        transfer_later(t, multipart_abort_over, 0);
+        return;
+    }
+    t->out.op = x->spec.op;
+    if (t->env->credentials == NULL) {
+        exchange_no_credentials(t);
+        return;
+    }
+    t->out.class = ANSWER_HOLD;
+    t->out.err = *why;
+    transfer_end_soon(t, TRANSFER_ANSWERED);
+}
+
+static enum rc build(struct exchange *x, struct err *e)
+{
+    const struct transfer_env *env = x->transfer->env;
     struct request_context ctx = {
         .endpoint = env->endpoint,
         .credentials = env->credentials,
@@ -113,31 +137,47 @@ void exchange_send(struct exchange *x, const struct request_spec *spec,
     };
     int64_t now_s = clock_wall_now_ns() / CLOCK_NS_PER_S + *env->clock_offset_s;
 
+    text_copy(x->region, sizeof(x->region), env->endpoint->region);
+    return env->credentials == NULL ? RC_ABSENT
+                                    : request_build(&x->request, &ctx, &x->spec, now_s, e);
+}
+
+static bool on_leaving(void *arg)
+{
+    struct exchange *x = arg;
+    struct err e;
+
+    x->flying = false;
+    if (x->transfer->stopping)
+        return false; /* it would be cancelled next */
+    if (build(x, &e) != RC_OK) {
+        unbuilt(x, &e);
+        return false;
+    }
+    x->flying = true;
+    x->call.method = x->request.method;
+    x->call.url = x->request.url;
+    x->call.origin_len = x->request.origin_len;
+    x->call.headers = x->request.headers;
+    x->call.n_headers = x->request.n_headers;
+    return true;
+}
+
+void exchange_send(struct exchange *x, const struct request_spec *spec,
+                   const struct http_body *body,
+                   enum rc (*sink)(void *arg, const char *data, size_t n))
+{
+    struct transfer *t = x->transfer;
+
     BUG_ON(x->flying);
     if (t->ending)
         return;
-    x->op = spec->op;
-    text_copy(x->region, sizeof(x->region), env->endpoint->region);
-    if (request_build(&x->request, &ctx, spec, now_s, &t->out.err) != RC_OK) {
-        t->out.op = spec->op;
-        t->out.class = ANSWER_HOLD;
-        transfer_end_soon(t, TRANSFER_ANSWERED);
-        return;
-    }
-    x->call = (struct http_call){
-        .method = x->request.method,
-        .url = x->request.url,
-        .origin_len = x->request.origin_len,
-        .headers = x->request.headers,
-        .n_headers = x->request.n_headers,
-        .sink = sink,
-        .done = on_answer,
-        .arg = x,
-    };
+    x->spec = *spec;
+    x->call = (struct http_call){.leaves = on_leaving, .sink = sink, .done = on_answer, .arg = x};
     if (body != NULL)
         x->call.body = *body;
     x->flying = true;
-    http_start(env->http, &x->call);
+    http_start(t->env->http, &x->call);
 }
 
 void exchange_cancel(struct exchange *x)
@@ -189,7 +229,7 @@ void exchange_decides(struct exchange *x, const struct http_answer *a, const str
     const char *id = a->request_id[0] || v->xml == NULL ? a->request_id : v->xml->request_id;
     struct buf text;
 
-    o->op = x->op;
+    o->op = x->spec.op;
     o->class = v->class;
     o->answer_us = a->total_us;
     o->retry_after_ms = v->wait_ms;
@@ -214,9 +254,9 @@ void exchange_decides(struct exchange *x, const struct http_answer *a, const str
         take_code(o->err.code, sizeof(o->err.code), v->xml->code);
     buf_init(&text, sizeof(o->err.text) - 1);
     if (a->rc != RC_OK)
-        buf_addf(&text, "%s: %s: %s", request_op_name(x->op), a->text, o->remedy);
+        buf_addf(&text, "%s: %s: %s", request_op_name(x->spec.op), a->text, o->remedy);
     else
-        buf_addf(&text, "%s (%d%s%s): %s", request_op_name(x->op), a->status,
+        buf_addf(&text, "%s (%d%s%s): %s", request_op_name(x->spec.op), a->status,
                  o->err.code[0] != '\0' ? " " : "", o->err.code, o->remedy);
     snprintf(o->err.text, sizeof(o->err.text), "%s", text.data);
     buf_fini(&text);

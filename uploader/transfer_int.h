@@ -30,11 +30,11 @@ struct verdict {
 /* One request under way at most. Its memory is used again by the next one. */
 struct exchange {
     struct transfer *transfer;
-    struct request request;
+    struct request_spec spec;
+    struct request request; /* once it has left the line */
     struct http_call call;
-    enum request_op op;
     char region[64]; /* that it is signed for */
-    bool flying;
+    bool flying;     /* or in the line */
     /* May end the transfer, after which x is not to be touched. */
     void (*answered)(struct exchange *x, const struct http_answer *a, const struct verdict *v);
 };
@@ -77,6 +77,7 @@ struct transfer {
 
     struct multipart *mp;
     void (*aborted)(struct transfer *t); /* what comes after an abort */
+    char *aborting;                      /* its upload id, where it is kept */
     struct {
         bool after_loss; /* why we look: a 412, or an upload that is gone */
         char etag[72], version_id[128];
@@ -121,10 +122,14 @@ struct digest *file_digest(struct digest **kept, enum digest_kind kind);
 /* ---- transfer_exchange.c ---- */
 /* Fill in what every spec has. */
 struct request_spec exchange_spec(const struct transfer *t, enum request_op op);
-/* Build, sign, start. sink is called with x. A request that cannot be built ends the transfer. */
+/* Into the line; it is built and signed when it leaves that, so what spec points to stays until it
+ * is answered or cancelled. sink is called with x. A request that cannot be built ends the
+ * transfer, from the loop; of an abort, the wait for it. */
 void exchange_send(struct exchange *x, const struct request_spec *spec,
                    const struct http_body *body,
                    enum rc (*sink)(void *arg, const char *data, size_t n));
+/* End it from the loop: there is nothing to sign with. */
+void exchange_no_credentials(struct transfer *t);
 /* Without `answered` being called. */
 void exchange_cancel(struct exchange *x);
 /* Write the answer into the outcome as the one that decided. */
@@ -144,6 +149,8 @@ void multipart_stop(struct transfer *t);
 /* Abort the upload, ours or the one that the job brought, best effort, then call `then`; at once if
  * there is none. */
 void multipart_abort(struct transfer *t, void (*then)(struct transfer *t));
+/* Whatever came of it: go on with `then`. */
+void multipart_abort_over(struct transfer *t);
 /* After a 412 with the decision to overwrite: the parts are there, only complete again. */
 void multipart_complete(struct transfer *t);
 /* "<base64 of the SHA-256 of all parts' SHA-256>-<parts>", as S3 shows it; false: not known. */

@@ -47,7 +47,8 @@ struct multipart {
     bool waits; /* a hashed part, for a slot whose last one is not recorded yet */
     struct slot *slots;
     unsigned n_slots;
-    struct buf body; /* of CompleteMultipartUpload */
+    struct buf body; /* of CompleteMultipartUpload, … */
+    uint8_t body_sha256[SHA256_SIZE];
 };
 
 static_assert(sizeof(((struct xml_answer *)0)->upload_id) == TRANSFER_UPLOAD_ID_SIZE, "");
@@ -109,18 +110,24 @@ static void tell_gone(struct transfer *t)
         t->env->progress(t->env->arg, &p);
 }
 
+void multipart_abort_over(struct transfer *t)
+{
+    t->aborting[0] = '\0'; /* once */
+    t->aborted(t);
+}
+
 static void abort_answered(struct exchange *x, const struct http_answer *a, const struct verdict *v)
 {
     (void)a;
     (void)v; /* best effort: what stays behind is for the bucket's lifecycle rules */
     loop_timer_clear(x->transfer->timer);
-    x->transfer->aborted(x->transfer);
+    multipart_abort_over(x->transfer);
 }
 
 static void abort_unanswered(struct transfer *t)
 {
     exchange_cancel(&t->main);
-    t->aborted(t);
+    multipart_abort_over(t);
 }
 
 static void abort_begun(struct transfer *t)
@@ -136,7 +143,6 @@ void multipart_abort(struct transfer *t, void (*then)(struct transfer *t))
     bool own = t->mp != NULL && t->mp->upload_id[0] != '\0', untold = multipart_is_untold(t);
     char *upload_id = own ? t->mp->upload_id : t->job->upload_id;
     struct request_spec spec = exchange_spec(t, REQUEST_ABORT_MULTIPART);
-    struct transfer_outcome kept;
 
     if (upload_id == NULL || upload_id[0] == '\0' || t->env->credentials == NULL) {
         then(t);
@@ -144,22 +150,14 @@ void multipart_abort(struct transfer *t, void (*then)(struct transfer *t))
     }
     spec.key = own ? t->mp->key : t->job->key;
     spec.key_len = strlen(spec.key);
-    spec.upload_id = upload_id;
+    spec.upload_id = t->aborting = upload_id;
     t->aborted = then;
     t->main.answered = abort_answered;
-    kept = t->out;
     exchange_send(&t->main, &spec, NULL, NULL);
-    upload_id[0] = '\0'; /* whatever comes of it: once */
     if (!untold)
         tell_gone(t);
-    if (t->main.flying) {
+    if (t->main.flying)
         abort_begun(t);
-    } else { /* an id from which no request can be made changes nothing else */
-        t->out = kept;
-        t->ending = false;
-        loop_timer_clear(t->timer);
-        then(t);
-    }
 }
 
 void multipart_stop(struct transfer *t)
@@ -255,7 +253,6 @@ void multipart_complete(struct transfer *t)
     struct multipart *mp = t->mp;
     struct request_spec spec = exchange_spec(t, REQUEST_COMPLETE_MULTIPART);
     struct http_body body;
-    uint8_t digest[SHA256_SIZE];
     enum transfer_result why;
 
     if (!file_same(t, &why)) {
@@ -265,11 +262,11 @@ void multipart_complete(struct transfer *t)
     buf_reset(&mp->body);
     request_complete_body(&mp->body, mp->parts, mp->n, t->env->cfg->checksum_sha256);
     BUG_ON(mp->body.overflow); /* the ETags are bounded, and so is their number */
-    sha256(mp->body.data, mp->body.len, digest);
+    sha256(mp->body.data, mp->body.len, mp->body_sha256);
     body = (struct http_body){.data = mp->body.data, .size = mp->body.len};
     spec.upload_id = mp->upload_id;
     spec.content_length = mp->body.len;
-    spec.sha256 = digest;
+    spec.sha256 = mp->body_sha256;
     t->main.answered = complete_answered;
     exchange_send(&t->main, &spec, &body, NULL);
 }
