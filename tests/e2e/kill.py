@@ -26,7 +26,7 @@ def produce(root, dropped, stop, seed, rate=RATE, prefix=""):
                    account=f"acct-{number % 37}")
         ways[number % 3](root, name, data)
         number += 1
-        next_at += 1 / rate
+        next_at += SLOW / rate
         time.sleep(max(0, next_at - time.monotonic()))
 
 

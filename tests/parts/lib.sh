@@ -40,11 +40,11 @@ build() { # PRESET TARGET…
 
 # Run a program that counts its cases, in Criterion's words or in ours, and add them up. Its output is
 # shown when something failed. A program that says nothing, or ends badly without a failed case,
-# is a failed case.
+# is a failed case. $limit seconds are its time, for a slow tool so many times more.
 run_counted() { # NAME COMMAND…
     local name=$1 began=$SECONDS status line p=0 f=0
     shift
-    timeout --kill-after=10 "${limit:-300}" "$@" >"$scratch/out" 2>&1 </dev/null
+    timeout --kill-after=10 "$(awk "BEGIN { print ${limit:-300} * ${SPOOLGATE_SLOW:-1} }")" "$@" >"$scratch/out" 2>&1 </dev/null
     status=$?
     line=$(grep -aE '^[0-9]+ passed, [0-9]+ failed|Synthesis: Tested:' "$scratch/out" | tail -n 1)
     if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed ]]; then
