@@ -290,8 +290,10 @@ def causes_of_the_way():
         def endpoint(url, **more):
             return {"bucket": {"endpoint": url, **more}}
 
+        # However long the name servers of this machine are silent.
+        soon = {"RES_OPTIONS": "timeout:1 attempts:1"}
         cause(gateway, "a name that does not exist", "name-not-found", "name servers",
-              config=endpoint("https://no-such-host.invalid"))
+              config=endpoint("https://no-such-host.invalid"), env=soon)
         cause(gateway, "nobody at the port", "not-connected", "the store runs",
               config=endpoint(f"http://127.0.0.1:{free_port()}"))
         with socket.socket() as full:  # a line that is full: no more connections are answered
@@ -312,7 +314,7 @@ def causes_of_the_way():
                                      "https_proxy"),
                                     (f"http://127.0.0.1:{free_port()}", "not-connected", "proxy")):
             cause(gateway, f"the proxy {variable.split(':')[1]}", word, say,
-                  config=endpoint("https://store.example"), env={"https_proxy": variable})
+                  config=endpoint("https://store.example"), env={**soon, "https_proxy": variable})
         with RawServer(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n") as proxy:
             cause(gateway, "a proxy that does not let us through", "proxy-refused", "no_proxy",
                   config=endpoint("https://store.example"), env={"https_proxy": proxy.url})

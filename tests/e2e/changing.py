@@ -14,9 +14,9 @@ CONFIG = {"settle": "200ms", "multipart": {"threshold": "5MiB", "part_size": "5M
 
 
 class Slow:
-    """A store that takes a second and a half for each write, and a gateway."""
+    """A store that takes three seconds for each write, and a gateway."""
 
-    def __init__(self, latency="1500ms", **config):
+    def __init__(self, latency="3s", **config):
         self.bucket = Devstore("--require-acl")
         self.latency, self.config = latency, config
 
@@ -111,7 +111,7 @@ def replaced_by_a_rename():
 def replaced_while_it_comes_to_be_held():
     """The hold is of the old file, which became shorter; the new one needs no rescan."""
     with Devstore("--require-acl") as bucket, Gateway(bucket, CONFIG) as gateway:
-        bucket.fault("op=PutObject,count=1,latency=1500ms,status=500")
+        bucket.fault("op=PutObject,count=1,latency=3s,status=500")
         path, away = key("findings", "f.ndjson"), os.path.join(gateway.root, ".away")
         full = sending(bucket, gateway, path, event(1, 3000))
         before, new = os.stat(full), event(2, 3000)

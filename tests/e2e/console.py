@@ -637,7 +637,7 @@ def test_what_the_page_refuses():
             settings = page.settings(region=bucket.region, endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")
             waiting = threading.Thread(target=page.browser.ask, args=("POST", "/v1/setup/test", settings), daemon=True)
             waiting.start()
-            time.sleep(0.7)
+            time.sleep(0.7 * SLOW)
             start = time.monotonic()
             status, said = page.post("test", settings)
             check_equal((status, "under way" in said["title"]), (409, True), f"another test meanwhile: {said}")

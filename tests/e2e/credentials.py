@@ -164,6 +164,7 @@ def keys_that_are_missing_and_appear():
         for number in range(5):
             dropped.rename(gateway.root, key("findings", f"f-{number}.ndjson"), event(number))
         check(wait_until(lambda: gateway.status()["backlog"]["files"] == 5), "five files are accepted")
+        wait_until(lambda: path in gateway.status()["sentence"])
         status = gateway.status()
         check_equal((status["state"], status["destination"]["state"]), ("stuck", "waiting"), "states")
         for words in ("AWS_ACCESS_KEY_ID", path):

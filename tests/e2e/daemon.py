@@ -201,7 +201,7 @@ def control_sockets():
 def a_stop_while_a_reload_waits():
     with Devstore("--count") as bucket, Gateway(bucket, {**FAST, "uploads": 64}) as gateway:
         # Each of these answers is recorded: the last one comes while the journal is being written.
-        bucket.fault("latency=1s,jitter=10ms,status=500")
+        bucket.fault("latency=1800ms,jitter=10ms,status=500")  # a reload waits for 2 s
         dropped = drop_small(gateway, 64)
         check(wait_until(lambda: gateway.status()["files"]["sending"] > 40), "many are in flight")
         gateway.configure({"uploads": 7})

@@ -610,7 +610,7 @@ def receipts_wait_for_room_and_nothing_is_sent_twice():
          small(os.path.join(directory, "state"), "size=1m") as state, \
          Gateway(store, {**QUICK, "uploads": 32}, directory=directory) as gateway:
         dropped = Dropped()
-        store.fault("latency=3s")
+        store.fault(f"latency={int(3000 * SLOW)}ms")
         for number in range(30):
             dropped.rename(gateway.root, key("a", f"{number}.ndjson"), event(number, 300))
         check(wait_until(lambda: gateway.status()["files"]["sending"] == 30), "all are sent")

@@ -389,9 +389,9 @@ def test_fault_answers(store):
                                                       - timedelta(minutes=20))).status, 200,
                 "skew behind, and the client corrected")
     answer, took = timed(lambda: with_fault("latency=200ms,jitter=50ms", lambda: put(store, "f")))
-    check(answer.status == 200 and 0.2 <= took < 1, f"latency: {took:.3f} s")
+    check(answer.status == 200 and 0.2 <= took < 5, f"latency: {took:.3f} s")
     answer, took = timed(lambda: with_fault("slow=20000", lambda: put(store, "f", b"x" * 10000)))
-    check(answer.status == 200 and 0.4 <= took < 3, f"slow: {took:.3f} s")
+    check(answer.status == 200 and 0.4 <= took < 5, f"slow: {took:.3f} s")
     store.clear_faults()
     statuses = []
     store.fault("op=PutObject,prefix=n/,nth=3,count=2,status=503")
@@ -553,7 +553,7 @@ def test_threads():
 
 
 def test_idle():
-    with Devstore("--count", "--idle", "200ms") as store:
+    with Devstore("--count", "--idle", "2s") as store:
         connection = connect(store)
         put(store, "a", connection=connection)
         check_equal(connection.sock.recv(1), b"", "an idle connection is closed")

@@ -13,8 +13,8 @@ import os
 import subprocess
 import time
 
-from lib import (ACL, Devstore, Dropped, Gateway, check, check_equal, compare, event, key, run_tests,
-                 scratch_dir, spooled, wait_until)
+from lib import (ACL, SLOW, Devstore, Dropped, Gateway, check, check_equal, compare, event, key,
+                 run_tests, scratch_dir, spooled, wait_until)
 from powercut import private_mounts
 
 
@@ -276,7 +276,7 @@ def test_a_state_directory_that_becomes_read_only_loses_nothing():
                 drop(gateway, dropped, 10)
                 gateway.wait_idle()
                 # Answers that come when no receipt can be written any more: the files stay.
-                store.fault("latency=4s")
+                store.fault(f"latency={int(4000 * SLOW)}ms")
                 drop(gateway, dropped, 4, "access")
                 check(wait_until(lambda: gateway.status()["files"]["sending"] == 4), "4 are sent")
                 fail()

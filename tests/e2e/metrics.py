@@ -387,8 +387,9 @@ def check_dashboard(prometheus, port):
     scraped = lambda: [v for _, v in prometheus.query("sum(spoolgate_files_delivered_total)")] == [files]  # noqa: E731
     check(wait_until(scraped, 30, 0.3), f"Prometheus has the {files:.0f} files")
     wait_until(lambda: prometheus.query("count_over_time(up[1m]) > 3"), 20, 0.3)
-    targets = prometheus.api("targets")["activeTargets"]
-    check_equal([(t["health"], t["lastError"]) for t in targets], [("up", "")], "the scrape")
+    scrape = lambda: [(t["health"], t["lastError"]) for t in prometheus.api("targets")["activeTargets"]]  # noqa: E731
+    wait_until(lambda: scrape() == [("up", "")], 20, 0.3)
+    check_equal(scrape(), [("up", "")], "the scrape")
     empty, n = [], 0
     for title, text in panels():
         n += 1

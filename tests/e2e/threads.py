@@ -119,7 +119,8 @@ def a_reload_while_one_waits_counts_too():
         Dropped().rename(gateway.root, key("findings", "slow.ndjson"), event())
         check(wait_until(lambda: gateway.status()["files"]["sending"] == 1), "a file is being sent")
         gateway.reload()
-        time.sleep(0.3)
+        time.sleep(0.3 * SLOW)
+        gateway.status()  # it has seen the signal before it answers
         gateway.configure({"bucket": {"region": "nowhere at all"}})
         gateway.reload()
         check(wait_until(lambda: "event=reload_failed" in gateway.log()), "the second one is read")

@@ -112,7 +112,7 @@ def a_held_file_that_is_replaced_while_the_gateway_is_down():
         os.truncate(full, 10)
         os.utime(full, ns=(before.st_atime_ns, before.st_mtime_ns))
         gateway.start()
-        check(wait_until(lambda: replaced in bucket.keys()), "the new version is sent")
+        check(wait_until(lambda: gateway.delivered() == 1), "the new version is sent")
         rescans = gateway.status()["watcher"]["rescans"]
         gateway.api("POST", "/v1/rescan")
         check(wait_until(lambda: gateway.status()["watcher"]["rescans"] > rescans), "a rescan ran")
@@ -138,7 +138,7 @@ def a_forgotten_file_with_another_mode():
         os.rename(full, full + ".tmp")
         os.rename(full + ".tmp", full)
         dropped.rename(gateway.root, replaced, event(99, 500))
-        check(wait_until(lambda: replaced in bucket.keys()), "the new version of one is sent")
+        check(wait_until(lambda: gateway.delivered() == 1), "the new version of one is sent")
         rescans = gateway.status()["watcher"]["rescans"]
         gateway.api("POST", "/v1/rescan")
         check(wait_until(lambda: gateway.status()["watcher"]["rescans"] > rescans), "a rescan ran")
