@@ -50,8 +50,13 @@ static void round_run(void *arg)
     if (!r->heavy)
         return;
     struct err e;
-    if (r->counts && reject_count(&fsio_system, p->cfg.root_fd, &r->rejected, &e) != RC_OK)
+    enum rc rc = RC_OK;
+    if (r->counts)
+        rc = reject_count(&fsio_system, p->cfg.root_fd, &r->rejected, &e);
+    if (rc != RC_OK)
         log_debug("rejected_not_counted", F_STR("why", e.text)); /* the start has warned of it */
+    if (rc != RC_OK && rc != RC_DENIED)
+        r->counts = false; /* no descriptor, a read error: what was counted last is nearer */
     int64_t today = now / CLOCK_NS_PER_S / 86400;
     const struct tidy dates = {p->layout, today, &p->stop_early};
     if (tidy_dates(&fsio_system, p->cfg.root_fd, &dates, &r->removed, &e) != RC_OK)

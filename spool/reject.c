@@ -427,8 +427,14 @@ static enum rc count_below(const struct fsio *fs, int dirfd, const char *path, u
     *n += c.n;
     for (size_t i = 0; i < c.n_dirs; i++) {
         if (depth < DIRWALK_DEPTH_MAX) {
-            enum rc below = count_below(fs, c.fd, c.dirs[i], depth + 1, n, rc == RC_OK ? e : NULL);
-            rc = rc == RC_OK ? below : rc;
+            struct err why;
+            enum rc below = count_below(fs, c.fd, c.dirs[i], depth + 1, n, &why);
+            /* What is denied stays so; another failure is what makes the count useless. */
+            if (below != RC_OK && (rc == RC_OK || (rc == RC_DENIED && below != RC_DENIED))) {
+                rc = below;
+                if (e)
+                    *e = why;
+            }
         }
         free(c.dirs[i]);
     }

@@ -42,8 +42,9 @@ enum rc reject_aside(const struct fsio *fs, int root_fd, const struct reject_sou
 enum rc reject_restore(const struct fsio *fs, int root_fd, const char *path,
                        struct err *e) MUST_CHECK;
 
-/* How many there are; reads no reasons. Directories that cannot be read are passed over, and the
- * first such failure is the result after all the rest. */
+/* How many there are; reads no reasons. Directories that cannot be read are passed over. RC_DENIED:
+ * some may not be read, and *n is how many there are in the others. Any other failure: *n is too
+ * small, for the moment. */
 enum rc reject_count(const struct fsio *fs, int root_fd, uint64_t *n, struct err *e) MUST_CHECK;
 
 struct reject_row {

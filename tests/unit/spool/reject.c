@@ -278,14 +278,16 @@ Test(reject, one_by_one_they_come_in_the_same_order_and_are_as_many_as_counted)
     scratch_free(&s);
 }
 
-/* One directory may not be entered. */
+/* One directory may not be entered, and of another's file system the disk fails. */
 static int shut(void *ctx, int dirfd, const char *path, int flags, mode_t mode)
 {
     return strcmp(path, "shut") == 0 ? -EACCES
-                                     : fsio_system.ops->open_beneath(ctx, dirfd, path, flags, mode);
+           : strcmp(path, "broken") == 0
+               ? -EIO
+               : fsio_system.ops->open_beneath(ctx, dirfd, path, flags, mode);
 }
 
-Test(reject, a_directory_that_cannot_be_read_is_not_counted_and_the_others_are)
+Test(reject, a_directory_that_may_not_be_read_is_not_counted_and_the_others_are)
 {
     static const char *const files[] = {"a/1", "shut/2", "shut/3", "z/4", "z/y/5"};
     struct scratch s = scratch_new();
@@ -301,6 +303,12 @@ Test(reject, a_directory_that_cannot_be_read_is_not_counted_and_the_others_are)
     cr_expect_eq(reject_count(&fs, s.fd, &n, &e), RC_DENIED);
     cr_expect(strstr(e.text, "shut"), "%s", e.text);
     cr_expect_eq(n, 3, "%llu", (unsigned long long)n);
+    /* Whichever of them is met first. */
+    scratch_write(&s, "broken/6", "");
+    must_reject(&s, "broken/6");
+    cr_expect_eq(reject_count(&fs, s.fd, &n, &e), RC_IO);
+    cr_expect(strstr(e.text, "broken"), "%s", e.text);
+    cr_expect_eq(reject_count(&fs, s.fd, &n, NULL), RC_IO);
     scratch_free(&s);
 }
 

@@ -1,0 +1,58 @@
+#!/usr/bin/python3
+"""Rejected files: how many there are, and those that cannot be moved away.
+
+    tests/e2e/rejected.py BUILD_DIR [TEST]…
+
+Other users are needed (setpriv), so it must run as root: as anybody else it fails and says so.
+"""
+# also-under: asan
+
+import json
+import os
+import resource
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from hostile import GATEWAY_UID, as_producer, gateway_as  # noqa: E402
+from lib import (SLOW, Devstore, Gateway, _UnixConnection, check, check_equal, key, run_tests,  # noqa: E402
+                 wait_until)
+
+QUICK = {"settle": "100ms"}
+
+
+def write(gateway, path, text):
+    whole = os.path.join(gateway.root, path)
+    os.makedirs(os.path.dirname(whole), exist_ok=True)
+    with open(whole, "w") as file:
+        file.write(text)
+
+
+def test_a_count_that_fails_leaves_the_last_one():
+    with Devstore() as store, Gateway(store, {**QUICK, "log": {"level": "debug"}}) as gateway:
+        for number in range(3):
+            write(gateway, key("findings", f"bad-{number}.ndjson"), "{]\n")
+        check(wait_until(lambda: gateway.status()["files"]["rejected"] == 3, 20), "three are rejected")
+        control = _UnixConnection(gateway.control, 20 * SLOW)
+
+        def ask(method, path):
+            """On the connection that is open already."""
+            control.request(method, path)
+            return json.loads(control.getresponse().read())
+
+        ask("GET", "/v1/status")
+        before = resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+        for count in (1, 2):  # when the second has begun, what the first has found was told
+            ask("POST", "/v1/rescan")
+            check(wait_until(lambda: gateway.log().count("rejected_not_counted") >= count, 30),
+                  "without a descriptor they cannot be counted")
+        check_equal(ask("GET", "/v1/status")["files"]["rejected"], 3, "rejected files, as status has them")
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, before)
+        control.close()
+
+
+if __name__ == "__main__":
+    if os.geteuid() != 0:
+        check(False, "this must run as root: it needs users of its own")
+    run_tests([v for n, v in list(globals().items()) if n.startswith("test_")] if os.geteuid() == 0
+              else [])
