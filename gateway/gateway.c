@@ -174,7 +174,16 @@ static void on_reloaded(void *arg, enum rc rc, const struct err *e)
 static enum rc check_fresh(struct gateway *g, struct config **fresh, struct err *e)
 {
     struct config_faults faults = {0};
-    enum rc rc = config_load(g->config->path, fresh, &faults);
+    enum rc rc;
+    if (sandbox_hides(g->config->path)) { /* and so nobody here can tell whether it is any good */
+        rc = err_set(e, RC_DENIED,
+                     "%s was replaced after the start, and the sandbox hides the new file: restart "
+                     "the gateway to use these settings; nothing was changed",
+                     g->config->path);
+        log_error("reload_failed", F_STR("why", e->text));
+        return rc;
+    }
+    rc = config_load(g->config->path, fresh, &faults);
     for (size_t i = 0; i < faults.n; i++)
         log_error("reload_failed", F_STR("why", faults.lines[i]));
     if (rc != RC_OK)

@@ -39,8 +39,9 @@ enum rc sandbox_admits(const struct config *fresh, struct err *e) MUST_CHECK;
 bool sandbox_hides(const char *path);
 /* The same of making files in a directory. */
 bool sandbox_locks(const char *directory);
-/* A file that we read was replaced by one that the sandbox hides, or came after the start; or the
- * helper is gone, and from inside there is no way to another one: true, and e says which. */
+/* A file that we read by ourselves, so not the configuration, was replaced by one that the sandbox
+ * hides, or came after the start; or the helper is gone, and from inside there is no way to another
+ * one: true, and e says which. */
 bool sandbox_outgrown(struct err *e);
 
 #endif

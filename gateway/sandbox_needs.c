@@ -2,8 +2,8 @@
  *
  * A file that somebody may replace by renaming a new one over it is reached through its directory,
  * since a right holds for what is there now. Where the directory would be too much (/etc, /root)
- * the file alone is. Either may be made anew, so each file is followed: sandbox_outgrown. Reads the
- * environment and the AWS tools' files; changes nothing. */
+ * the file alone is. Either may be made anew, so each file but the configuration is followed:
+ * sandbox_outgrown. Reads the environment and the AWS tools' files; changes nothing. */
 #include "gateway/sandbox_int.h"
 
 #include "base/mem.h"
@@ -96,21 +96,29 @@ static bool is_too_much(const char *directory)
     return strchr(directory + 1, '/') == NULL;
 }
 
-/* A file that is read again, by name: its directory or, where that is not there yet, the one in
- * which it would be made; and where links lead, by its own name: next time it may be elsewhere. */
-static void add_file(struct sandbox_needs *n, const char *path)
+/* A file that is read again, by name: itself; its directory or, where that is not there yet, the
+ * one in which it would be made; and that to which links lead. false: there is none. */
+static bool add_reached(struct sandbox_needs *n, const char *path)
 {
     char dir[PATH_MAX], real[PATH_MAX];
     struct stat st;
     if (!directory_of(path, dir))
-        return;
+        return false;
     if (stat(dir, &st) != 0 && errno == ENOENT && !directory_of(dir, dir))
-        return;
-    follow(n, path);
+        return false;
+    add_path(n, path, SANDBOX_READ);
     if (!is_too_much(dir))
         add_path(n, dir, SANDBOX_READ);
     if (realpath(path, real) && directory_of(real, dir) && !is_too_much(dir))
         add_path(n, dir, SANDBOX_READ);
+    return true;
+}
+
+/* One that is read again by itself: next time it may be elsewhere. */
+static void add_file(struct sandbox_needs *n, const char *path)
+{
+    if (add_reached(n, path))
+        follow(n, path);
 }
 
 static void add_own(struct sandbox_needs *n, const char *path)
@@ -144,12 +152,14 @@ static bool has_other_directories(const struct config *c, const char *path)
     return found || !dir;
 }
 
-/* The configuration's directory, where this user may replace the file by a new one (PATCH
- * /v1/config), and nothing else than files would come along. */
+/* The configuration, which is not followed: it is read when somebody says so, and a start for the
+ * sake of one that nobody has reloaded would end in it if it is faulty. And its directory, where
+ * this user may replace the file by a new one (PATCH /v1/config), and nothing else than files would
+ * come along. */
 static void add_configuration(struct sandbox_needs *n, const struct config *c)
 {
     char dir[PATH_MAX], real[PATH_MAX];
-    add_file(n, c->path);
+    (void)add_reached(n, c->path); /* without a directory it is not read again */
     if (realpath(c->path, real) && directory_of(real, dir) && !is_too_much(dir) &&
         faccessat(AT_FDCWD, real, W_OK, AT_EACCESS) == 0 &&
         faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0 && !has_other_directories(c, dir))

@@ -155,6 +155,29 @@ def more_than_was_known_at_the_start():
         row("a reload that names a new directory, a new port", "told, the old settings stay")
 
 
+def another_configuration_behind_the_link():
+    """Releases of the configuration, and a link to the one in use. That of the next is faulty."""
+    if LANDLOCK is None:
+        return
+    with Devstore("--require-acl") as bucket, scratch_dir() as elsewhere, \
+            Gateway(bucket, FAST, start=False) as gateway:
+        for name, text in (("1", json.dumps(gateway.config)), ("2", "{")):
+            write(f"{elsewhere}/releases/{name}/spoolgate.json", text)
+        link = f"{elsewhere}/current"
+        os.symlink("releases/1", link)
+        gateway.config_path = f"{link}/spoolgate.json"
+        gateway.start()
+        dropped = Dropped()
+        deliver(bucket, gateway, dropped)
+        os.symlink("releases/2", link + ".new")
+        os.replace(link + ".new", link)
+        gateway.reload()
+        check(wait_until(lambda: "reload_failed" in gateway.log() and "the sandbox hides the new file: restart"
+                         in gateway.log(), 20), "a reload is told why it cannot be")
+        deliver(bucket, gateway, dropped)  # with the old settings
+        row("a configuration that the sandbox hides", "a reload is told so, the old settings stay")
+
+
 def another_root():
     if LANDLOCK is None:
         return
@@ -212,5 +235,5 @@ def a_container_that_refuses_seccomp():
 
 if __name__ == "__main__":
     run_tests([what_is_in_force, the_whole_work_goes_on_inside, a_program_gives_the_keys,
-               more_than_was_known_at_the_start, another_root, a_kernel_without_landlock,
-               a_container_that_refuses_seccomp])
+               more_than_was_known_at_the_start, another_configuration_behind_the_link, another_root,
+               a_kernel_without_landlock, a_container_that_refuses_seccomp])

@@ -464,38 +464,62 @@ Test(sandbox, a_later_configuration_that_needs_more_is_refused_in_a_sentence)
     cr_assert_eq(unlink(alone), 0);
 }
 
-/* The directory of the certificates is made anew beside us, as a configuration management does. */
-static int outgrows(struct config *c)
+/* A directory with this file in it is made anew beside us, as a configuration management does. -1:
+ * the sandbox is outgrown by that, and e says why; 0: it is not. */
+static int made_anew(const struct config *c, const char *dir, const char *file, struct err *e)
 {
-    struct err e = {0};
     int go[2], gone[2];
+    char old[80];
     char byte = 0;
     log_setup(-1, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, false);
     if (pipe(go) != 0 || pipe(gone) != 0)
         return 1;
     pid_t pid = fork();
     if (pid == 0) {
-        bool ok = read(go[0], &byte, 1) == 1 && rename(at("certs"), at("certs.old")) == 0 &&
-                  mkdir(at("certs"), 0755) == 0;
+        (void)snprintf(old, sizeof old, "%s.old", dir);
+        bool ok = read(go[0], &byte, 1) == 1 && rename(at(dir), at(old)) == 0 &&
+                  mkdir(at(dir), 0755) == 0;
         if (ok)
-            write_file(at("certs/ca.pem"));
+            write_file(at(file));
         _exit(ok && write(gone[1], &byte, 1) == 1 ? 0 : 1);
     }
     (void)close(gone[1]);
-    if (pid < 0 || sandbox_enter(c, &e) != RC_OK)
+    if (pid < 0 || sandbox_enter(c, e) != RC_OK)
         return 2;
-    if (sandbox_outgrown(&e))
+    if (sandbox_outgrown(e))
         return 3;
     if (write(go[1], &byte, 1) != 1 || read(gone[0], &byte, 1) != 1)
         return 4;
+    return sandbox_outgrown(e) ? -1 : 0;
+}
+
+static int outgrows(struct config *c)
+{
+    struct err e = {0};
+    int rc = made_anew(c, "certs", "certs/ca.pem", &e);
     if (sandbox_state()->landlock == 0)
-        return 0;
-    return sandbox_outgrown(&e) && strstr(e.text, "certs/ca.pem was replaced") ? 0 : 5;
+        return rc;
+    return rc == -1 && strstr(e.text, "certs/ca.pem was replaced") ? 0 : 5;
 }
 
 Test(sandbox, a_directory_that_was_made_anew_is_noticed)
 {
     check_in_a_child(outgrows, "");
+}
+
+static int lets_a_configuration_be(struct config *c)
+{
+    struct err e = {0};
+    write_file(c->path);
+    int rc = made_anew(c, "etc", "etc/spoolgate.json", &e);
+    if (rc == 0 && sandbox_state()->landlock > 0)
+        return sandbox_hides(c->path) ? 0 : 6; /* and whoever reloads is told */
+    return rc;
+}
+
+Test(sandbox, another_configuration_that_nobody_has_reloaded_changes_nothing)
+{
+    check_in_a_child(lets_a_configuration_be, "");
 }
 
 static bool needs_path(const struct sandbox_needs *n, const char *path)
