@@ -23,8 +23,9 @@
 #define ERROR_AGAIN_MS     5000
 #define LARGE_AGAIN_MS     5000
 #define UNSURE_AGAIN_MS    1000
-#define BUSY_AGAIN_MIN_MS  1000  /* its CLOSE_WRITE comes sooner, unless it is lost */
-#define UNMOVED_MAX        16384 /* as many as the watcher keeps of them, at about 1 KB each */
+#define BUSY_AGAIN_MIN_MS  1000      /* its CLOSE_WRITE comes sooner, unless it is lost */
+#define UNMOVED_MAX        16384     /* as many as the watcher keeps of them, at about 1 KB each */
+#define UNMOVED_MARKS_MAX  (7 << 17) /* in 8 MiB */
 
 /* A candidate on its way through the pool. */
 struct admission {
@@ -352,7 +353,7 @@ static void rejection_done(struct pipeline *p, const struct rejection *r)
     if (r->rc == RC_OK)
         rejected(p, r);
     if (r->rc == RC_OK || r->rc == RC_ABSENT || r->rc == RC_CHANGED)
-        unmoved_drop(p->unmoved, r->path);
+        unmoved_drop(p->unmoved, r->path, &r->id);
     if (r->rc == RC_OK || r->rc == RC_ABSENT) {
         v = WATCHER_DONE;
     } else if (r->rc != RC_CHANGED && r->rc != RC_CANCELLED) {
@@ -519,6 +520,13 @@ static void admissions_done(void *arg, void *items, size_t n)
     dispatch_check_drained(p);
 }
 
+static bool is_in_view(void *arg, const char *path)
+{
+    const struct pipeline *p = arg;
+    struct watcher_row row;
+    return watcher_find(p->watcher, path, strlen(path), &row);
+}
+
 void intake_init(struct pipeline *p)
 {
     struct batch_cfg admissions = {
@@ -543,7 +551,8 @@ void intake_init(struct pipeline *p)
     rejections.run = rejections_run;
     rejections.done = rejections_done;
     p->rejections = batch_new(&rejections);
-    p->unmoved = unmoved_new(UNMOVED_MAX);
+    p->unmoved = unmoved_new(&(struct unmoved_cfg){
+        .max = UNMOVED_MAX, .marks_max = UNMOVED_MARKS_MAX, .in_view = is_in_view, .arg = p});
 }
 
 void intake_free(struct pipeline *p)

@@ -1,8 +1,10 @@
 /* Rejected files that lie in the spool still: see unmoved.h. One entry a path, in a hash table and
- * in a list by when it was last heard of, the latest first. */
+ * in a list by when it was last heard of, the latest first; or a mark, by path and identity. */
 #include "gateway/unmoved.h"
 
+#include "base/checksum.h"
 #include "base/mem.h"
+#include "gateway/marks.h"
 #include "watcher/hash.h"
 
 #include <stdlib.h>
@@ -10,6 +12,15 @@
 
 #define WAIT_FIRST_MS 30000
 #define WAIT_MAX_MS   3600000
+
+/* What a mark says. */
+enum { CONDEMNED = 1, FAILED = 2 /* to be moved, so that it is recorded and was told */ };
+
+static const struct err long_condemned = {
+    .rc = RC_INVALID,
+    .code = "refused",
+    .text = "the bucket refuses it for good; its REJECTED in the journal says why"};
+static const char cannot[] = "it cannot be moved away";
 
 struct entry {
     struct unmoved_file file;
@@ -20,14 +31,17 @@ struct entry {
 struct unmoved {
     struct hash by_path;
     struct entry *first, *last;
-    size_t max;
+    struct marks *marks;
+    struct unmoved_file marked; /* the last that was asked for */
+    struct unmoved_cfg cfg;
 };
 
-struct unmoved *unmoved_new(size_t max)
+struct unmoved *unmoved_new(const struct unmoved_cfg *cfg)
 {
     struct unmoved *u = mem_alloc(sizeof *u);
     hash_init(&u->by_path);
-    u->max = max;
+    u->cfg = *cfg;
+    u->marks = marks_new(cfg->marks_max);
     return u;
 }
 
@@ -84,6 +98,7 @@ void unmoved_free(struct unmoved *u)
     while (u->first)
         drop(u, u->first);
     hash_fini(&u->by_path);
+    marks_free(u->marks);
     free(u);
 }
 
@@ -95,7 +110,54 @@ static bool is_same(const struct identity *a, const struct identity *b)
     return identity_equal(a, b);
 }
 
-/* The entry of this file, the latest now. */
+static uint64_t mark_of(const struct unmoved *u, const char *path, const struct identity *id)
+{
+    const uint8_t *key = u->by_path.key;
+    uint64_t all[6] = {keyed_hash(key, path, strlen(path)), id->dev, id->ino, id->size};
+    if (id->size > 0) { /* as is_same */
+        all[4] = (uint64_t)id->mtime_ns;
+        all[5] = (uint64_t)id->ctime_ns;
+    }
+    return keyed_hash(key, all, sizeof all);
+}
+
+static void leave_a_mark(struct unmoved *u, struct entry *e)
+{
+    unsigned flags = (e->file.condemned ? CONDEMNED : 0) | (e->file.failure ? FAILED : 0);
+    marks_set(u->marks, mark_of(u, e->file.path, &e->file.id), flags);
+    drop(u, e);
+}
+
+static void condemn(struct entry *e, const struct err *why)
+{
+    struct err *copy = mem_alloc(sizeof *copy);
+    *copy = *why;
+    free((void *)e->file.condemned);
+    e->file.condemned = copy;
+}
+
+static struct entry *add(struct unmoved *u, const char *path, const struct identity *id)
+{
+    uint64_t mark = mark_of(u, path, id);
+    unsigned was = marks_get(u->marks, mark);
+    if (u->by_path.n >= u->cfg.max && u->cfg.in_view(u->cfg.arg, u->last->file.path))
+        return NULL;
+    if (u->by_path.n >= u->cfg.max)
+        leave_a_mark(u, u->last);
+    struct entry *e = mem_alloc(sizeof *e);
+    e->file.path = mem_strdup(path);
+    e->file.id = *id;
+    e->file.recorded = (was & FAILED) != 0;
+    if (was & FAILED)
+        e->file.failure = mem_strdup(cannot);
+    if (was & CONDEMNED)
+        condemn(e, &long_condemned);
+    marks_set(u->marks, mark, 0);
+    hash_add(&u->by_path, &e->by_path, hash_bytes(&u->by_path, path, strlen(path)));
+    return e;
+}
+
+/* The entry of this file, the latest now. NULL: there is no room for one. */
 static struct entry *take(struct unmoved *u, const char *path, const struct identity *id)
 {
     struct entry *e = find(u, path);
@@ -103,35 +165,44 @@ static struct entry *take(struct unmoved *u, const char *path, const struct iden
         drop(u, e);
         e = NULL;
     }
-    if (e) {
+    if (e)
         list_remove(u, e);
-    } else {
-        if (u->by_path.n >= u->max)
-            drop(u, u->last);
-        e = mem_alloc(sizeof *e);
-        e->file.path = mem_strdup(path);
-        e->file.id = *id;
-        hash_add(&u->by_path, &e->by_path, hash_bytes(&u->by_path, path, strlen(path)));
-    }
-    list_add(u, e);
+    else
+        e = add(u, path, id);
+    if (e)
+        list_add(u, e);
     return e;
 }
 
-const struct unmoved_file *unmoved_find(const struct unmoved *u, const char *path,
+static void mark(struct unmoved *u, const char *path, const struct identity *id, unsigned flag)
+{
+    uint64_t hash = mark_of(u, path, id);
+    marks_set(u->marks, hash, marks_get(u->marks, hash) | flag);
+}
+
+const struct unmoved_file *unmoved_find(struct unmoved *u, const char *path,
                                         const struct identity *id)
 {
     const struct entry *e = find(u, path);
-    return e && is_same(&e->file.id, id) ? &e->file : NULL;
+    if (e && is_same(&e->file.id, id))
+        return &e->file;
+    unsigned flags = marks_get(u->marks, mark_of(u, path, id));
+    u->marked = (struct unmoved_file){.path = path,
+                                      .id = *id,
+                                      .condemned = flags & CONDEMNED ? &long_condemned : NULL,
+                                      .failure = flags & FAILED ? cannot : NULL,
+                                      .recorded = (flags & FAILED) != 0};
+    return flags ? &u->marked : NULL;
 }
 
 void unmoved_condemn(struct unmoved *u, const char *path, const struct identity *id,
                      const struct err *why)
 {
     struct entry *e = take(u, path, id);
-    struct err *copy = mem_alloc(sizeof *copy);
-    *copy = *why;
-    free((void *)e->file.condemned);
-    e->file.condemned = copy;
+    if (e)
+        condemn(e, why);
+    else
+        mark(u, path, id, CONDEMNED);
 }
 
 void unmoved_recorded(struct unmoved *u, const char *path, const struct identity *id)
@@ -145,6 +216,10 @@ uint64_t unmoved_failed(struct unmoved *u, const char *path, const struct identi
                         const char *why)
 {
     struct entry *e = take(u, path, id);
+    if (!e) {
+        mark(u, path, id, FAILED);
+        return WAIT_FIRST_MS;
+    }
     free((void *)e->file.failure);
     e->file.failure = mem_strdup(why);
     e->file.recorded = true;
@@ -154,11 +229,12 @@ uint64_t unmoved_failed(struct unmoved *u, const char *path, const struct identi
     return e->wait_ms;
 }
 
-void unmoved_drop(struct unmoved *u, const char *path)
+void unmoved_drop(struct unmoved *u, const char *path, const struct identity *id)
 {
     struct entry *e = find(u, path);
     if (e)
         drop(u, e);
+    marks_set(u->marks, mark_of(u, path, id), 0);
 }
 
 void unmoved_pardon(struct unmoved *u)
@@ -168,6 +244,7 @@ void unmoved_pardon(struct unmoved *u)
         if (e->file.condemned)
             drop(u, e);
     }
+    marks_clear(u->marks, CONDEMNED);
 }
 
 const struct unmoved_file *unmoved_latest(const struct unmoved *u,

@@ -18,6 +18,7 @@ from lib import (SLOW, Devstore, Gateway, _UnixConnection, check, check_equal, k
                  wait_until)
 
 QUICK = {"settle": "100ms"}
+IN_VIEW = 16384  # a quarter of the watcher's table
 
 
 def write(gateway, path, text):
@@ -49,6 +50,25 @@ def test_a_count_that_fails_leaves_the_last_one():
         check_equal(ask("GET", "/v1/status")["files"]["rejected"], 3, "rejected files, as status has them")
         resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, before)
         control.close()
+
+
+def test_more_than_can_be_kept_in_view_are_recorded_and_told_once_each():
+    with Devstore() as store, gateway_as(GATEWAY_UID, store) as gateway:
+        count = IN_VIEW + 600
+        day = os.path.join(gateway.root, os.path.dirname(key("findings", "f")))
+        as_producer(f"mkdir -p {day}; cd {day}; seq {count} | split -l 1 -a 4 - bad-", "022")
+        check(wait_until(lambda: gateway.log().count("reject_failed") >= count, 120, 0.5),
+              f"{count} cannot be moved, and the log says so")
+        check(wait_until(lambda: gateway.status()["files"]["settling"] == IN_VIEW, 60), "so many are in view")
+        for name in os.listdir(day):  # looked at once more, each of them, and then the last
+            with open(os.path.join(day, name), "r+b"):
+                pass
+        write(gateway, key("audit", "good.ndjson"), "{}\n")
+        gateway.wait_delivered(1, 120)
+        check_equal(gateway.stop(60 * SLOW), 0, "exit status")
+        check_equal(gateway.log().count("reject_failed"), count, "lines of the log about them")
+        dump = gateway.cli("journal", "dump").stdout
+        check_equal(dump.count('"rejected"'), count, "records of their rejection")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,19 @@
 
 static const struct identity id = {.dev = 1, .ino = 2, .size = 3, .mtime_ns = 4, .ctime_ns = 5};
 
+/* A table for so many, as many marks, and nothing in view. */
+static bool never(void *arg, const char *path)
+{
+    (void)arg;
+    (void)path;
+    return false;
+}
+
+static struct unmoved *table(size_t max)
+{
+    return unmoved_new(&(struct unmoved_cfg){.max = max, .marks_max = 100, .in_view = never});
+}
+
 static bool is_not(void *arg, const char *path)
 {
     return strcmp(path, arg) != 0;
@@ -24,7 +37,7 @@ Test(unmoved, a_file_is_known_until_it_is_another)
         {{1, 2, 0, 4, 5}, {1, 3, 0, 4, 5}, false}, {{1, 2, 0, 4, 5}, {1, 2, 1, 4, 5}, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct unmoved *u = unmoved_new(10);
+        struct unmoved *u = table(10);
         cr_expect_null(unmoved_find(u, "a", &cases[i].before));
         (void)unmoved_failed(u, "a", &cases[i].before, "why");
         cr_expect_not_null(unmoved_find(u, "a", &cases[i].before));
@@ -32,7 +45,7 @@ Test(unmoved, a_file_is_known_until_it_is_another)
         cr_expect_eq(unmoved_find(u, "a", &cases[i].now) != NULL, cases[i].same, "case %zu", i);
         uint64_t wait_ms = unmoved_failed(u, "a", &cases[i].now, "why");
         cr_expect_eq(wait_ms, cases[i].same ? 60000 : 30000, "case %zu", i);
-        unmoved_drop(u, "a");
+        unmoved_drop(u, "a", &cases[i].now);
         cr_expect_null(unmoved_find(u, "a", &cases[i].now));
         unmoved_free(u);
     }
@@ -40,7 +53,7 @@ Test(unmoved, a_file_is_known_until_it_is_another)
 
 Test(unmoved, the_pause_between_two_tries_doubles_up_to_an_hour)
 {
-    struct unmoved *u = unmoved_new(10);
+    struct unmoved *u = table(10);
     for (uint64_t ms = 30000; ms < 3600000; ms *= 2)
         cr_assert_eq(unmoved_failed(u, "a", &id, "why"), ms);
     for (int i = 0; i < 100; i++)
@@ -50,7 +63,7 @@ Test(unmoved, the_pause_between_two_tries_doubles_up_to_an_hour)
 
 Test(unmoved, what_the_store_condemned_is_so_until_the_settings_change)
 {
-    struct unmoved *u = unmoved_new(10);
+    struct unmoved *u = table(10);
     struct err why = {.rc = RC_DENIED, .code = "KeyTooLongError", .text = "too long"};
     unmoved_recorded(u, "a", &id);
     cr_assert_null(unmoved_find(u, "a", &id), "it was not known");
@@ -72,9 +85,16 @@ Test(unmoved, what_the_store_condemned_is_so_until_the_settings_change)
     unmoved_free(u);
 }
 
-Test(unmoved, past_its_end_the_one_not_heard_of_for_longest_goes_and_the_latest_is_told)
+/* Its entry, not only a mark. */
+static bool has_words(struct unmoved *u, const char *path)
 {
-    struct unmoved *u = unmoved_new(3);
+    const struct unmoved_file *f = unmoved_find(u, path, &id);
+    return f && f->failure && strcmp(f->failure, path) == 0;
+}
+
+Test(unmoved, past_its_end_the_one_not_heard_of_for_longest_makes_room_and_the_latest_is_told)
+{
+    struct unmoved *u = table(3);
     char path[16], gone[] = "1";
     cr_assert_null(unmoved_latest(u, is_not, gone));
     for (int i = 0; i < 3; i++) {
@@ -83,11 +103,69 @@ Test(unmoved, past_its_end_the_one_not_heard_of_for_longest_goes_and_the_latest_
     }
     (void)unmoved_failed(u, "0", &id, "0");
     (void)unmoved_failed(u, "3", &id, "3");
-    cr_assert_null(unmoved_find(u, "1", &id));
-    cr_assert_not_null(unmoved_find(u, "0", &id));
-    cr_assert_not_null(unmoved_find(u, "2", &id));
+    cr_assert(!has_words(u, "1"));
+    cr_assert(has_words(u, "0"));
+    cr_assert(has_words(u, "2"));
     cr_assert_str_eq(unmoved_latest(u, is_not, gone)->path, "3");
-    unmoved_drop(u, "3");
+    unmoved_drop(u, "3", &id);
     cr_assert_str_eq(unmoved_latest(u, is_not, gone)->failure, "0");
+    unmoved_free(u);
+}
+
+Test(unmoved, one_that_made_room_is_recorded_told_and_sent_no_second_time)
+{
+    static const struct identity other = {1, 2, 3, 4, 6};
+    struct unmoved *u = table(1);
+    struct err why = {.rc = RC_INVALID, .code = "EntityTooLarge", .text = "it is too large"};
+    (void)unmoved_failed(u, "bad", &id, "not writable");
+    unmoved_condemn(u, "condemned", &id, &why);
+    const struct unmoved_file *f = unmoved_find(u, "bad", &id);
+    cr_assert(f && f->recorded && f->failure && !f->condemned);
+    cr_assert_null(unmoved_find(u, "bad", &other), "it is another");
+    cr_assert_null(unmoved_find(u, "worse", &id));
+    (void)unmoved_failed(u, "bad", &id, "not writable");
+    f = unmoved_find(u, "condemned", &id);
+    cr_assert(f && f->condemned && !f->recorded);
+    (void)unmoved_failed(u, "condemned", &id, "not writable");
+    (void)unmoved_failed(u, "bad", &id, "not writable");
+    f = unmoved_find(u, "condemned", &id);
+    cr_assert(f && f->condemned && f->recorded && f->failure);
+    unmoved_pardon(u);
+    cr_assert_null(unmoved_find(u, "condemned", &id));
+    (void)unmoved_failed(u, "third", &id, "not writable");
+    cr_assert(unmoved_find(u, "bad", &id)->recorded, "no settings make it good");
+    unmoved_drop(u, "bad", &id);
+    cr_assert_null(unmoved_find(u, "bad", &id), "moved");
+    unmoved_free(u);
+}
+
+static bool always(void *arg, const char *path)
+{
+    (void)arg;
+    (void)path;
+    return true;
+}
+
+Test(unmoved, those_in_view_are_not_put_out_by_those_that_come_and_go)
+{
+    enum { MORE = 50 };
+    struct unmoved *u =
+        unmoved_new(&(struct unmoved_cfg){.max = 2, .marks_max = 2 * MORE, .in_view = always});
+    struct err why = {.rc = RC_INVALID, .text = "it is too large"};
+    char path[16];
+    for (int round = 0; round < 3; round++) {
+        cr_assert_eq(unmoved_failed(u, "a", &id, "a"), 30000U << round);
+        (void)unmoved_failed(u, "b", &id, "b");
+        for (int i = 0; i < MORE; i++) {
+            (void)snprintf(path, sizeof path, "%d", i);
+            cr_assert_eq(unmoved_find(u, path, &id) != NULL, round > 0);
+            if (i % 2)
+                unmoved_condemn(u, path, &id, &why);
+            (void)unmoved_failed(u, path, &id, path);
+            const struct unmoved_file *f = unmoved_find(u, path, &id);
+            cr_assert(f->recorded && f->failure && !f->condemned == !(i % 2));
+        }
+        cr_assert(has_words(u, "a") && has_words(u, "b"));
+    }
     unmoved_free(u);
 }
