@@ -547,7 +547,7 @@ static void swap_settings(struct pipeline *p)
     pause_pool(p, false);
     if (rc == RC_OK) {
         dispatch_lanes_anew(p);
-        unmoved_pardon(p->unmoved);
+        stranded_look_anew(p);
     }
     p->reload_done(p->reload_arg, rc, &e);
     dispatch_deferred_now(p);

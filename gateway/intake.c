@@ -23,9 +23,8 @@
 #define ERROR_AGAIN_MS     5000
 #define LARGE_AGAIN_MS     5000
 #define UNSURE_AGAIN_MS    1000
-#define BUSY_AGAIN_MIN_MS  1000      /* its CLOSE_WRITE comes sooner, unless it is lost */
-#define UNMOVED_MAX        16384     /* as many as the watcher keeps of them, at about 1 KB each */
-#define UNMOVED_MARKS_MAX  (7 << 17) /* in 8 MiB */
+#define BUSY_AGAIN_MIN_MS  1000  /* its CLOSE_WRITE comes sooner, unless it is lost */
+#define UNMOVED_MAX        16384 /* as many as the watcher keeps of them, at about 1 KB each */
 
 /* A candidate on its way through the pool. */
 struct admission {
@@ -520,13 +519,6 @@ static void admissions_done(void *arg, void *items, size_t n)
     dispatch_check_drained(p);
 }
 
-static bool is_in_view(void *arg, const char *path)
-{
-    const struct pipeline *p = arg;
-    struct watcher_row row;
-    return watcher_find(p->watcher, path, strlen(path), &row);
-}
-
 void intake_init(struct pipeline *p)
 {
     struct batch_cfg admissions = {
@@ -551,8 +543,7 @@ void intake_init(struct pipeline *p)
     rejections.run = rejections_run;
     rejections.done = rejections_done;
     p->rejections = batch_new(&rejections);
-    p->unmoved = unmoved_new(&(struct unmoved_cfg){
-        .max = UNMOVED_MAX, .marks_max = UNMOVED_MARKS_MAX, .in_view = is_in_view, .arg = p});
+    stranded_init(p);
 }
 
 void intake_free(struct pipeline *p)

@@ -1,7 +1,8 @@
 /* The pipeline's inside, shared by its files: pipeline.c (life, settings), intake.c (candidate to
- * accepted), dispatch.c (accepted to sent), delivery.c (sent to a durable receipt), retirement.c
- * (delivered to retired), reconcile.c (files that are gone), housekeeping.c (what time
- * brings), verbs.c (what people decide), listing.c, report.c and why.c (what people see).
+ * accepted), stranded.c (rejected and not to be moved), dispatch.c (accepted to sent), delivery.c
+ * (sent to a durable receipt), retirement.c (delivered to retired), reconcile.c (files that are
+ * gone), housekeeping.c (what time brings), verbs.c (what people decide), listing.c, report.c and
+ * why.c (what people see).
  */
 #ifndef GATEWAY_PIPELINE_INT_H
 #define GATEWAY_PIPELINE_INT_H
@@ -136,6 +137,11 @@ void intake_hold_torn(struct pipeline *p, const char *path, const struct identit
 /* Record the rejection of a file that was in our care, then move it. */
 void intake_reject(struct pipeline *p, const char *path, const struct identity *id,
                    const struct err *why);
+
+/* stranded.c */
+void stranded_init(struct pipeline *p);
+/* Other settings: each is looked at now, and nothing is condemned any more. */
+void stranded_look_anew(struct pipeline *p);
 
 /* dispatch.c */
 void dispatch_init(struct pipeline *p);

@@ -237,10 +237,13 @@ void unmoved_drop(struct unmoved *u, const char *path, const struct identity *id
     marks_set(u->marks, mark_of(u, path, id), 0);
 }
 
-void unmoved_pardon(struct unmoved *u)
+void unmoved_pardon(struct unmoved *u, void (*look)(void *arg, const char *path), void *arg)
 {
     for (struct entry *e = u->first, *next; e; e = next) {
         next = e->next;
+        e->wait_ms = 0;
+        if (e->file.failure) /* else it is on its way out */
+            look(arg, e->file.path);
         if (e->file.condemned)
             drop(u, e);
     }

@@ -51,8 +51,10 @@ uint64_t unmoved_failed(struct unmoved *u, const char *path, const struct identi
                         const char *why);
 /* This file was moved, or its name is another's, or gone. */
 void unmoved_drop(struct unmoved *u, const char *path, const struct identity *id);
-/* Other settings, and so another verdict perhaps: nothing is condemned any more. */
-void unmoved_pardon(struct unmoved *u);
+/* Other settings, and so another verdict perhaps: nothing is condemned any more, and no pause has
+ * grown. `look` is told of each that could not be moved and has an entry; it changes nothing here.
+ */
+void unmoved_pardon(struct unmoved *u, void (*look)(void *arg, const char *path), void *arg);
 /* The latest of those that could not be moved for which `is_there` says true; NULL: none. */
 const struct unmoved_file *unmoved_latest(const struct unmoved *u,
                                           bool (*is_there)(void *arg, const char *path), void *arg);

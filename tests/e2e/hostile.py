@@ -162,45 +162,6 @@ def test_a_producer_who_shuts_the_gateway_out_is_named_with_the_remedy():
         check_equal(store.stats()["operations"]["PutObject"], 1, "PutObject requests")
 
 
-def test_a_rejected_file_that_cannot_be_moved_away_is_recorded_told_and_sent_once():
-    def look_again():
-        """An open for writing that writes nothing: they are looked at once more."""
-        for path in (bad, condemned):
-            with open(os.path.join(gateway.root, path), "r+b"):
-                pass
-
-    with Devstore() as store, gateway_as(GATEWAY_UID, store) as gateway:
-        bad, condemned = key("findings", "bad.ndjson"), key("findings", "condemned.ndjson")
-        store.fault("op=PutObject,code=EntityTooLarge")
-        day = os.path.join(gateway.root, os.path.dirname(bad))
-        # Directories of the producer's own, where the gateway may read.
-        as_producer(f"mkdir -p {day}; echo '{{]' > {day}/bad.ndjson; echo '{{}}' > {day}/condemned.ndjson", "022")
-        for path in (bad, condemned):
-            check(wait_until(lambda: sum("reject_failed" in line and path in line
-                                         for line in gateway.log().splitlines()), 20 * SLOW),
-                  f"{path} cannot be moved, and the log says so")
-        for _ in range(4):
-            look_again()
-            time.sleep(0.6 * SLOW)
-        said = gateway.status()["sentence"]
-        check("Rejected files cannot be moved away" in said and os.path.dirname(bad) in said, f"status says so: {said}")
-        log = gateway.log().splitlines()
-        dump = [json.loads(line) for line in gateway.cli("journal", "dump").stdout.splitlines()]
-        for path in (bad, condemned):
-            check_equal(sum("reject_failed" in line and path in line for line in log), 1,
-                        f"lines of the log about {path}")
-            check_equal(sum(r["type"] == "rejected" and r["path"] == path for r in dump), 1,
-                        f"records of the rejection of {path}")
-        check_equal(store.stats()["operations"]["PutObject"], 1, "PutObject requests")
-        as_producer(f"find {gateway.root}/Panoptica -type d -exec chmod g=rwxs {{}} +", "022")
-        look_again()
-        check(wait_until(lambda: set(gateway.files("rejected")) == {bad, condemned}, 20),
-              "they are moved as soon as that can be done")
-        check(wait_until(lambda: "cannot be moved" not in gateway.status()["sentence"], 20),
-              "status says no more of it")
-        check(not store.keys(), "nothing was stored")
-
-
 # --- links ----------------------------------------------------------------------------------------
 
 

@@ -7,10 +7,12 @@ Other users are needed (setpriv), so it must run as root: as anybody else it fai
 """
 # also-under: asan
 
+import contextlib
 import json
 import os
 import resource
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from hostile import GATEWAY_UID, as_producer, gateway_as  # noqa: E402
@@ -50,6 +52,67 @@ def test_a_count_that_fails_leaves_the_last_one():
         check_equal(ask("GET", "/v1/status")["files"]["rejected"], 3, "rejected files, as status has them")
         resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, before)
         control.close()
+
+
+def look_again(gateway, *paths):
+    """An open for writing that writes nothing: they are looked at once more."""
+    for path in paths:
+        with open(os.path.join(gateway.root, path), "r+b"):
+            pass
+
+
+@contextlib.contextmanager
+def two_that_stay():
+    """A gateway, its store, and two files that it rejects where it may only read: one for its contents,
+    one since the store refuses it."""
+    with Devstore() as store, gateway_as(GATEWAY_UID, store) as gateway:
+        bad, condemned = key("findings", "bad.ndjson"), key("findings", "condemned.ndjson")
+        store.fault("op=PutObject,code=EntityTooLarge")
+        day = os.path.join(gateway.root, os.path.dirname(bad))
+        # Directories of the producer's own.
+        as_producer(f"mkdir -p {day}; echo '{{]' > {day}/bad.ndjson; echo '{{}}' > {day}/condemned.ndjson", "022")
+        for path in (bad, condemned):
+            check(wait_until(lambda: sum("reject_failed" in line and path in line
+                                         for line in gateway.log().splitlines()), 20 * SLOW),
+                  f"{path} cannot be moved, and the log says so")
+        yield store, gateway, bad, condemned
+
+
+def let_it_write(gateway):
+    as_producer(f"find {gateway.root}/Panoptica -type d -exec chmod g=rwxs {{}} +", "022")
+
+
+def test_a_rejected_file_that_cannot_be_moved_away_is_recorded_told_and_sent_once():
+    with two_that_stay() as (store, gateway, bad, condemned):
+        for _ in range(4):
+            look_again(gateway, bad, condemned)
+            time.sleep(0.6 * SLOW)
+        said = gateway.status()["sentence"]
+        check("Rejected files cannot be moved away" in said and os.path.dirname(bad) in said, f"status says so: {said}")
+        log = gateway.log().splitlines()
+        dump = [json.loads(line) for line in gateway.cli("journal", "dump").stdout.splitlines()]
+        for path in (bad, condemned):
+            check_equal(sum("reject_failed" in line and path in line for line in log), 1,
+                        f"lines of the log about {path}")
+            check_equal(sum(r["type"] == "rejected" and r["path"] == path for r in dump), 1,
+                        f"records of the rejection of {path}")
+        check_equal(store.stats()["operations"]["PutObject"], 1, "PutObject requests")
+        let_it_write(gateway)
+        look_again(gateway, bad, condemned)
+        check(wait_until(lambda: set(gateway.files("rejected")) == {bad, condemned}, 20),
+              "they are moved as soon as that can be done")
+        check(wait_until(lambda: "cannot be moved" not in gateway.status()["sentence"], 20),
+              "status says no more of it")
+        check(not store.keys(), "nothing was stored")
+
+
+def test_other_settings_are_tried_on_them_at_once():
+    with two_that_stay() as (store, gateway, bad, condemned):
+        store.clear_faults()
+        gateway.configure({"send": {"types": {"findings": {"content": "any"}}}})
+        gateway.reload()
+        check(wait_until(lambda: set(store.keys()) == {bad, condemned}, 20),  # by itself after 30 s, or an hour
+              "they are delivered")
 
 
 def test_more_than_can_be_kept_in_view_are_recorded_and_told_once_each():

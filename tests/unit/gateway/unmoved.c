@@ -61,6 +61,12 @@ Test(unmoved, the_pause_between_two_tries_doubles_up_to_an_hour)
     unmoved_free(u);
 }
 
+static void count_look(void *arg, const char *path)
+{
+    unsigned *n = arg;
+    *n += path[0] != '\0';
+}
+
 Test(unmoved, what_the_store_condemned_is_so_until_the_settings_change)
 {
     struct unmoved *u = table(10);
@@ -79,9 +85,13 @@ Test(unmoved, what_the_store_condemned_is_so_until_the_settings_change)
     f = unmoved_find(u, "a", &id);
     cr_assert(f && f->condemned && f->recorded);
     cr_assert_str_eq(f->failure, "not writable");
-    unmoved_pardon(u);
+    unsigned looks = 0;
+    cr_assert_eq(unmoved_failed(u, "b", &id, "not writable"), 60000);
+    unmoved_pardon(u, count_look, &looks);
     cr_assert_null(unmoved_find(u, "a", &id));
     cr_assert_not_null(unmoved_find(u, "b", &id));
+    cr_assert_eq(looks, 2);
+    cr_assert_eq(unmoved_failed(u, "b", &id, "not writable"), 30000);
     unmoved_free(u);
 }
 
@@ -130,7 +140,9 @@ Test(unmoved, one_that_made_room_is_recorded_told_and_sent_no_second_time)
     (void)unmoved_failed(u, "bad", &id, "not writable");
     f = unmoved_find(u, "condemned", &id);
     cr_assert(f && f->condemned && f->recorded && f->failure);
-    unmoved_pardon(u);
+    unsigned looks = 0;
+    unmoved_pardon(u, count_look, &looks);
+    cr_assert_eq(looks, 1);
     cr_assert_null(unmoved_find(u, "condemned", &id));
     (void)unmoved_failed(u, "third", &id, "not writable");
     cr_assert(unmoved_find(u, "bad", &id)->recorded, "no settings make it good");
