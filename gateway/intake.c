@@ -342,7 +342,7 @@ static uint64_t not_moved(struct pipeline *p, const struct rejection *r)
     const struct unmoved_file *before = unmoved_find(p->unmoved, r->path, &r->id);
     if (!before || !before->failure)
         log_error("reject_failed", F_STR("path", r->path), F_STR("why", r->failure.text));
-    return unmoved_failed(p->unmoved, r->path, &r->id, r->failure.text);
+    return unmoved_failed(p->unmoved, r->path, &r->id, &r->why, r->failure.text);
 }
 
 static void rejection_done(struct pipeline *p, const struct rejection *r)

@@ -30,7 +30,7 @@ struct listing {
     void (*row)(void *arg, const struct listing_row *row);
     listing_done *done;
     void *arg;
-    size_t rows, bytes, looked, skip, source;
+    size_t rows, bytes, looked, skip, passed, source;
     bool more;
     char after[AFTER_SIZE]; /* the source's own cursor, in and out; "" at its end */
     enum rc rc;
@@ -64,39 +64,7 @@ static void tell(struct listing *l, const struct listing_row *row)
         l->q.limit = l->rows; /* it is full, whatever was asked for */
 }
 
-/* ---- the watcher ---- */
-
-/* KNOWN: the cursor is how many were passed over: with files coming and going meanwhile, some may
- * be seen twice or not at all. They settle within seconds. */
-static bool settling_row(void *arg, const struct watcher_row *w)
-{
-    struct listing *l = arg;
-    if (l->looked++ < l->skip)
-        return true;
-    if (l->rows == l->q.limit) {
-        (void)snprintf(l->after, sizeof l->after, "%zu", l->looked - 1);
-        return false;
-    }
-    int64_t age = (int64_t)(loop_now_ms(l->p->cfg.loop) - w->since_ms);
-    struct listing_row row = {.path = w->path,
-                              .why = w->why,
-                              .code = "",
-                              .state_name = "settling",
-                              .state = LISTING_SETTLING,
-                              .size = -1,
-                              .since_ns = clock_wall_now_ns() - age * CLOCK_NS_PER_MS};
-    tell(l, &row);
-    return true;
-}
-
-static void list_settling(struct listing *l)
-{
-    l->skip = strtoul(l->after, NULL, 10);
-    l->after[0] = '\0';
-    watcher_each(l->p->watcher, settling_row, l);
-}
-
-/* ---- the ledger ---- */
+/* ---- where they come from ---- */
 
 struct source {
     unsigned state;
@@ -104,7 +72,7 @@ struct source {
     int ledger; /* enum ledger_state, or one of these */
     bool paused, flowing;
 };
-enum { FROM_WATCHER = -1, FROM_REJECTED = -2 };
+enum { FROM_WATCHER = -1, FROM_STRANDED = -2, FROM_REJECTED = -3 };
 static const struct source sources[] = {
     {LISTING_SETTLING, "settling", FROM_WATCHER, false, false},
     {LISTING_SENDING, "sending", LEDGER_SENDING, true, true},
@@ -114,6 +82,7 @@ static const struct source sources[] = {
     {LISTING_HELD, "held", LEDGER_ACCEPTED, true, false},
     {LISTING_DELIVERED, "delivered", LEDGER_DELIVERED, true, true},
     {LISTING_FORGOTTEN, "forgotten", LEDGER_FORGOTTEN, true, true},
+    {LISTING_REJECTED, "rejected", FROM_STRANDED, false, false},
     {LISTING_REJECTED, "rejected", FROM_REJECTED, false, false},
 };
 #define SOURCES (sizeof sources / sizeof sources[0])
@@ -126,6 +95,47 @@ unsigned listing_state(const char *name)
     }
     return 0;
 }
+
+/* ---- the watcher ---- */
+
+/* KNOWN: the cursor is how many were passed over: with files coming and going meanwhile, some may
+ * be seen twice or not at all. Most settle within seconds. */
+static bool watcher_row(void *arg, const struct watcher_row *w)
+{
+    struct listing *l = arg;
+    char text[STRANDED_WHY_SIZE];
+    if (l->passed++ < l->skip)
+        return true;
+    if (l->rows == l->q.limit) {
+        (void)snprintf(l->after, sizeof l->after, "%zu", l->passed - 1);
+        return false;
+    }
+    const struct unmoved_file *f = wanted(l, w->path) ? stranded_row(l->p, w) : NULL;
+    if ((f != NULL) != (sources[l->source].ledger == FROM_STRANDED))
+        return true;
+    int64_t age = (int64_t)(loop_now_ms(l->p->cfg.loop) - w->since_ms);
+    struct listing_row row = {.path = w->path,
+                              .why = f ? stranded_why(text, f) : w->why,
+                              .code = f ? f->code : "",
+                              .state_name = sources[l->source].name,
+                              .state = sources[l->source].state,
+                              .stranded = f != NULL,
+                              .size = f ? (int64_t)f->id.size : -1,
+                              .since_ns = clock_wall_now_ns() - age * CLOCK_NS_PER_MS};
+    tell(l, &row);
+    return true;
+}
+
+static void list_watcher(struct listing *l)
+{
+    l->skip = strtoul(l->after, NULL, 10);
+    l->passed = 0;
+    l->after[0] = '\0';
+    watcher_each(l->p->watcher, watcher_row, l);
+    l->looked += l->passed;
+}
+
+/* ---- the ledger ---- */
 
 /* Why the event type of a path does not go out, or NULL. */
 static const char *lane_pause(struct pipeline *p, const char *path)
@@ -253,8 +263,8 @@ static void list_all(struct listing *l)
             loop_work(l->p->cfg.loop, rejected_run, rejected_done, l);
             return;
         }
-        if (s->ledger == FROM_WATCHER)
-            list_settling(l);
+        if (s->ledger == FROM_WATCHER || s->ledger == FROM_STRANDED)
+            list_watcher(l);
         else
             list_ledger(l, s);
         if (l->after[0] != '\0')

@@ -29,6 +29,7 @@ struct listing_row {
     const char *state_name;
     unsigned state;
     bool paused;      /* held with its event type, not by itself */
+    bool stranded;    /* rejected, and in the spool still */
     int64_t size;     /* -1: not known */
     int64_t since_ns; /* 0: not known */
 };

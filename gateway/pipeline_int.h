@@ -142,6 +142,15 @@ void intake_reject(struct pipeline *p, const char *path, const struct identity *
 void stranded_init(struct pipeline *p);
 /* Other settings: each is looked at now, and nothing is condemned any more. */
 void stranded_look_anew(struct pipeline *p);
+/* The file at this path, if it is one that could not be moved: see unmoved_find. */
+const struct unmoved_file *stranded_find(struct pipeline *p, const char *path);
+/* The same of one that the watcher has, mostly without a look at the path. */
+const struct unmoved_file *stranded_row(struct pipeline *p, const struct watcher_row *row);
+/* The verdict, and why it is there still, for people. */
+#define STRANDED_WHY_SIZE 1100
+const char *stranded_why(char out[STRANDED_WHY_SIZE], const struct unmoved_file *f);
+/* Look at it now. false: it is none of these. */
+bool stranded_retry(struct pipeline *p, const char *path);
 
 /* dispatch.c */
 void dispatch_init(struct pipeline *p);

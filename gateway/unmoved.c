@@ -21,6 +21,7 @@ static const struct err long_condemned = {
     .code = "refused",
     .text = "the bucket refuses it for good; its REJECTED in the journal says why"};
 static const char cannot[] = "it cannot be moved away";
+static const char recorded[] = "its REJECTED in the journal says why";
 
 struct entry {
     struct unmoved_file file;
@@ -90,6 +91,8 @@ static void drop(struct unmoved *u, struct entry *e)
     free((void *)e->file.path);
     free((void *)e->file.condemned);
     free((void *)e->file.failure);
+    free((void *)e->file.code);
+    free((void *)e->file.reason);
     free(e);
 }
 
@@ -136,6 +139,17 @@ static void condemn(struct entry *e, const struct err *why)
     e->file.condemned = copy;
 }
 
+static void cannot_be_moved(struct entry *e, const char *code, const char *reason, const char *why)
+{
+    free((void *)e->file.code);
+    free((void *)e->file.reason);
+    free((void *)e->file.failure);
+    e->file.code = mem_strdup(code);
+    e->file.reason = mem_strdup(reason);
+    e->file.failure = mem_strdup(why);
+    e->file.recorded = true;
+}
+
 static struct entry *add(struct unmoved *u, const char *path, const struct identity *id)
 {
     uint64_t mark = mark_of(u, path, id);
@@ -147,9 +161,8 @@ static struct entry *add(struct unmoved *u, const char *path, const struct ident
     struct entry *e = mem_alloc(sizeof *e);
     e->file.path = mem_strdup(path);
     e->file.id = *id;
-    e->file.recorded = (was & FAILED) != 0;
     if (was & FAILED)
-        e->file.failure = mem_strdup(cannot);
+        cannot_be_moved(e, "", recorded, cannot);
     if (was & CONDEMNED)
         condemn(e, &long_condemned);
     marks_set(u->marks, mark, 0);
@@ -191,8 +204,16 @@ const struct unmoved_file *unmoved_find(struct unmoved *u, const char *path,
                                       .id = *id,
                                       .condemned = flags & CONDEMNED ? &long_condemned : NULL,
                                       .failure = flags & FAILED ? cannot : NULL,
+                                      .code = flags & FAILED ? "" : NULL,
+                                      .reason = flags & FAILED ? recorded : NULL,
                                       .recorded = (flags & FAILED) != 0};
     return flags ? &u->marked : NULL;
+}
+
+const struct unmoved_file *unmoved_at(const struct unmoved *u, const char *path)
+{
+    const struct entry *e = find(u, path);
+    return e && e->file.failure ? &e->file : NULL;
 }
 
 void unmoved_condemn(struct unmoved *u, const char *path, const struct identity *id,
@@ -213,16 +234,14 @@ void unmoved_recorded(struct unmoved *u, const char *path, const struct identity
 }
 
 uint64_t unmoved_failed(struct unmoved *u, const char *path, const struct identity *id,
-                        const char *why)
+                        const struct err *verdict, const char *why)
 {
     struct entry *e = take(u, path, id);
     if (!e) {
         mark(u, path, id, FAILED);
         return WAIT_FIRST_MS;
     }
-    free((void *)e->file.failure);
-    e->file.failure = mem_strdup(why);
-    e->file.recorded = true;
+    cannot_be_moved(e, verdict->code, verdict->text, why);
     e->wait_ms = e->wait_ms == 0 ? WAIT_FIRST_MS : e->wait_ms * 2;
     if (e->wait_ms > WAIT_MAX_MS)
         e->wait_ms = WAIT_MAX_MS;
@@ -248,6 +267,18 @@ void unmoved_pardon(struct unmoved *u, void (*look)(void *arg, const char *path)
             drop(u, e);
     }
     marks_clear(u->marks, CONDEMNED);
+}
+
+void unmoved_pardon_one(struct unmoved *u, const char *path, const struct identity *id)
+{
+    uint64_t hash = mark_of(u, path, id);
+    struct entry *e = find(u, path);
+    if (e)
+        e->wait_ms = 0;
+    if (e && e->file.condemned)
+        drop(u, e);
+    if (marks_get(u->marks, hash) & CONDEMNED)
+        marks_set(u->marks, hash, 0);
 }
 
 const struct unmoved_file *unmoved_latest(const struct unmoved *u,

@@ -28,7 +28,8 @@ struct unmoved_file {
     /* Not NULL: the store's verdict, on a file that admission has nothing against. */
     const struct err *condemned;
     const char *failure; /* why it could not be moved the last time; NULL: that was not tried */
-    bool recorded;       /* its REJECTED is durable */
+    const char *code, *reason; /* the verdict; NULL where failure is */
+    bool recorded;             /* its REJECTED is durable */
 };
 
 /* Past max files the one not heard of for the longest time makes room, unless it is in view: then
@@ -40,6 +41,8 @@ void unmoved_free(struct unmoved *u);
  * of any of these, and path must be as long. */
 const struct unmoved_file *unmoved_find(struct unmoved *u, const char *path,
                                         const struct identity *id);
+/* The file that had this path when it could not be moved; NULL: there is no entry of one. */
+const struct unmoved_file *unmoved_at(const struct unmoved *u, const char *path);
 /* The store refuses it for good. */
 void unmoved_condemn(struct unmoved *u, const char *path, const struct identity *id,
                      const struct err *why);
@@ -48,13 +51,15 @@ void unmoved_recorded(struct unmoved *u, const char *path, const struct identity
 /* It is recorded, and could not be moved: the pause until the next try, 30 s and twice as long each
  * time, up to an hour. */
 uint64_t unmoved_failed(struct unmoved *u, const char *path, const struct identity *id,
-                        const char *why);
+                        const struct err *verdict, const char *why);
 /* This file was moved, or its name is another's, or gone. */
 void unmoved_drop(struct unmoved *u, const char *path, const struct identity *id);
 /* Other settings, and so another verdict perhaps: nothing is condemned any more, and no pause has
  * grown. `look` is told of each that could not be moved and has an entry; it changes nothing here.
  */
 void unmoved_pardon(struct unmoved *u, void (*look)(void *arg, const char *path), void *arg);
+/* The same of one file, which a person wants tried again. */
+void unmoved_pardon_one(struct unmoved *u, const char *path, const struct identity *id);
 /* The latest of those that could not be moved for which `is_there` says true; NULL: none. */
 const struct unmoved_file *unmoved_latest(const struct unmoved *u,
                                           bool (*is_there)(void *arg, const char *path), void *arg);

@@ -32,6 +32,7 @@ struct row {
     uint64_t bytes;
     const char *result; /* of ENDED: one word */
     char *text;         /* a sentence, or NULL */
+    bool absent;        /* from the rejected */
 };
 
 struct acting {
@@ -181,8 +182,12 @@ static void end_unknown(struct row *r, bool delivered)
     struct pipeline *p = r->acting->p;
     struct watcher_row settling;
     struct reject_row rejected;
+    const struct unmoved_file *stranded = stranded_find(p, r->path);
     if (delivered)
         end_row(r, "failed", "it was delivered");
+    else if (stranded)
+        end_row(r, "failed", "it is rejected, so it is not sent; it lies at %s/%s still: %s",
+                p->config->spool, r->path, stranded->failure);
     else if (watcher_find(p->watcher, r->path, strlen(r->path), &settling))
         end_row(r, "failed", "it is settling (%s): try again in a moment", settling.why);
     else if (reject_find(&fsio_system, p->cfg.root_fd, r->path, &rejected, NULL) == RC_OK)
@@ -291,6 +296,15 @@ static void retry(struct row *r, const struct ledger_view *v)
     }
 }
 
+/* A rejected file that is where it was all along. */
+static bool retry_stranded(struct row *r)
+{
+    if (!stranded_retry(r->acting->p, r->path))
+        return false;
+    end_row(r, "retried", "it is rejected and could not be moved away: it is looked at now");
+    return true;
+}
+
 static void try_row(struct row *r)
 {
     struct acting *a = r->acting;
@@ -311,6 +325,8 @@ static void try_row(struct row *r)
         end_unread(r);
     } else if (a->verb != PIPELINE_RETRY) {
         end_unknown(r, false);
+    } else if (retry_stranded(r)) {
+        return;
     } else if (watcher_find(a->p->watcher, r->path, n, &settling)) {
         end_row(r, "unchanged", "it is settling (%s), and goes by itself", settling.why);
     } else {
@@ -332,9 +348,11 @@ static void restore_run(void *arg)
             end_row(r, "failed", "the gateway stops: try again when it runs");
             continue;
         }
-        if (reject_restore(&fsio_system, a->p->cfg.root_fd, r->path, &e) == RC_OK)
+        enum rc rc = reject_restore(&fsio_system, a->p->cfg.root_fd, r->path, &e);
+        r->absent = rc == RC_ABSENT;
+        if (rc == RC_OK)
             end_row(r, "restored", "%s", "");
-        else if (e.rc == RC_ABSENT && !a->rejected)
+        else if (rc == RC_ABSENT && !a->rejected)
             end_row(r, "failed",
                     "it is not waiting, held or rejected: it was delivered and removed, or it was "
                     "never in the spool");
@@ -352,6 +370,10 @@ static void restore_done(void *arg)
         if (strcmp(r->result, "restored") == 0) {
             p->rejected_files -= p->rejected_files > 0;
             watcher_look(p->watcher, r->path, strlen(r->path), 0);
+        } else if (r->absent && !p->stopping) {
+            char *text = r->text;
+            if (retry_stranded(r))
+                free(text);
         }
     }
     finish(a, RC_OK, NULL);
@@ -425,7 +447,7 @@ static void chosen(void *arg, const struct listing_row *row)
         return;
     }
     struct row *r = add_row(a, row->path);
-    if (row->state == LISTING_REJECTED)
+    if (row->state == LISTING_REJECTED && !row->stranded)
         r->phase = REJECTED;
 }
 

@@ -103,15 +103,32 @@ static json_t *why_held(const char *path, const struct ledger_view *v)
     return o;
 }
 
-static json_t *why_forgotten(struct pipeline *p, const char *path, const struct ledger_view *v)
+static void add_place(json_t *o, const struct pipeline *p, const char *path)
 {
     struct buf place;
-    json_t *o = answer(path, "forgotten", v->text,
-                       "spoolgate retry takes it up again; remove the file to be rid of it");
     buf_init(&place, 8192);
     buf_addf(&place, "%s/%s", p->config->spool, path);
     json_object_set_new(o, "place", json_text(place.data, place.len));
     buf_fini(&place);
+}
+
+static json_t *why_forgotten(struct pipeline *p, const char *path, const struct ledger_view *v)
+{
+    json_t *o = answer(path, "forgotten", v->text,
+                       "spoolgate retry takes it up again; remove the file to be rid of it");
+    add_place(o, p, path);
+    return o;
+}
+
+static json_t *why_stranded(struct pipeline *p, const char *path, const struct unmoved_file *f)
+{
+    char text[STRANDED_WHY_SIZE];
+    json_t *o = answer(path, "rejected", stranded_why(text, f),
+                       "let the gateway's group write in its directory, and spoolgate retry moves "
+                       "it to .spoolgate/rejected; or replace or remove it where it is");
+    if (f->code[0] != '\0')
+        json_object_set_new(o, "code", json_text(f->code, strlen(f->code)));
+    add_place(o, p, path);
     return o;
 }
 
@@ -159,6 +176,11 @@ enum rc pipeline_why(struct pipeline *p, const char *path, json_t **out, struct 
         json_object_set_new(*out, "size", json_integer((json_int_t)v.id.size));
         json_object_set_new(*out, "accepted_at", time_text(v.accepted_ns));
         json_object_set_new(*out, "history", report_history(p, v.last));
+        return RC_OK;
+    }
+    const struct unmoved_file *stranded = stranded_find(p, path);
+    if (stranded) {
+        *out = why_stranded(p, path, stranded);
         return RC_OK;
     }
     if (watcher_find(p->watcher, path, n, &settling)) {

@@ -212,7 +212,8 @@ void watcher_stats(const struct watcher *w, struct watcher_stats *out)
 
 static void row_of(const struct settle_entry *e, struct watcher_row *row)
 {
-    *row = (struct watcher_row){.path = e->path, .since_ms = e->since_ms, .why = settle_why(e)};
+    *row = (struct watcher_row){
+        .path = e->path, .since_ms = e->since_ms, .why = settle_why(e), .stuck = e->stuck};
 }
 
 void watcher_each(const struct watcher *w, bool (*visit)(void *arg, const struct watcher_row *row),

@@ -87,6 +87,7 @@ struct watcher_row {
     const char *path;
     uint64_t since_ms; /* loop time it was first seen */
     const char *why;   /* "being written", "waiting to be quiet", "being looked at" */
+    bool stuck;        /* WATCHER_STUCK was the last answer, and nothing has happened to it since */
 };
 void watcher_each(const struct watcher *w, bool (*visit)(void *arg, const struct watcher_row *row),
                   void *arg);

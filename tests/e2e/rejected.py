@@ -16,8 +16,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from hostile import GATEWAY_UID, as_producer, gateway_as  # noqa: E402
-from lib import (SLOW, Devstore, Gateway, _UnixConnection, check, check_equal, key, run_tests,  # noqa: E402
-                 wait_until)
+from lib import (SLOW, Devstore, Gateway, _UnixConnection, check, check_equal, http_quote, key,  # noqa: E402
+                 run_tests, wait_until)
 
 QUICK = {"settle": "100ms"}
 IN_VIEW = 16384  # a quarter of the watcher's table
@@ -104,6 +104,44 @@ def test_a_rejected_file_that_cannot_be_moved_away_is_recorded_told_and_sent_onc
         check(wait_until(lambda: "cannot be moved" not in gateway.status()["sentence"], 20),
               "status says no more of it")
         check(not store.keys(), "nothing was stored")
+
+
+def test_they_are_shown_as_rejected_and_retry_means_them():
+    with two_that_stay() as (store, gateway, bad, condemned):
+        for path, words in ((bad, "line 1, column 2"), (condemned, "larger than")):
+            told = gateway.cli_json("why", path)
+            check_equal(told["state"], "rejected", f"state of {path}, as why tells it")
+            check(words in told["why"] and "may not be written" in told["why"], f"and why: {told['why']}")
+            check("group write in its directory" in told["remedy"], f"and the remedy: {told['remedy']}")
+            check_equal(told["place"], os.path.join(gateway.root, path), "and its place")
+            for verb in ("hold", "forget"):
+                done = gateway.cli(verb, path)
+                check(done.returncode == 1 and "it is rejected" in done.stderr, f"{verb} says so: {done.stderr}")
+        listed = gateway.files("rejected")
+        check_equal(set(listed), {bad, condemned}, "ls --state rejected")
+        check("line 1, column 2" in listed[bad]["why"] and listed[bad]["size"] == 3, f"its row: {listed[bad]}")
+        check_equal(gateway.files("settling"), {}, "ls --state settling")
+        check_equal({path: r["state"] for path, r in gateway.files().items()},
+                    {bad: "rejected", condemned: "rejected"}, "ls")
+        first = gateway.api("GET", "/v1/files?limit=1")[1]
+        second = gateway.api("GET", f"/v1/files?limit=1&cursor={http_quote(first['cursor'])}")[1]
+        check_equal({r["path"] for r in first["files"] + second["files"]}, {bad, condemned}, "in pages of one")
+        dump = gateway.cli("journal", "dump").stdout
+        done = gateway.cli("retry", bad)
+        check(done.returncode == 0 and "looked at now" in done.stdout, f"retry of one that cannot be moved: {done}")
+        # As the console asks for it; and by state.
+        for wish in ({"paths": [bad], "state": "rejected"}, {"state": "rejected", "match": bad}):
+            rows = gateway.api("POST", "/v1/retry", wish)[1]["files"]
+            check_equal([(r["path"], r["result"]) for r in rows], [(bad, "retried")], f"retry of {wish}")
+        let_it_write(gateway)
+        check_equal(gateway.cli("retry", bad).returncode, 0, "retry when it can be")
+        check(wait_until(lambda: os.path.exists(os.path.join(gateway.root, ".spoolgate/rejected", bad)), 20),
+              "then it is moved at once")
+        check_equal(gateway.cli("journal", "dump").stdout.count('"rejected"'), dump.count('"rejected"'),
+                    "records of rejections")
+        store.clear_faults()
+        check_equal(gateway.cli("retry", "--all").returncode, 0, "retry of all")
+        check(wait_until(lambda: set(store.keys()) == {condemned}, 20), "what the bucket refused is sent again")
 
 
 def test_other_settings_are_tried_on_them_at_once():

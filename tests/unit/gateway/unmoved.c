@@ -20,6 +20,8 @@ static struct unmoved *table(size_t max)
     return unmoved_new(&(struct unmoved_cfg){.max = max, .marks_max = 100, .in_view = never});
 }
 
+static const struct err verdict = {.rc = RC_INVALID, .code = "content", .text = "line 1"};
+
 static bool is_not(void *arg, const char *path)
 {
     return strcmp(path, arg) != 0;
@@ -39,11 +41,11 @@ Test(unmoved, a_file_is_known_until_it_is_another)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct unmoved *u = table(10);
         cr_expect_null(unmoved_find(u, "a", &cases[i].before));
-        (void)unmoved_failed(u, "a", &cases[i].before, "why");
+        (void)unmoved_failed(u, "a", &cases[i].before, &verdict, "why");
         cr_expect_not_null(unmoved_find(u, "a", &cases[i].before));
         cr_expect_null(unmoved_find(u, "b", &cases[i].before));
         cr_expect_eq(unmoved_find(u, "a", &cases[i].now) != NULL, cases[i].same, "case %zu", i);
-        uint64_t wait_ms = unmoved_failed(u, "a", &cases[i].now, "why");
+        uint64_t wait_ms = unmoved_failed(u, "a", &cases[i].now, &verdict, "why");
         cr_expect_eq(wait_ms, cases[i].same ? 60000 : 30000, "case %zu", i);
         unmoved_drop(u, "a", &cases[i].now);
         cr_expect_null(unmoved_find(u, "a", &cases[i].now));
@@ -55,9 +57,9 @@ Test(unmoved, the_pause_between_two_tries_doubles_up_to_an_hour)
 {
     struct unmoved *u = table(10);
     for (uint64_t ms = 30000; ms < 3600000; ms *= 2)
-        cr_assert_eq(unmoved_failed(u, "a", &id, "why"), ms);
+        cr_assert_eq(unmoved_failed(u, "a", &id, &verdict, "why"), ms);
     for (int i = 0; i < 100; i++)
-        cr_assert_eq(unmoved_failed(u, "a", &id, "why"), 3600000);
+        cr_assert_eq(unmoved_failed(u, "a", &id, &verdict, "why"), 3600000);
     unmoved_free(u);
 }
 
@@ -80,18 +82,18 @@ Test(unmoved, what_the_store_condemned_is_so_until_the_settings_change)
     cr_assert_str_eq(f->condemned->code, "KeyTooLongError");
     unmoved_recorded(u, "a", &id);
     cr_assert(unmoved_find(u, "a", &id)->recorded);
-    (void)unmoved_failed(u, "a", &id, "not writable");
-    (void)unmoved_failed(u, "b", &id, "not writable");
+    (void)unmoved_failed(u, "a", &id, &verdict, "not writable");
+    (void)unmoved_failed(u, "b", &id, &verdict, "not writable");
     f = unmoved_find(u, "a", &id);
     cr_assert(f && f->condemned && f->recorded);
     cr_assert_str_eq(f->failure, "not writable");
     unsigned looks = 0;
-    cr_assert_eq(unmoved_failed(u, "b", &id, "not writable"), 60000);
+    cr_assert_eq(unmoved_failed(u, "b", &id, &verdict, "not writable"), 60000);
     unmoved_pardon(u, count_look, &looks);
     cr_assert_null(unmoved_find(u, "a", &id));
     cr_assert_not_null(unmoved_find(u, "b", &id));
     cr_assert_eq(looks, 2);
-    cr_assert_eq(unmoved_failed(u, "b", &id, "not writable"), 30000);
+    cr_assert_eq(unmoved_failed(u, "b", &id, &verdict, "not writable"), 30000);
     unmoved_free(u);
 }
 
@@ -109,10 +111,10 @@ Test(unmoved, past_its_end_the_one_not_heard_of_for_longest_makes_room_and_the_l
     cr_assert_null(unmoved_latest(u, is_not, gone));
     for (int i = 0; i < 3; i++) {
         (void)snprintf(path, sizeof path, "%d", i);
-        (void)unmoved_failed(u, path, &id, path);
+        (void)unmoved_failed(u, path, &id, &verdict, path);
     }
-    (void)unmoved_failed(u, "0", &id, "0");
-    (void)unmoved_failed(u, "3", &id, "3");
+    (void)unmoved_failed(u, "0", &id, &verdict, "0");
+    (void)unmoved_failed(u, "3", &id, &verdict, "3");
     cr_assert(!has_words(u, "1"));
     cr_assert(has_words(u, "0"));
     cr_assert(has_words(u, "2"));
@@ -127,24 +129,24 @@ Test(unmoved, one_that_made_room_is_recorded_told_and_sent_no_second_time)
     static const struct identity other = {1, 2, 3, 4, 6};
     struct unmoved *u = table(1);
     struct err why = {.rc = RC_INVALID, .code = "EntityTooLarge", .text = "it is too large"};
-    (void)unmoved_failed(u, "bad", &id, "not writable");
+    (void)unmoved_failed(u, "bad", &id, &verdict, "not writable");
     unmoved_condemn(u, "condemned", &id, &why);
     const struct unmoved_file *f = unmoved_find(u, "bad", &id);
     cr_assert(f && f->recorded && f->failure && !f->condemned);
     cr_assert_null(unmoved_find(u, "bad", &other), "it is another");
     cr_assert_null(unmoved_find(u, "worse", &id));
-    (void)unmoved_failed(u, "bad", &id, "not writable");
+    (void)unmoved_failed(u, "bad", &id, &verdict, "not writable");
     f = unmoved_find(u, "condemned", &id);
     cr_assert(f && f->condemned && !f->recorded);
-    (void)unmoved_failed(u, "condemned", &id, "not writable");
-    (void)unmoved_failed(u, "bad", &id, "not writable");
+    (void)unmoved_failed(u, "condemned", &id, &verdict, "not writable");
+    (void)unmoved_failed(u, "bad", &id, &verdict, "not writable");
     f = unmoved_find(u, "condemned", &id);
     cr_assert(f && f->condemned && f->recorded && f->failure);
     unsigned looks = 0;
     unmoved_pardon(u, count_look, &looks);
     cr_assert_eq(looks, 1);
     cr_assert_null(unmoved_find(u, "condemned", &id));
-    (void)unmoved_failed(u, "third", &id, "not writable");
+    (void)unmoved_failed(u, "third", &id, &verdict, "not writable");
     cr_assert(unmoved_find(u, "bad", &id)->recorded, "no settings make it good");
     unmoved_drop(u, "bad", &id);
     cr_assert_null(unmoved_find(u, "bad", &id), "moved");
@@ -166,14 +168,14 @@ Test(unmoved, those_in_view_are_not_put_out_by_those_that_come_and_go)
     struct err why = {.rc = RC_INVALID, .text = "it is too large"};
     char path[16];
     for (int round = 0; round < 3; round++) {
-        cr_assert_eq(unmoved_failed(u, "a", &id, "a"), 30000U << round);
-        (void)unmoved_failed(u, "b", &id, "b");
+        cr_assert_eq(unmoved_failed(u, "a", &id, &verdict, "a"), 30000U << round);
+        (void)unmoved_failed(u, "b", &id, &verdict, "b");
         for (int i = 0; i < MORE; i++) {
             (void)snprintf(path, sizeof path, "%d", i);
             cr_assert_eq(unmoved_find(u, path, &id) != NULL, round > 0);
             if (i % 2)
                 unmoved_condemn(u, path, &id, &why);
-            (void)unmoved_failed(u, path, &id, path);
+            (void)unmoved_failed(u, path, &id, &verdict, path);
             const struct unmoved_file *f = unmoved_find(u, path, &id);
             cr_assert(f->recorded && f->failure && !f->condemned == !(i % 2));
         }
