@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { LOOK_MS = 50 }; /* how soon a wish to stop is noticed */
 
@@ -34,7 +35,9 @@ static void once_done(void *arg, const struct http_answer *a)
     *o->answer = *a;
     o->answer->body = "";
     if (o->body != NULL) {
-        *o->body = mem_strndup(a->body, a->body_len);
+        *o->body = mem_alloc(a->body_len + 1);
+        memcpy(*o->body, a->body,
+               a->body_len); /* all of it, zero bytes too: body_len counts them */
         o->answer->body = *o->body;
     }
     if (o->done != NULL)

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -48,6 +49,34 @@ Test(http, an_answer_that_comes_just_before_the_wish_to_stop_is_told_once)
     cr_expect_eq(http_once_within(&cfg, &call, &bounds, &a, &body), RC_OK, "%s", a.text);
     cr_expect_eq(told.done, 1);
     cr_expect_str_eq(body, "hi");
+    free(body);
+    scripted_free(server);
+    http_global_fini();
+}
+
+static void say_bytes(void *arg, const struct scripted_request *rq, struct scripted_reply *rp)
+{
+    (void)rq;
+    rp->body = arg;
+    rp->body_len = 1024;
+}
+
+Test(http, an_answer_that_is_no_text_is_handed_over_whole)
+{
+    static char bytes[1024] = "\x1f\x8b\x08"; /* zeros but for both ends */
+    struct scripted *server = scripted_new(say_bytes, bytes);
+    struct http_cfg cfg = {.no_proxy = true};
+    struct http_call call = {.method = "GET", .url = scripted_origin(server)};
+    struct http_answer a;
+    char *body = NULL;
+    struct err e;
+
+    bytes[1023] = 'z';
+    cr_assert_eq(http_global_init(&e), RC_OK);
+    cr_expect_eq(http_once(&cfg, &call, &a, &body), RC_OK, "%s", a.text);
+    cr_assert_eq(a.body_len, sizeof bytes);
+    cr_expect_eq(memcmp(body, bytes, sizeof bytes), 0);
+    cr_expect_eq(body[sizeof bytes], '\0');
     free(body);
     scripted_free(server);
     http_global_fini();
