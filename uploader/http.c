@@ -201,6 +201,7 @@ static struct handle *handle_new(struct http_client *c)
     EASY_SET(h, CURLOPT_QUICK_EXIT, 1L); /* a name server that is slow is not waited for */
     EASY_SET(h, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
     EASY_SET(h, CURLOPT_CONNECTTIMEOUT_MS, (long)c->cfg.connect_ms);
+    EASY_SET(h, CURLOPT_MAXLIFETIME_CONN, (long)c->cfg.lifetime_s);
     if (c->cfg.bytes_per_second > 0)
         EASY_SET(h, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)c->cfg.bytes_per_second);
     EASY_SET(h, CURLOPT_SSL_VERIFYPEER, 1L);
@@ -282,8 +283,7 @@ static void set_body(struct handle *h, const struct http_call *call)
 }
 
 /* curl takes a URL apart and puts it together again for each call. One that stays the same costs it
- * little where it is short, and what changes goes beside it. A proxy would be sent the whole URL.
- */
+ * little where it is short, and what changes goes beside it. A proxy would get the whole URL. */
 static void set_url(struct handle *h, const struct http_call *call)
 {
     bool whole = !h->client->cfg.no_proxy || call->origin_len >= sizeof(h->origin);

@@ -25,6 +25,9 @@ struct http_cfg {
     /* No byte either way; 60 s when 0. KNOWN: an answer's header counts by the line, so one that
      * comes in slower than a line in this time is given up. */
     uint64_t stall_ms;
+    /* A kept connection older than this gets no further call, busy or not: only for a new one is
+     * the store's name looked up again, and a store that moved is noticed. 300 s when 0. */
+    uint64_t lifetime_s;
     uint64_t bytes_per_second; /* upload limit of this client, 0: none */
     bool no_proxy;             /* ignore the proxy variables (unix sockets, tests) */
 };

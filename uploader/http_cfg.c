@@ -24,6 +24,7 @@ void http_cfg_complete(struct http_cfg *cfg)
     cfg->connect_ms = cfg->connect_ms ? cfg->connect_ms : 10000;
     cfg->first_byte_ms = cfg->first_byte_ms ? cfg->first_byte_ms : 60000;
     cfg->stall_ms = cfg->stall_ms ? cfg->stall_ms : 60000;
+    cfg->lifetime_s = cfg->lifetime_s ? cfg->lifetime_s : 300;
     cfg->no_proxy = cfg->no_proxy || !proxy_in_environment();
 }
 

@@ -3,12 +3,14 @@
 #include "tests/unit/uploader/scripted.h"
 #include "uploader/http_int.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *const variables[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
                                         "ALL_PROXY"};
@@ -128,6 +130,29 @@ Test(http_cfg, what_was_signed_is_the_target_whichever_server_and_way_came_befor
     http_client_free(c);
     scripted_free(servers[0]);
     scripted_free(servers[1]);
+    loop_free(l);
+    http_global_fini();
+}
+
+Test(http_cfg, a_connection_that_is_always_busy_is_given_up_when_it_is_old)
+{
+    struct place place = {.n = 0};
+    struct scripted *server = scripted_new(note, &place);
+    struct http_cfg cfg = {.no_proxy = true, .connections = 1, .lifetime_s = 1};
+    struct loop *l = loop_new();
+    int64_t began = clock_mono_now_ns();
+    struct err e;
+
+    cr_assert_eq(http_global_init(&e), RC_OK);
+    struct http_client *c = http_client_new(l, &cfg);
+    for (unsigned i = 0; i < 200 && place.connections < 2; i++) {
+        put(c, l, scripted_origin(server), "/", true);
+        usleep(20 * 1000);
+    }
+    cr_expect_eq(place.connections, 2);
+    cr_expect_geq(clock_mono_now_ns() - began, CLOCK_NS_PER_S, "and no sooner");
+    http_client_free(c);
+    scripted_free(server);
     loop_free(l);
     http_global_fini();
 }
