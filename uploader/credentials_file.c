@@ -36,8 +36,9 @@ struct sought {
     struct credentials_source *source;
     const char *paths[2]; /* NULL: there is no such file to look into */
     const char *profile;
-    unsigned depth; /* how many profiles led here */
-    bool keys_only; /* the profile is its own source_profile */
+    unsigned depth;      /* how many profiles led here */
+    bool keys_only;      /* the profile is its own source_profile */
+    bool may_do_without; /* the first file was named, the second is only where it usually is */
 };
 struct found {
     struct credentials_text texts[2];
@@ -214,6 +215,16 @@ static enum rc get_found(const struct sought *q, struct found *f, struct credent
     return rc;
 }
 
+/* The keys come from the first file alone; who looks where they are from is told so. */
+static void tell_without(const struct sought *q, struct found *f)
+{
+    size_t size = strlen(f->where[0]) + strlen(q->paths[1]) + 40;
+    char *where = mem_alloc(size);
+    (void)snprintf(where, size, "%s, without %s (may not be read)", f->where[0], q->paths[1]);
+    free(f->where[0]);
+    f->where[0] = where;
+}
+
 static enum rc get_profile(const struct sought *q, struct credentials **out, struct err *e)
 {
     struct found f;
@@ -222,12 +233,14 @@ static enum rc get_profile(const struct sought *q, struct credentials **out, str
     if (rc != RC_OK && rc != RC_ABSENT)
         goto out;
     rc = look_into(q, 1, &f, e);
-    if (rc != RC_OK && rc != RC_ABSENT) {
-        if (!f.profiles[0].access_key_id)
-            goto out;
-        /* A first file that has the keys need not be accompanied by a good second one. */
-        f.profiles[1] = (struct credentials_profile){0};
-    }
+    /* What a second file says may be that the keys of the first are only those with which a role is
+     * assumed, so one that is broken is not passed over: files would be sent as somebody else. But
+     * the home of a service may be closed to it (HOME=/root), and that is no reason to refuse keys
+     * from a file that was named. */
+    if (rc == RC_DENIED && q->may_do_without && f.profiles[0].access_key_id)
+        tell_without(q, &f);
+    else if (rc != RC_OK && rc != RC_ABSENT)
+        goto out;
     rc = get_found(q, &f, out, e);
     if (rc == RC_ABSENT)
         err_set(e, rc, "%s%s%s", f.why[0].text, f.why[1].text[0] ? "; " : "", f.why[1].text);
@@ -311,7 +324,13 @@ static enum rc file_get(struct credentials_source *s, struct credentials **out, 
 {
     char *path = path_of(s, s->file, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials");
     char *config = path_of(s, s->config_file, "AWS_CONFIG_FILE", "~/.aws/config");
-    enum rc rc = credentials_file_get(s, path, config, out, e);
+    bool named = s->file || credentials_env(s, "AWS_SHARED_CREDENTIALS_FILE");
+    bool config_named = s->config_file || credentials_env(s, "AWS_CONFIG_FILE");
+    struct sought q = {.source = s,
+                       .paths = {path, config},
+                       .profile = credentials_profile(s),
+                       .may_do_without = named && !config_named};
+    enum rc rc = get_profile(&q, out, e);
     free(path);
     free(config);
     return rc;

@@ -301,6 +301,61 @@ Test(credentials, a_file_that_may_not_be_read_is_denied_and_not_skipped)
     cr_assert_eq(prctl(PR_SET_DUMPABLE, 1), 0); /* lost by seteuid; the leak sanitizer needs it */
 }
 
+Test(credentials, a_config_file_beside_the_keys_that_is_broken_is_not_passed_over)
+{
+    static const char *const broken[] = {"[default]\nrole_arn = arn:aws:iam::1:role/r\nHUSHED\n",
+                                         "[default\nrole_arn = arn:aws:iam::1:role/r\n",
+                                         "[default]\nregion = x\n[default]\nregion = x\n"};
+    static const char keys[] = "[default]\naws_access_key_id = A\naws_secret_access_key = HUSHED\n";
+    put_file(".aws/credentials", keys);
+    put_file("named", keys);
+    for (int named = 0; named < 2; named++) {
+        set_var("AWS_SHARED_CREDENTIALS_FILE", named ? "~/named" : NULL);
+        struct credentials_source *s = source("chain", NULL);
+        for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+            put_file(".aws/config", broken[i]);
+            expect_failure(s, RC_INVALID, "/.aws/config, line ");
+        }
+        put_file(".aws/config", "[default]\nregion = x\n");
+        cr_expect(credentials_source_changed(s));
+        expect_keys(s, "A", "HUSHED", NULL, named ? "/named" : "/.aws/credentials");
+        credentials_source_free(s);
+    }
+}
+
+Test(credentials, a_home_that_is_closed_keeps_nobody_from_a_file_that_was_named)
+{
+    /* Root may read everything, so the rest is done by somebody else, at home elsewhere. */
+    uid_t me = geteuid();
+    char named[128];
+    cr_assert_eq(rmdir(w.home), 0);
+    if (me == 0)
+        cr_assert_eq(seteuid(65534), 0);
+    start();
+    static const char keys[] = "[default]\naws_access_key_id = A\naws_secret_access_key = HUSHED\n";
+    put_file(".aws/credentials", keys);
+    put_file("named", keys);
+    put_file(".aws/config", "[default]\nrole_arn = arn:aws:iam::1:role/r\n");
+    cr_assert_eq(chmod(path_of(".aws/config"), 0), 0);
+    (void)snprintf(named, sizeof named, "%s", path_of("named"));
+    struct credentials_source *s = source("file", NULL);
+    expect_failure(s, RC_DENIED, "/.aws/config");
+    set_var("AWS_CONFIG_FILE", "~/.aws/config");
+    set_var("AWS_SHARED_CREDENTIALS_FILE", named);
+    expect_failure(s, RC_DENIED, "/.aws/config");
+    set_var("AWS_CONFIG_FILE", NULL);
+    expect_keys(s, "A", "HUSHED", NULL, "/named, without ");
+    expect_keys(s, "A", "HUSHED", NULL, "/.aws/config (may not be read)");
+    set_var("AWS_SHARED_CREDENTIALS_FILE", NULL);
+    credentials_source_free(s);
+    struct credentials_cfg cfg = {.source = "file", .file = named, .env = get_var, .env_arg = &w};
+    cr_assert_eq(credentials_source_new(&cfg, &s, NULL), RC_OK);
+    expect_keys(s, "A", "HUSHED", NULL, "/named, without ");
+    credentials_source_free(s);
+    cr_assert_eq(seteuid(me), 0);
+    cr_assert_eq(prctl(PR_SET_DUMPABLE, 1), 0); /* lost by seteuid; the leak sanitizer needs it */
+}
+
 Test(credentials, paths_and_profiles_come_from_the_configuration_before_the_environment)
 {
     static const char text[] = "[default]\naws_access_key_id = D\naws_secret_access_key = S\n"
