@@ -7,7 +7,6 @@
  */
 #include "uploader/http_int.h"
 
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -19,29 +18,23 @@
 #include <string.h>
 #include <strings.h>
 
-#define ANSWER_DEFAULT_MAX (64u << 10)
-#define ANSWER_KEEP_MAX    (64u << 10) /* a larger answer buffer is not kept for the next call */
-#define UPLOAD_BUFFER      (128l << 10)
-#define OWN_HEADERS        3               /* Expect, Accept, Content-Type: suppressed */
-#define TOO_LARGE          ((CURLcode)100) /* CURLE_TOO_LARGE, from 8.6 on: it counts headers */
+#define UPLOAD_BUFFER (128l << 10)
+#define OWN_HEADERS   3               /* Expect, Accept, Content-Type: suppressed */
+#define TOO_LARGE     ((CURLcode)100) /* CURLE_TOO_LARGE, from 8.6 on: it counts headers */
 
 enum mode { MODE_NEW, MODE_NO_BODY, MODE_HEAD, MODE_MEMORY, MODE_FILE };
 
-/* One easy handle and the call it carries. */
+/* One easy handle and the call it carries: flow.call, NULL when it is idle. */
 struct handle {
     struct http_client *client;
     CURL *easy;
-    struct http_call *call; /* NULL: idle */
     enum mode mode;
     char method[8];
     char origin[320]; /* that curl has for its URL; "": it has a whole one */
     struct curl_slist headers[HTTP_HEADERS_MAX + OWN_HEADERS];
-    uint64_t sent; /* of a file body */
-    struct buf body;
-    struct http_answer answer;
-    struct http_head head;
-    enum rc own;                  /* why we ended it, over what curl says */
-    uint64_t seen_bytes, seen_ms; /* progress, as the watch last saw it */
+    struct http_flow flow;
+    struct http_progress progress;
+    int fd; /* that curl last wanted watched for it; -1: none */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -79,15 +72,25 @@ static void socket_ready(void *arg, int fd, int events)
     collect(c);
 }
 
+/* NULL: one of curl's own. */
+static struct handle *handle_of(CURL *easy)
+{
+    char *private = NULL;
+
+    BUG_ON(curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private) != CURLE_OK);
+    return (struct handle *)(void *)private;
+}
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *assigned)
 {
     struct http_client *c = arg;
-    bool in = what == CURL_POLL_IN || what == CURL_POLL_INOUT;
-    bool out = what == CURL_POLL_OUT || what == CURL_POLL_INOUT;
+    struct handle *h = handle_of(easy); /* CURLINFO_ACTIVESOCKET tells only when a call is over */
+    int events = (what & CURL_POLL_IN ? LOOP_READ : 0) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0);
 
-    (void)easy;
     (void)assigned;
-    http_sockets_watch(c->sockets, fd, (in ? LOOP_READ : 0) | (out ? LOOP_WRITE : 0));
+    if (h != NULL && (events != 0 || h->fd == fd))
+        h->fd = events != 0 ? fd : -1;
+    http_sockets_watch(c->sockets, fd, events);
     return 0;
 }
 
@@ -127,58 +130,34 @@ static void timer_fired(void *arg)
     collect(c);
 }
 
-/* The call ends here: curl takes another count than it gave for a refusal. */
-static size_t refuse(struct handle *h, size_t len, enum rc why, const char *text)
+/* What is not taken ends the call: then curl has to be told another count than it gave. */
+static size_t taken(bool yes, size_t len)
 {
-    h->own = why;
-    text_copy(h->answer.text, sizeof(h->answer.text), text);
-    return len == 0 ? 1 : 0;
+    return yes ? len : len == 0;
 }
 
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
-    struct handle *h = arg;
-
-    return http_head_line(&h->head, line, size * n)
-               ? size * n
-               : refuse(h, size * n, RC_LIMIT, "the answer's header does not end");
+    return taken(http_flow_head(arg, line, size * n), size * n);
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
-    struct handle *h = arg;
-    size_t len = size * n;
-    if (h->call->sink != NULL && h->answer.status / 100 == 2) {
-        enum rc rc = h->call->sink(h->call->arg, data, len);
-        return rc == RC_OK ? len : refuse(h, len, rc, "the answer was not wanted any further");
-    }
-    buf_add(&h->body, data, len);
-    return h->body.overflow ? refuse(h, len, RC_LIMIT, "the answer is too long") : len;
+    return taken(http_flow_body(arg, data, size * n), size * n);
 }
 
 static size_t on_read(char *out, size_t size, size_t n, void *arg)
 {
-    struct handle *h = arg;
     size_t got;
-    struct err e;
 
-    h->own = http_body_read(&h->call->body, h->sent, out, size * n, &got, &e);
-    h->sent += got;
-    if (h->own == RC_OK)
-        return got;
-    text_copy(h->answer.text, sizeof(h->answer.text), e.text);
-    return CURL_READFUNC_ABORT;
+    return http_flow_read(arg, out, size * n, &got) ? got : CURL_READFUNC_ABORT;
 }
 
 /* curl sends a request again when a kept connection turns out to be dead. */
 static int on_seek(void *arg, curl_off_t offset, int origin)
 {
-    struct handle *h = arg;
-
-    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > h->call->body.size)
-        return CURL_SEEKFUNC_CANTSEEK;
-    h->sent = (uint64_t)offset;
-    return CURL_SEEKFUNC_OK;
+    return origin == SEEK_SET && http_flow_seek(arg, offset) ? CURL_SEEKFUNC_OK
+                                                             : CURL_SEEKFUNC_CANTSEEK;
 }
 
 static struct handle *handle_new(struct http_client *c)
@@ -188,7 +167,7 @@ static struct handle *handle_new(struct http_client *c)
     h->client = c;
     h->easy = curl_easy_init();
     BUG_ON(h->easy == NULL);
-    buf_init(&h->body, ANSWER_DEFAULT_MAX);
+    http_flow_init(&h->flow);
     EASY_SET(h, CURLOPT_PRIVATE, h);
     EASY_SET(h, CURLOPT_ERRORBUFFER, h->error);
     EASY_SET(h, CURLOPT_NOSIGNAL, 1L);
@@ -218,13 +197,13 @@ static struct handle *handle_new(struct http_client *c)
     EASY_SET(h, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
     EASY_SET(h, CURLOPT_CLOSESOCKETDATA, c);
     EASY_SET(h, CURLOPT_HEADERFUNCTION, on_header);
-    EASY_SET(h, CURLOPT_HEADERDATA, h);
+    EASY_SET(h, CURLOPT_HEADERDATA, &h->flow);
     EASY_SET(h, CURLOPT_WRITEFUNCTION, on_body);
-    EASY_SET(h, CURLOPT_WRITEDATA, h);
+    EASY_SET(h, CURLOPT_WRITEDATA, &h->flow);
     EASY_SET(h, CURLOPT_READFUNCTION, on_read);
-    EASY_SET(h, CURLOPT_READDATA, h);
+    EASY_SET(h, CURLOPT_READDATA, &h->flow);
     EASY_SET(h, CURLOPT_SEEKFUNCTION, on_seek);
-    EASY_SET(h, CURLOPT_SEEKDATA, h);
+    EASY_SET(h, CURLOPT_SEEKDATA, &h->flow);
     EASY_SET(h, CURLOPT_HTTPHEADER, h->headers); /* the list is rebuilt in place for each call */
     return h;
 }
@@ -301,15 +280,10 @@ static void start_call(struct handle *h, struct http_call *call)
     struct http_client *c = h->client;
 
     call->handle_ = h;
-    h->call = call;
-    h->own = RC_OK;
-    h->sent = 0;
+    http_flow_begin(&h->flow, call);
     h->error[0] = '\0';
-    http_head_begin(&h->head, &h->answer);
-    h->body.max = call->answer_max ? call->answer_max : ANSWER_DEFAULT_MAX;
-    buf_reset(&h->body);
-    h->seen_bytes = 0;
-    h->seen_ms = loop_now_ms(c->loop);
+    h->fd = -1;
+    http_progress_begin(&h->progress, loop_now_ms(c->loop));
     set_headers(h, call);
     set_body(h, call);
     set_url(h, call);
@@ -365,7 +339,7 @@ static enum http_failure failure_of(struct handle *h, CURLcode result)
 
 static void explain(struct handle *h, CURLcode result)
 {
-    struct http_answer *a = &h->answer;
+    struct http_answer *a = &h->flow.answer;
 
     if (a->text[0] == '\0')
         text_copy(a->text, sizeof(a->text), h->error[0] ? h->error : curl_easy_strerror(result));
@@ -377,27 +351,27 @@ static void explain(struct handle *h, CURLcode result)
 /* Complete the answer from what curl knows at the end. */
 static void conclude(struct handle *h, CURLcode result)
 {
-    struct http_answer *a = &h->answer;
+    struct http_answer *a = &h->flow.answer;
     struct http_stats *st = &h->client->stats;
     uint64_t up = info(h, CURLINFO_SIZE_UPLOAD_T), request = info(h, CURLINFO_REQUEST_SIZE);
     curl_off_t length = -1;
 
-    a->rc = h->own ? h->own : result == TOO_LARGE ? RC_LIMIT : result ? RC_NET : RC_OK;
-    if (a->rc == RC_OK && (!h->head.whole || a->status < 200)) {
+    a->rc = h->flow.own ? h->flow.own : result == TOO_LARGE ? RC_LIMIT : result ? RC_NET : RC_OK;
+    if (a->rc == RC_OK && (!h->flow.head.whole || a->status < 200)) {
         a->rc = RC_NET; /* curl takes a header block cut short for an answer */
         snprintf(a->text, sizeof(a->text), "the connection was closed within the answer's header");
     }
     if (a->rc != RC_OK)
         explain(h, result);
-    a->body = h->body.data;
-    a->body_len = h->body.len;
-    http_line_give_back(&h->client->line, h->call, up, clock_mono_now_ns());
-    a->request_sent = request > 0 && up >= h->call->body.size;
+    a->body = h->flow.body.data;
+    a->body_len = h->flow.body.len;
+    http_line_give_back(&h->client->line, h->flow.call, up, clock_mono_now_ns());
+    a->request_sent = request > 0 && up >= h->flow.call->body.size;
     a->total_us = info(h, CURLINFO_TOTAL_TIME_T);
     if (curl_easy_getinfo(h->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) == CURLE_OK &&
         length >= 0)
         a->content_length = (uint64_t)length;
-    http_head_end(&h->head, clock_wall_now_ns() / CLOCK_NS_PER_S);
+    http_head_end(&h->flow.head, clock_wall_now_ns() / CLOCK_NS_PER_S);
     st->bytes_sent += up + request;
     st->bytes_received += info(h, CURLINFO_SIZE_DOWNLOAD_T) + info(h, CURLINFO_HEADER_SIZE);
 }
@@ -407,18 +381,15 @@ static void conclude(struct handle *h, CURLcode result)
 static void finish_call(struct handle *h, CURLcode result)
 {
     struct http_client *c = h->client;
-    struct http_call *call = h->call;
+    struct http_call *call = h->flow.call;
 
     conclude(h, result);
     BUG_ON(curl_multi_remove_handle(c->multi, h->easy) != CURLM_OK);
     call->handle_ = NULL;
-    h->call = NULL;
+    h->flow.call = NULL;
     c->n_active--;
-    call->done(call->arg, &h->answer);
-    if (h->body.cap > ANSWER_KEEP_MAX + 1) {
-        buf_fini(&h->body);
-        buf_init(&h->body, ANSWER_DEFAULT_MAX);
-    }
+    call->done(call->arg, &h->flow.answer);
+    http_flow_end(&h->flow);
     c->idle[c->n_idle++] = h;
 }
 
@@ -428,20 +399,16 @@ static void collect(struct http_client *c)
     int left;
 
     while ((m = curl_multi_info_read(c->multi, &left)) != NULL) {
-        char *private = NULL;
-
-        if (m->msg != CURLMSG_DONE ||
-            curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &private) != CURLE_OK)
-            continue;
-        finish_call((struct handle *)(void *)private, m->data.result);
+        if (m->msg == CURLMSG_DONE)
+            finish_call(handle_of(m->easy_handle), m->data.result);
     }
     run_queue(c);
 }
 
 static void end_call(struct handle *h, enum rc why, const char *text)
 {
-    h->own = why;
-    text_copy(h->answer.text, sizeof(h->answer.text), text);
+    h->flow.own = why;
+    text_copy(h->flow.answer.text, sizeof(h->flow.answer.text), text);
     finish_call(h, CURLE_ABORTED_BY_CALLBACK);
 }
 
@@ -473,24 +440,20 @@ static void watch_fired(void *arg)
 
     for (unsigned i = 0; i < c->n_handles; i++) {
         struct handle *h = c->handles[i];
-        uint64_t up, down;
-        bool answering;
+        struct http_counters n = {.fd = h->fd};
         char text[96];
 
-        if (h->call == NULL)
+        if (h->flow.call == NULL)
             continue;
-        up = info(h, CURLINFO_SIZE_UPLOAD_T);
-        down = info(h, CURLINFO_SIZE_DOWNLOAD_T) + info(h, CURLINFO_HEADER_SIZE);
-        if (info(h, CURLINFO_PRETRANSFER_TIME_T) == 0 || up + down + 1 != h->seen_bytes) {
-            h->seen_bytes = up + down + 1;
-            h->seen_ms = now;
+        n.up = info(h, CURLINFO_SIZE_UPLOAD_T);
+        n.down = info(h, CURLINFO_SIZE_DOWNLOAD_T) + info(h, CURLINFO_HEADER_SIZE);
+        n.body_size = h->flow.call->body.size;
+        n.connected = info(h, CURLINFO_PRETRANSFER_TIME_T) > 0;
+        h->flow.answer.failure = http_progress_look(&h->progress, &n, &c->cfg, now);
+        if (h->flow.answer.failure == HTTP_NO_FAILURE)
             continue;
-        }
-        answering = up >= h->call->body.size && down == 0;
-        if (now - h->seen_ms < (answering ? c->cfg.first_byte_ms : c->cfg.stall_ms))
-            continue;
-        snprintf(text, sizeof text, "no byte came or went for %" PRIu64 " ms", now - h->seen_ms);
-        h->answer.failure = answering ? HTTP_NO_ANSWER : HTTP_STALLED;
+        snprintf(text, sizeof text, "no byte came or went for %" PRIu64 " ms",
+                 now - h->progress.moved_ms);
         end_call(h, RC_NET, text);
     }
     if (c->n_active > 0)
@@ -532,12 +495,12 @@ void http_client_free(struct http_client *c)
     while (c->line.first != NULL)
         http_line_cancel(&c->line, c->line.first);
     for (unsigned i = 0; i < c->n_handles; i++) {
-        if (c->handles[i]->call != NULL)
-            http_cancel(c, c->handles[i]->call);
+        if (c->handles[i]->flow.call != NULL)
+            http_cancel(c, c->handles[i]->flow.call);
     }
     for (unsigned i = 0; i < c->n_handles; i++) {
         curl_easy_cleanup(c->handles[i]->easy);
-        buf_fini(&c->handles[i]->body);
+        http_flow_fini(&c->handles[i]->flow);
         free(c->handles[i]);
     }
     BUG_ON(curl_multi_cleanup(c->multi) != CURLM_OK);

@@ -21,9 +21,9 @@ struct http_cfg {
     const char *user_agent;
     unsigned connections;   /* kept at most, and calls at once; see http_client_allow */
     uint64_t connect_ms;    /* default 10 s when 0 */
-    uint64_t first_byte_ms; /* after the request was sent; 60 s when 0 */
-    /* No byte either way; 60 s when 0. KNOWN: an answer's header counts by the line, so one that
-     * comes in slower than a line in this time is given up. */
+    uint64_t first_byte_ms; /* after all of the request has arrived; 60 s when 0 */
+    /* No byte either way, nor any acknowledged; 60 s when 0. KNOWN: an answer's header counts by
+     * the line, so one that comes in slower than a line in this time is given up. */
     uint64_t stall_ms;
     /* A kept connection older than this gets no further call, busy or not: only for a new one is
      * the store's name looked up again, and a store that moved is noticed. 300 s when 0. */

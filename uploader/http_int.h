@@ -1,8 +1,9 @@
-/* What http.c is made of, apart from curl: the header of an answer, and watched descriptors. For
- * this folder and its tests. */
+/* What http.c is made of, apart from curl: what goes and comes, progress, and watched
+ * descriptors. For this folder and its tests. */
 #ifndef UPLOADER_HTTP_INT_H
 #define UPLOADER_HTTP_INT_H
 
+#include "base/buf.h"
 #include "uploader/http.h"
 
 /* Put in what a zero stands for. no_proxy becomes true where the environment names no proxy either:
@@ -25,6 +26,46 @@ void http_head_begin(struct http_head *h, struct http_answer *a);
 bool http_head_line(struct http_head *h, const char *line, size_t n);
 /* After the last line: what needs more than one of them. */
 void http_head_end(struct http_head *h, int64_t now_unix_s);
+
+/* What goes and comes in the course of one call after the other. */
+struct http_flow {
+    struct http_call *call; /* NULL: none */
+    uint64_t sent;          /* of a body in a file */
+    struct http_answer answer;
+    struct http_head head;
+    struct buf body; /* the answer's */
+    enum rc own;     /* why we ended it, over what curl says */
+};
+void http_flow_init(struct http_flow *f);
+void http_flow_fini(struct http_flow *f);
+void http_flow_begin(struct http_flow *f, struct http_call *call);
+/* The answer was told and is gone. */
+void http_flow_end(struct http_flow *f);
+/* A line of the answer's header; a piece of its body; the next piece of ours, at most max bytes;
+ * and that it is to be sent again from offset on. False: the call ends here; but for the last, own
+ * and the answer's text say why. */
+bool http_flow_head(struct http_flow *f, const char *line, size_t n);
+bool http_flow_body(struct http_flow *f, const char *data, size_t n);
+bool http_flow_read(struct http_flow *f, void *out, size_t max, size_t *got);
+bool http_flow_seek(struct http_flow *f, int64_t offset);
+
+/* When a call last moved. */
+struct http_progress {
+    uint64_t bytes;    /* that curl had counted then, and 1 more */
+    uint64_t acked;    /* that the peer's kernel has acknowledged since, and 1 more; 0: not known */
+    uint64_t moved_ms; /* on the loop's clock */
+};
+struct http_counters {
+    uint64_t up, down;  /* bytes of the body, and of the answer with its header */
+    uint64_t body_size; /* to be sent */
+    bool connected;     /* TLS included */
+    int fd;             /* < 0: not known */
+};
+void http_progress_begin(struct http_progress *p, uint64_t now_ms);
+/* HTTP_NO_FAILURE: it moves, or may yet. Before it is connected it always does: curl has a limit of
+ * its own. first_byte_ms counts from when all of the request has arrived. */
+enum http_failure http_progress_look(struct http_progress *p, const struct http_counters *n,
+                                     const struct http_cfg *cfg, uint64_t now_ms);
 
 /* What is left of a body in a file after `sent` bytes, at most max. RC_IO: the file cannot be read,
  * or is shorter than it was; *got is 0 then. */
