@@ -51,12 +51,6 @@ static bool refuses_the_object(const struct transfer_outcome *o)
     return o->object_alone || o->err.http_status == 413 || o->err.http_status == 414;
 }
 
-static bool is_digest(const struct transfer_outcome *o)
-{
-    return o->class == ANSWER_DIGEST || strcmp(o->err.code, "BadDigest") == 0 ||
-           strcmp(o->err.code, "XAmzContentSHA256Mismatch") == 0;
-}
-
 const char *advice_hold_code(const struct transfer_outcome *o)
 {
     switch (o->result) {
@@ -65,7 +59,7 @@ const char *advice_hold_code(const struct transfer_outcome *o)
     case TRANSFER_SHRUNK:
         return "shrunk";
     default:
-        return is_digest(o) ? "digest" : "refused";
+        return o->class == ANSWER_DIGEST ? "digest" : "refused";
     }
 }
 
@@ -86,7 +80,7 @@ static struct advice_verdict of_answer(const struct transfer_outcome *o, unsigne
         [ANSWER_CONDEMN] = {ADVICE_REJECT_FILE, ADVICE_DEST_NOTHING},
     };
     BUG_ON(o->class >= ANSWER_CLASS_COUNT_);
-    if (is_digest(o) || refuses_the_object(o)) {
+    if (o->class == ANSWER_DIGEST || refuses_the_object(o)) {
         enum advice file = attempts + 1 >= ADVICE_TRIES_MAX ? ADVICE_HOLD_FILE : ADVICE_DEFER;
         return (struct advice_verdict){file, ADVICE_DEST_NOTHING};
     }

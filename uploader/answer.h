@@ -17,8 +17,7 @@ enum answer_class {
     ANSWER_RETRY,    /* passing: network, 408, 429, 5xx, SlowDown, RequestTimeout, conflict 409 */
     ANSWER_THROTTLE, /* as RETRY, and send less: 429, 503 SlowDown and their kin */
     ANSWER_SKEW,   /* RequestTimeTooSkewed: correct the offset from the answer's date, then retry */
-    ANSWER_DIGEST, /* BadDigest, XAmzContentSHA256Mismatch, InvalidDigest: retry, bounded, then hold
-                    */
+    ANSWER_DIGEST, /* BadDigest and its kin: retry, bounded, then hold that file */
     ANSWER_REFRESH, /* ExpiredToken, InvalidToken, InvalidAccessKeyId of temporary keys */
     ANSWER_REROUTE, /* another region: 301, 307, AuthorizationHeaderMalformed with a region */
     ANSWER_RESTART, /* NoSuchUpload, InvalidPart, InvalidPartOrder: begin the multipart upload anew

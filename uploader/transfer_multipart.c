@@ -365,8 +365,6 @@ static void part_answered(struct exchange *x, const struct http_answer *a, const
     if (part_again(s, a, v))
         return;
     exchange_decides(x, a, v);
-    if (v->class == ANSWER_DIGEST)
-        t->out.class = ANSWER_HOLD;
     if (v->xml != NULL && strcmp(v->xml->code, "NoSuchUpload") == 0)
         t->mp->upload_id[0] = '\0'; /* nothing to abort */
     upload_refused(t);

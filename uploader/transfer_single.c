@@ -22,8 +22,6 @@ static void put_answered(struct exchange *x, const struct http_answer *a, const 
         single_begin(t);
         return;
     }
-    if (v->class == ANSWER_DIGEST)
-        t->out.class = ANSWER_HOLD;
     transfer_end(t, TRANSFER_ANSWERED);
 }
 

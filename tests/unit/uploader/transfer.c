@@ -260,7 +260,7 @@ Test(transfer, a_clock_that_is_off_is_corrected_once_from_the_answer)
     ride_fini(&r);
 }
 
-Test(transfer, a_digest_mismatch_is_tried_three_times_more_and_then_held)
+Test(transfer, a_digest_mismatch_is_tried_three_times_more_and_then_told)
 {
     static const size_t sizes[] = {5000, 200000};
     static const struct script thrice[] = {{REQUEST_PUT_OBJECT, 1, 3, 400, "BadDigest", NULL}},
@@ -279,7 +279,7 @@ Test(transfer, a_digest_mismatch_is_tried_three_times_more_and_then_held)
         r.rig.store.asked[REQUEST_PUT_OBJECT] = 0;
         RIDE_PLAY(&r, &s, ever);
         cr_expect_eq(ride_file(&r, "a")->result, TRANSFER_ANSWERED);
-        cr_expect_eq(r.out.class, ANSWER_HOLD);
+        cr_expect_eq(r.out.class, ANSWER_DIGEST);
         cr_expect_eq(r.out.requests, 4);
         ride_fini(&r);
         free(data);

@@ -157,6 +157,7 @@ Test(transfer_multipart, multipart_refusals_and_faults_end_as_they_should)
         part_once[] = {{REQUEST_UPLOAD_PART, 2, 2, 500, "InternalError", NULL}},
         part_waits[] = {{REQUEST_UPLOAD_PART, 2, 2, 503, "Busy", "Retry-After: 60\r\n"}},
         part_digest[] = {{REQUEST_UPLOAD_PART, 2, 4, 400, "BadDigest", NULL}},
+        part_differs[] = {{REQUEST_UPLOAD_PART, 1, 99, 400, "XAmzContentChecksumMismatch", NULL}},
         part_denied[] = {{REQUEST_UPLOAD_PART, 3, 99, 403, "AccessDenied", NULL}},
         part_gone[] = {{REQUEST_UPLOAD_PART, 3, 99, 404, "NoSuchUpload", NULL}};
     static const struct {
@@ -176,6 +177,7 @@ Test(transfer_multipart, multipart_refusals_and_faults_end_as_they_should)
         {"part-once", part_once, 1500000, TRANSFER_STORED, ANSWER_OK, false},
         {"part-waits", part_waits, 1500000, TRANSFER_ANSWERED, ANSWER_RETRY, true},
         {"part-digest", part_digest, 1500000, TRANSFER_STORED, ANSWER_OK, false},
+        {"part-differs", part_differs, 1500000, TRANSFER_ANSWERED, ANSWER_DIGEST, true},
         {"part-denied", part_denied, 1500000, TRANSFER_ANSWERED, ANSWER_HOLD, true},
         {"part-gone", part_gone, 1500000, TRANSFER_ANSWERED, ANSWER_RESTART, true},
     };
