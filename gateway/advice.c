@@ -42,13 +42,18 @@ static bool refuses_the_object(const struct transfer_outcome *o)
         "EntityTooLarge",          "MaxMessageLengthExceeded",
         "InvalidObjectState",
     };
-    if (o->class != ANSWER_HOLD)
-        return false;
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         if (strcmp(o->err.code, codes[i]) == 0)
             return true;
     }
     return o->object_alone || o->err.http_status == 413 || o->err.http_status == 414;
+}
+
+bool advice_is_its_own(const struct transfer_outcome *o)
+{
+    if (o->result != TRANSFER_ANSWERED)
+        return false;
+    return o->class == ANSWER_DIGEST || (o->class == ANSWER_HOLD && refuses_the_object(o));
 }
 
 const char *advice_hold_code(const struct transfer_outcome *o)
@@ -63,7 +68,7 @@ const char *advice_hold_code(const struct transfer_outcome *o)
     }
 }
 
-static struct advice_verdict of_answer(const struct transfer_outcome *o, unsigned attempts)
+static struct advice_verdict of_answer(const struct transfer_outcome *o, unsigned refusals)
 {
     static const struct advice_verdict by_class[ANSWER_CLASS_COUNT_] = {
         /* A 200 or 412 that the transfer did not turn into a result proves nothing (P2). */
@@ -80,8 +85,8 @@ static struct advice_verdict of_answer(const struct transfer_outcome *o, unsigne
         [ANSWER_CONDEMN] = {ADVICE_REJECT_FILE, ADVICE_DEST_NOTHING},
     };
     BUG_ON(o->class >= ANSWER_CLASS_COUNT_);
-    if (o->class == ANSWER_DIGEST || refuses_the_object(o)) {
-        enum advice file = attempts + 1 >= ADVICE_TRIES_MAX ? ADVICE_HOLD_FILE : ADVICE_DEFER;
+    if (advice_is_its_own(o)) {
+        enum advice file = refusals + 1 >= ADVICE_TRIES_MAX ? ADVICE_HOLD_FILE : ADVICE_DEFER;
         return (struct advice_verdict){file, ADVICE_DEST_NOTHING};
     }
     if (o->class == ANSWER_HOLD && refuses_everything(&o->err))
@@ -89,7 +94,7 @@ static struct advice_verdict of_answer(const struct transfer_outcome *o, unsigne
     return by_class[o->class];
 }
 
-struct advice_verdict advice_of(const struct transfer_outcome *o, unsigned attempts)
+struct advice_verdict advice_of(const struct transfer_outcome *o, unsigned refusals)
 {
     switch (o->result) {
     case TRANSFER_STORED:
@@ -99,7 +104,7 @@ struct advice_verdict advice_of(const struct transfer_outcome *o, unsigned attem
     case TRANSFER_SHRUNK:
         return (struct advice_verdict){ADVICE_HOLD_FILE, ADVICE_DEST_NOTHING};
     case TRANSFER_ANSWERED:
-        return of_answer(o, attempts);
+        return of_answer(o, refusals);
     case TRANSFER_CHANGED:
         return (struct advice_verdict){ADVICE_LOOK_AGAIN, ADVICE_DEST_NOTHING};
     case TRANSFER_VANISHED:

@@ -34,10 +34,13 @@ struct advice_verdict {
     enum advice_destination destination;
 };
 
-/* attempts: failed ones of this file before this one. What stays a digest mismatch or a refusal of
- * this object alone is held with the ADVICE_TRIES_MAXth. */
+/* A digest mismatch, or a refusal of this object alone: the file is held with the
+ * ADVICE_TRIES_MAXth. What failed for another reason, lost connections among them, is not counted:
+ * it says nothing of the file. */
 #define ADVICE_TRIES_MAX 5
-struct advice_verdict advice_of(const struct transfer_outcome *o, unsigned attempts);
+bool advice_is_its_own(const struct transfer_outcome *o);
+/* refusals: how many of this file's outcomes before this one were its own. */
+struct advice_verdict advice_of(const struct transfer_outcome *o, unsigned refusals);
 /* Why ADVICE_HOLD_FILE, as a word: "conflict", "shrunk", "digest" or "refused". */
 const char *advice_hold_code(const struct transfer_outcome *o);
 

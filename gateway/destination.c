@@ -245,7 +245,7 @@ static void outcome(void *arg, const struct transfer_outcome *o)
     BUG_ON(d->in_flight == 0);
     d->in_flight--;
     d->heard_ms = loop_now_ms(d->cfg.loop);
-    struct advice_verdict v = advice_of(o, d->cfg.attempts(d->cfg.arg, o->tag));
+    struct advice_verdict v = advice_of(o, d->cfg.refusals(d->cfg.arg, o->tag));
     if (o->result == TRANSFER_ANSWERED || v.destination != ADVICE_DEST_NOTHING)
         act_on_destination(d, o, v.destination);
     else if (d->breaker.state == BREAKER_PROBING)

@@ -15,8 +15,8 @@ struct destination_cfg {
     const struct config *config; /* borrowed; replaced by destination_reload */
     int root_fd;
     unsigned threads;
-    /* Failed attempts so far of the file with this tag. */
-    unsigned (*attempts)(void *arg, uint64_t tag);
+    /* How often the file with this tag was refused so far for its own sake (advice.h). */
+    unsigned (*refusals)(void *arg, uint64_t tag);
     void (*done)(void *arg, const struct transfer_outcome *o, enum advice a);
     void (*progress)(void *arg, const struct transfer_progress *p);
     void (*ready)(void *arg); /* it may be worth asking destination_slots again */

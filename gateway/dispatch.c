@@ -406,17 +406,19 @@ static void note_attempt(struct pipeline *p, struct ledger_file *f,
                          const struct transfer_outcome *o)
 {
     f->attempts++;
+    if (advice_is_its_own(o))
+        dispatch_taken(f)->refusals++;
     p->counts.failed_attempts++;
     metrics_attempt_failed(&p->metrics, &o->err);
     int class = o->result == TRANSFER_ANSWERED ? (int)o->class : ANSWER_CLASS_COUNT_;
     ledger_attempt(p->ledger, f, class, &o->err);
 }
 
-unsigned dispatch_attempts(void *arg, uint64_t tag)
+unsigned dispatch_refusals(void *arg, uint64_t tag)
 {
     (void)arg;
-    const struct ledger_file *f = (const struct ledger_file *)(uintptr_t)tag;
-    return f->attempts;
+    struct ledger_file *f = (struct ledger_file *)(uintptr_t)tag;
+    return f->user ? dispatch_taken(f)->refusals : 0;
 }
 
 /* The Retry-After of a store that throttles while others pass asks for fewer at once, which they

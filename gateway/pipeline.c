@@ -155,7 +155,7 @@ static enum rc open_destination(struct pipeline *p, struct err *e)
         .config = p->config,
         .root_fd = p->cfg.root_fd,
         .threads = threads,
-        .attempts = dispatch_attempts,
+        .refusals = dispatch_refusals,
         .done = dispatch_outcome,
         .progress = dispatch_progress,
         .ready = on_more,

@@ -158,7 +158,7 @@ void dispatch_free(struct pipeline *p);
 void dispatch_want(struct pipeline *p); /* something changed: send before the loop waits */
 void dispatch_outcome(void *arg, const struct transfer_outcome *o, enum advice a);
 void dispatch_progress(void *arg, const struct transfer_progress *pr);
-unsigned dispatch_attempts(void *arg, uint64_t tag);
+unsigned dispatch_refusals(void *arg, uint64_t tag);
 void dispatch_lanes(struct pipeline *p); /* know the event types that appeared */
 void dispatch_lanes_anew(
     struct pipeline *p); /* forget refusals, apply selection and priorities again */
@@ -175,6 +175,7 @@ void dispatch_put_back(struct pipeline *p, struct ledger_file *f); /* into its q
 struct dispatch_taken {
     int64_t read_wall_ns; /* when its bytes were read; 0: not known (sent before a restart) */
     bool probe;           /* of a refused event type */
+    unsigned refusals;    /* its own (advice.h), since it was taken */
 };
 struct dispatch_taken *dispatch_taken(struct ledger_file *f);
 void dispatch_drop_taken(struct ledger_file *f);

@@ -251,6 +251,21 @@ def every_byte_of_a_put(reset):
     return test
 
 
+def a_file_is_not_held_at_its_first_refusal():
+    """What failed before was not its own trouble, and does not count towards its tries."""
+    with Devstore("--require-acl") as bucket, Between(bucket) as between, Gateway(between, CONFIG) as gateway:
+        answers = [error(b"500 X", b"InternalError")] * 4 + [error(b"413 X", b"TooLarge")]
+        between.instead = lambda request: answers.pop(0) if request[0] == "PutObject" and answers else None
+        dropped = drop(gateway, 1, large=False)
+        path = next(iter(dropped))
+        said = wait_until(lambda: "(413" in (why := gateway.cli("why", path).stdout) and why
+                          or gateway.status()["since_start"]["delivered_files"] == 1, 60, 0.1)
+        check(said and gateway.status()["files"]["held"] == 0, f"not held after its first refusal: {said}")
+        gateway.wait_idle(60)
+        check(not answers, f"answers left: {len(answers)}")
+        arrived("a refusal after four failures", "the file waits for its next try", bucket, dropped)
+
+
 def a_redirect_to_another_host():
     """Nothing is sent there, least of all a signature."""
     with Devstore("--require-acl") as bucket, Between(bucket) as between, Between(bucket) as elsewhere, \
@@ -513,7 +528,8 @@ CASES = [
     another_region("301 with a region", b"301 Moved Permanently", b"PermanentRedirect", "header"),
     another_region("307 with a region", b"307 Temporary Redirect", b"TemporaryRedirect", "header"),
     refused_event_types_take_turns, a_refused_event_type_of_which_nothing_waits,
-    our_own_clock_is_off, our_own_clock_is_set_back_while_put_waits, a_redirect_to_another_host,
+    our_own_clock_is_off, our_own_clock_is_set_back_while_put_waits,
+    a_file_is_not_held_at_its_first_refusal, a_redirect_to_another_host,
     every_byte_of_a_put(False), every_byte_of_a_put(True),
 ]
 TAKES_LONG = [

@@ -16,10 +16,10 @@ static struct transfer_outcome outcome(enum transfer_result result, enum answer_
     return o;
 }
 
-static void expect(const struct transfer_outcome *o, unsigned attempts, enum advice file,
+static void expect(const struct transfer_outcome *o, unsigned refusals, enum advice file,
                    enum advice_destination destination)
 {
-    struct advice_verdict v = advice_of(o, attempts);
+    struct advice_verdict v = advice_of(o, refusals);
     cr_expect_eq(v.file, file, "result %d class %d status %d code %s: file %d, not %d", o->result,
                  o->class, o->err.http_status, o->err.code, v.file, file);
     cr_expect_eq(v.destination, destination,
@@ -101,8 +101,8 @@ Test(advice, a_digest_that_stays_wrong_holds_the_file_at_last)
         struct answer_facts facts = {.op = REQUEST_UPLOAD_PART, .status = 400, .code = codes[i]};
         struct transfer_outcome o =
             outcome(TRANSFER_ANSWERED, answer_classify(&facts), 400, codes[i]);
-        for (unsigned attempts = 0; attempts < ADVICE_TRIES_MAX - 1; attempts++)
-            expect(&o, attempts, ADVICE_DEFER, ADVICE_DEST_NOTHING);
+        for (unsigned refusals = 0; refusals < ADVICE_TRIES_MAX - 1; refusals++)
+            expect(&o, refusals, ADVICE_DEFER, ADVICE_DEST_NOTHING);
         expect(&o, ADVICE_TRIES_MAX - 1, ADVICE_HOLD_FILE, ADVICE_DEST_NOTHING);
         expect(&o, ADVICE_TRIES_MAX, ADVICE_HOLD_FILE, ADVICE_DEST_NOTHING);
     }
@@ -148,6 +148,35 @@ Test(advice, a_refusal_of_this_object_alone_holds_it_at_last_and_stops_no_other_
     cr_expect_str_eq(advice_hold_code(&o), "conflict");
     o = outcome(TRANSFER_SHRUNK, ANSWER_OK, 0, "");
     cr_expect_str_eq(advice_hold_code(&o), "shrunk");
+}
+
+Test(advice, only_what_is_the_files_own_trouble_counts_as_such)
+{
+    static const struct {
+        enum transfer_result result;
+        enum answer_class class;
+        int status;
+        const char *code;
+        bool own;
+    } cases[] = {
+        {TRANSFER_ANSWERED, ANSWER_DIGEST, 400, "BadDigest", true},
+        {TRANSFER_ANSWERED, ANSWER_HOLD, 413, "", true},
+        {TRANSFER_ANSWERED, ANSWER_HOLD, 400, "XMinioInvalidObjectName", true},
+        {TRANSFER_ANSWERED, ANSWER_HOLD, 403, "AccessDenied", false},
+        {TRANSFER_ANSWERED, ANSWER_HOLD, 507, "", false},
+        {TRANSFER_ANSWERED, ANSWER_RETRY, 0, "", false},
+        {TRANSFER_ANSWERED, ANSWER_RETRY, 500, "InternalError", false},
+        {TRANSFER_ANSWERED, ANSWER_THROTTLE, 503, "SlowDown", false},
+        {TRANSFER_ANSWERED, ANSWER_RESTART, 404, "NoSuchUpload", false},
+        {TRANSFER_LOCAL, ANSWER_OK, 0, "", false},
+        {TRANSFER_LOCAL, ANSWER_DIGEST, 400, "BadDigest", false},
+        {TRANSFER_CANCELLED, ANSWER_HOLD, 413, "", false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct transfer_outcome o =
+            outcome(cases[i].result, cases[i].class, cases[i].status, cases[i].code);
+        cr_expect_eq(advice_is_its_own(&o), cases[i].own, "case %zu", i);
+    }
 }
 
 /* P2, P8: over every class, status and code that are known to matter. */
