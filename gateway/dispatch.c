@@ -140,6 +140,7 @@ static void submit(struct pipeline *p, struct ledger_file *f)
     if (f->upload_id) {
         job->upload_id = mem_strdup(f->upload_id);
         job->part_bytes = f->part_bytes;
+        memcpy(job->upload_terms, f->upload_terms, SHA256_SIZE);
         job->n_parts = f->n_parts;
         job->parts = mem_alloc(f->n_parts * sizeof *job->parts);
         for (size_t i = 0; i < f->n_parts; i++) {
@@ -498,7 +499,7 @@ void dispatch_progress(void *arg, const struct transfer_progress *pr)
     struct ledger_file *f = (struct ledger_file *)(uintptr_t)pr->tag;
     if (!pr->is_part) {
         if (pr->upload_id[0] != '\0')
-            ledger_upload_created(p->ledger, f, pr->upload_id, pr->part_bytes);
+            ledger_upload_created(p->ledger, f, pr->upload_id, pr->part_bytes, pr->upload_terms);
         else
             ledger_upload_forgotten(p->ledger, f);
         return;

@@ -50,6 +50,7 @@ struct ledger_file {
     bool changed;         /* caller: the watcher saw it again while it was taken */
     char *upload_id;      /* NULL: none */
     uint64_t part_bytes;
+    uint8_t upload_terms[SHA256_SIZE]; /* zeros: not known */
     struct ledger_part *parts;
     size_t n_parts;
     bool delivered;              /* DELIVERED is durable: retire it (also after a restart) */
@@ -132,9 +133,9 @@ void ledger_put_back(struct ledger *l, struct ledger_file *f);
 void ledger_attempt(struct ledger *l, struct ledger_file *f, int answer_class,
                     const struct err *why);
 /* PART, number 0 for the created upload. Nobody waits for it; done says that a part's is durable,
- * or will never be. */
+ * or will never be. terms: the caller's digest of the settings that the upload was begun with. */
 void ledger_upload_created(struct ledger *l, struct ledger_file *f, const char *upload_id,
-                           uint64_t part_bytes);
+                           uint64_t part_bytes, const uint8_t terms[SHA256_SIZE]);
 void ledger_part_stored(struct ledger *l, struct ledger_file *f, const struct ledger_part *part,
                         ledger_done *done, void *arg);
 void ledger_upload_forgotten(struct ledger *l, struct ledger_file *f); /* begin anew */

@@ -132,6 +132,7 @@ static enum rc take_chain(struct ledger *l, struct taken *t)
             if (r.part_number == 0) {
                 upload = true;
                 f->part_bytes = r.part_bytes;
+                memcpy(f->upload_terms, r.sha256, SHA256_SIZE);
                 if (r.upload_id.n)
                     f->upload_id = mem_strndup(r.upload_id.p, r.upload_id.n);
             } else {

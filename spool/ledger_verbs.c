@@ -110,11 +110,12 @@ static void forget_parts(struct ledger_file *f)
     f->parts = NULL;
     f->n_parts = 0;
     f->part_bytes = 0;
+    memset(f->upload_terms, 0, SHA256_SIZE);
     f->upload_id = NULL;
 }
 
 void ledger_upload_created(struct ledger *l, struct ledger_file *f, const char *upload_id,
-                           uint64_t part_bytes)
+                           uint64_t part_bytes, const uint8_t terms[SHA256_SIZE])
 {
     struct record_text id = ledger_text(upload_id, LEDGER_UPLOAD_ID_MAX);
     struct record r = {.type = RECORD_PART, .upload_id = id, .part_bytes = part_bytes};
@@ -122,6 +123,8 @@ void ledger_upload_created(struct ledger *l, struct ledger_file *f, const char *
     forget_parts(f);
     f->upload_id = mem_strndup(id.p, id.n);
     f->part_bytes = part_bytes;
+    memcpy(f->upload_terms, terms, SHA256_SIZE);
+    memcpy(r.sha256, terms, SHA256_SIZE);
     note(l, f, &r);
 }
 

@@ -73,7 +73,7 @@ struct record {
     struct record_text upload_id;                    /* PART */
     struct record_text code,
         text; /* ATTEMPT, HELD, REJECTED, FORGOTTEN; ACCEPTED when carried held or forgotten */
-    uint8_t sha256[SHA256_SIZE]; /* DELIVERED, PART */
+    uint8_t sha256[SHA256_SIZE]; /* DELIVERED, PART; number 0: of how the upload was begun */
     int64_t accepted_ns,
         first_try_ns;     /* DELIVERED; ACCEPTED when carried over: accepted_ns, else 0 */
     uint32_t attempts;    /* ATTEMPT, DELIVERED */

@@ -103,6 +103,29 @@ uint64_t transfer_part_bytes(uint64_t configured, uint64_t object_bytes)
     return part;
 }
 
+void transfer_terms(const struct transfer_cfg *cfg, uint8_t out[SHA256_SIZE])
+{
+    const struct options *o = &cfg->options;
+    const char *texts[] = {cfg->acl,
+                           o->encryption,
+                           o->kms_key_id,
+                           o->encryption_context,
+                           o->bucket_key ? "bucket key" : NULL,
+                           o->storage_class,
+                           o->tagging,
+                           cfg->checksum_sha256 ? "checksums" : NULL};
+    struct digest *d = digest_new(DIGEST_SHA256);
+
+    digest_begin(d);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        const char *text = texts[i] != NULL ? texts[i] : "";
+
+        digest_update(d, text, strlen(text) + 1);
+    }
+    digest_finish(d, out);
+    digest_free(d);
+}
+
 /* ---- the end ---- */
 
 static void link_in(struct transfer **head, struct transfer *t)

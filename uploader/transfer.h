@@ -54,6 +54,7 @@ struct transfer_job {
     /* To go on with a multipart upload, else NULL / 0: */
     char *upload_id;
     uint64_t part_bytes;
+    uint8_t upload_terms[SHA256_SIZE]; /* as told with its creation; zeros: not known */
     struct transfer_part *parts;
     size_t n_parts;
     bool no_multipart; /* CreateMultipartUpload was refused before */
@@ -107,6 +108,7 @@ struct transfer_progress {
     uint64_t tag;
     char upload_id[TRANSFER_UPLOAD_ID_SIZE];
     uint64_t part_bytes;
+    uint8_t upload_terms[SHA256_SIZE]; /* of an upload that was created: transfer_terms */
     bool is_part;
     struct transfer_part part;
     unsigned worker; /* pool.c's */
@@ -153,5 +155,8 @@ enum rc transfer_conflict_key(const char *key, const uint8_t sha256[SHA256_SIZE]
 /* Part size for an object: cfg's, or the least power-of-two MiB >= 16 MiB that needs at most 1 000
  * parts, or 5 GiB. Doubled where that would need more than 10 000. Pure. */
 uint64_t transfer_part_bytes(uint64_t configured, uint64_t object_bytes);
+/* What CreateMultipartUpload fixes for the whole object, as a digest: ACL, encryption, class, tags,
+ * checksums. Pure. */
+void transfer_terms(const struct transfer_cfg *cfg, uint8_t out[SHA256_SIZE]);
 
 #endif

@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PARTS_MAX    10000u
 #define COMPLETE_MAX (8u << 20)
 /* From an abort's leaving the line: its answer comes soon or is not worth it that the outcome waits
  * behind it. */
@@ -42,6 +41,7 @@ struct multipart {
         done;                   /* parts: all, hashed, given to a slot or passed, acknowledged */
     struct request_part *parts; /* etag "": not acknowledged */
     bool resumed;               /* begun by an earlier try */
+    bool unknown_terms;         /* and nobody knows how */
     uint8_t (*md5)[MD5_SIZE];   /* theirs; NULL: not sent */
     bool hashing;
     bool waits; /* a hashed part, for a slot whose last one is not recorded yet */
@@ -62,19 +62,24 @@ static uint64_t part_size(const struct transfer *t, unsigned part)
     return left < t->mp->part_bytes ? left : t->mp->part_bytes;
 }
 
-/* Can the job's upload be gone on with? Its numbers come from disk. */
+/* Can the job's upload be gone on with? It keeps what it was begun with, so that only one is that
+ * today's settings would begin in the same way. Its numbers come from disk. */
 static bool resume(struct transfer *t)
 {
+    static const uint8_t unknown[SHA256_SIZE];
     struct transfer_job *job = t->job;
     struct multipart *mp = t->mp;
+    uint8_t terms[SHA256_SIZE];
 
-    if (job->upload_id == NULL || job->upload_id[0] == '\0' || job->part_bytes == 0 ||
-        strlen(job->upload_id) >= sizeof(mp->upload_id) || strcmp(t->out.key, job->key) != 0 ||
-        (job->id.size - 1) / job->part_bytes >= PARTS_MAX)
+    if (job->upload_id == NULL || job->upload_id[0] == '\0' || job->part_bytes != mp->part_bytes ||
+        strlen(job->upload_id) >= sizeof(mp->upload_id) || strcmp(t->out.key, job->key) != 0)
+        return false;
+    mp->unknown_terms = memcmp(job->upload_terms, unknown, SHA256_SIZE) == 0;
+    transfer_terms(t->env->cfg, terms);
+    if (!mp->unknown_terms && memcmp(job->upload_terms, terms, SHA256_SIZE) != 0)
         return false;
     memcpy(mp->upload_id, job->upload_id, strlen(job->upload_id) + 1);
     memcpy(mp->key, job->key, strlen(job->key) + 1);
-    mp->part_bytes = job->part_bytes;
     job->upload_id[0] = '\0'; /* it is this transfer's now */
     return true;
 }
@@ -194,16 +199,15 @@ void multipart_free(struct transfer *t)
     t->mp = NULL;
 }
 
-/* An answer about the upload that was not what it should be, and is written down. Settings may have
- * changed since an earlier try began it: S3 takes parts with checksum_sha256 into an upload that
- * was begun so, and no others, and calls all else an invalid request, for ever. A new upload is
- * what the settings of today make it, so that its refusal is held.
- * KNOWN: refused for another reason, every second try begins anew and sends all parts again. */
+/* An answer about the upload that was not what it should be, and is written down. Where it is not
+ * known how the upload was begun, settings may have changed since: S3 takes parts with
+ * checksum_sha256 into an upload that was begun so, and no others, and calls all else an invalid
+ * request, for ever. Of a new upload it is known, so that its refusal is held. */
 static void upload_refused(struct transfer *t)
 {
     const char *code = t->out.err.code;
 
-    if (t->mp->resumed && t->out.class == ANSWER_HOLD &&
+    if (t->mp->resumed && t->mp->unknown_terms && t->out.class == ANSWER_HOLD &&
         (strcmp(code, "InvalidRequest") == 0 || strcmp(code, "InvalidArgument") == 0))
         t->out.class = ANSWER_RESTART;
     transfer_end(t, TRANSFER_ANSWERED);
@@ -487,6 +491,7 @@ static void create_answered(struct exchange *x, const struct http_answer *a,
         memcpy(mp->upload_id, v->xml->upload_id, sizeof(mp->upload_id));
         if (t->env->progress != NULL && strcmp(t->out.key, t->job->key) == 0) {
             memcpy(p.upload_id, mp->upload_id, sizeof(p.upload_id));
+            transfer_terms(t->env->cfg, p.upload_terms);
             t->env->progress(t->env->arg, &p);
         }
         pump(t);
@@ -541,9 +546,8 @@ void multipart_begin(struct transfer *t)
             mp->parts[i].etag[0] = '\0';
     } else {
         mp = t->mp = mem_alloc(sizeof(*mp));
+        mp->part_bytes = transfer_part_bytes(t->env->cfg->part_bytes, t->job->id.size);
         mp->resumed = resume(t);
-        if (!mp->resumed)
-            mp->part_bytes = transfer_part_bytes(t->env->cfg->part_bytes, t->job->id.size);
         mp->n = (unsigned)((t->job->id.size - 1) / mp->part_bytes + 1);
         mp->parts = mem_alloc(mp->n * sizeof(*mp->parts));
         if (t->env->cfg->content_md5)

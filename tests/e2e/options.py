@@ -121,12 +121,33 @@ def another_owner_is_refused_and_files_wait(bucket):
         row("expected_owner of another account", "403, held; corrected: it flows")
 
 
+def an_upload_of_before_a_reload_is_not_gone_on_with(bucket):
+    """It would be an object as it was configured then."""
+    with gateway_of(bucket, {"multipart": {"threshold": "5MiB", "part_size": "5MiB"}}) as gateway:
+        dropped, name = Dropped(), key("findings", "reloaded.ndjson")
+        completed = lambda: bucket.stats()["operations"].get("CompleteMultipartUpload", 0)
+        before = completed()
+        bucket.fault("op=CompleteMultipartUpload,status=500,code=InternalError")
+        dropped.rename(gateway.root, name, large(11 * MIB))
+        check(wait_until(lambda: completed() > before, 30), "all parts were sent")
+        gateway.configure({"bucket": {"storage_class": "STANDARD_IA"}})
+        gateway.reload()
+        check(wait_until(lambda: "event=reloaded" in gateway.log(), 30), "reloaded")
+        bucket.clear_faults()
+        gateway.wait_idle(60)
+        check_equal(headers_of(bucket, name).get("x-amz-storage-class"), "STANDARD_IA", "class of the object")
+        left = bucket.s3().list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+        check_equal(left, [], "uploads left")
+        row("the class is changed while a large file waits for its next try", "begun anew with it")
+
+
 def main():
     with store_with_keys() as bucket:
         tests = [small_and_large_objects_are_kept_as_configured,
                  a_repeated_file_is_found_to_be_there]
         if bucket.name == "devstore":
-            tests.append(another_owner_is_refused_and_files_wait)
+            tests += [another_owner_is_refused_and_files_wait,
+                      an_upload_of_before_a_reload_is_not_gone_on_with]
         if bucket.name == "ceph":
             bucket.set_policy(subprocess.run(
                 [SPOOLGATE, "policy", "generate", "--role", ROLE, "--bucket-arn", ARN],

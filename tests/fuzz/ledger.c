@@ -276,7 +276,7 @@ static void end_taken(struct fixture *f, struct ledger_file *file, uint8_t how)
         ledger_put_back(f->ledger, file);
         break;
     case 3:
-        ledger_upload_created(f->ledger, file, "upload", 5 << 20);
+        ledger_upload_created(f->ledger, file, "upload", 5 << 20, (uint8_t[SHA256_SIZE]){0});
         settle(f);
         ledger_put_back(f->ledger, file);
         break;

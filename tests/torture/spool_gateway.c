@@ -304,7 +304,7 @@ static int send_parts(struct sending *s)
         int status = store_create(store, id);
         if (status != 200)
             return status;
-        ledger_upload_created(l, f, id, PART_BYTES);
+        ledger_upload_created(l, f, id, PART_BYTES, (uint8_t[SHA256_SIZE]){0});
         journal_flush(ledger_journal(l));
     }
     for (size_t at = 0; at < f->id.size; at += PART_BYTES) {

@@ -153,14 +153,14 @@ static void live_being_sent(struct fix *f)
     flush(f);
     ledger_put_back(f->l, file);
     file = take(f, "big", "big");
-    ledger_upload_created(f->l, file, "upload-1", 5 << 20);
+    ledger_upload_created(f->l, file, "upload-1", 5 << 20, (uint8_t[SHA256_SIZE]){0});
     ledger_part_stored(f->l, file, &part, NULL, NULL);
     part = (struct ledger_part){.number = 2, .etag = "\"e2\"", .sha256 = {2}};
     ledger_part_stored(f->l, file, &part, NULL, NULL);
     flush(f);
     ledger_put_back(f->l, file);
     file = take(f, "anew", "big-anew");
-    ledger_upload_created(f->l, file, "upload-2", 8 << 20);
+    ledger_upload_created(f->l, file, "upload-2", 8 << 20, (uint8_t[SHA256_SIZE]){0});
     ledger_upload_forgotten(f->l, file);
     flush(f);
     ledger_put_back(f->l, file);

@@ -89,7 +89,7 @@ Test(ledger, records_of_one_file_follow_each_other_though_none_was_waited_for)
     file->attempts = 4;
     ledger_attempt(f.l, file, 2, &why);
     ledger_attempt(f.l, file, 2, &why); /* the same class: no record */
-    ledger_upload_created(f.l, file, "upload", 1000);
+    ledger_upload_created(f.l, file, "upload", 1000, (uint8_t[SHA256_SIZE]){0});
     ledger_part_stored(f.l, file, &part, NULL, NULL);
     ledger_deliver(f.l, file, receipt(), delivered_and_retire, &f);
     flush(&f);
@@ -119,10 +119,10 @@ Test(ledger, what_was_taken_is_queued_again_after_a_restart_with_what_was_learnt
     accept(&f, "later", "audit", 41);
     flush(&f);
     struct ledger_file *file = take(&f, "p");
-    ledger_upload_created(f.l, file, "old", 500);
+    ledger_upload_created(f.l, file, "old", 500, (uint8_t[SHA256_SIZE]){3});
     ledger_part_stored(f.l, file, &part, NULL, NULL);
     ledger_upload_forgotten(f.l, file);
-    ledger_upload_created(f.l, file, id, 1000);
+    ledger_upload_created(f.l, file, id, 1000, (uint8_t[SHA256_SIZE]){7, 8});
     ledger_part_stored(f.l, file, &part, NULL, NULL);
     part.number = 1;
     ledger_part_stored(f.l, file, &part, NULL, NULL);
@@ -138,6 +138,7 @@ Test(ledger, what_was_taken_is_queued_again_after_a_restart_with_what_was_learnt
     cr_assert(file->attempts == 3 && file->last_class == 1 && file->why.http_status == 500);
     cr_assert_str_eq(file->upload_id, id);
     cr_assert(file->part_bytes == 1000 && file->n_parts == 2);
+    cr_assert(file->upload_terms[0] == 7 && file->upload_terms[1] == 8);
     cr_assert(file->parts[0].number == 1 && file->parts[1].number == 2);
     cr_assert_str_eq(file->parts[0].etag, "again");
     cr_assert_eq(file->parts[1].sha256[0], 9);
@@ -271,7 +272,7 @@ Test(ledger, a_failing_disk_changes_nothing)
             ledger_attempt(f.l, file, 3, &why);
             break;
         case 4:
-            ledger_upload_created(f.l, file, "id", 5);
+            ledger_upload_created(f.l, file, "id", 5, (uint8_t[SHA256_SIZE]){0});
             break;
         case 5:
             ledger_accept(f.l, "p", 1, &id, "findings", count_ok, &told);

@@ -181,7 +181,7 @@ static void on_taken(struct model *m, struct path *p, bool fails)
         else if (p->upload)
             ledger_part_stored(l, p->file, &part, NULL, NULL);
         else
-            ledger_upload_created(l, p->file, "upload", 5);
+            ledger_upload_created(l, p->file, "upload", 5, (uint8_t[SHA256_SIZE]){0});
         p->parts = p->file->n_parts ? (unsigned)p->file->n_parts : 0;
         p->upload = p->file->upload_id != NULL;
         break;

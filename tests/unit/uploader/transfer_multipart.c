@@ -47,7 +47,8 @@ Test(transfer_multipart, a_multipart_upload_tells_its_parts_and_goes_on_from_the
     free(data);
 }
 
-/* The next try of a file, with what the last one told of its upload. */
+/* The next try of a file, with what the last one told of its upload; as a ledger of old knew it:
+ * not how it was begun. */
 static struct transfer_job *job_from(struct ride *r, const char *name)
 {
     struct transfer_job *job = rig_job(&r->rig, name, 1);
@@ -205,7 +206,7 @@ Test(transfer_multipart, multipart_refusals_and_faults_end_as_they_should)
 }
 
 /* S3 asks that all of an upload is with SHA-256 checksums, or nothing: as it was begun. */
-Test(transfer_multipart, an_upload_that_was_begun_otherwise_is_begun_anew)
+Test(transfer_multipart, an_upload_that_may_have_been_begun_otherwise_is_begun_anew)
 {
     static const struct {
         struct script s; /* from the resumed try on */
