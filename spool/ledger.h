@@ -48,7 +48,8 @@ struct ledger_file {
     int last_class;       /* -1: none; of the last ATTEMPT record */
     struct err why;       /* of the last ATTEMPT: status, code, sentence */
     bool changed;         /* caller: the watcher saw it again while it was taken */
-    char *upload_id;      /* NULL: none */
+    /* NULL: none. With part_bytes 0: of a file that this one replaced, only to be aborted. */
+    char *upload_id;
     uint64_t part_bytes;
     uint8_t upload_terms[SHA256_SIZE]; /* zeros: not known */
     struct ledger_part *parts;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define PART_NUMBER_MAX 10000 /* S3: parts are numbered 1 to 10 000 */
+#define REPLACED_MAX    100   /* records about replaced files that are looked at */
 
 static void taken_discard(struct taken *t)
 {
@@ -101,6 +102,34 @@ static int part_order(const void *a, const void *b)
     return (x->number > y->number) - (x->number < y->number);
 }
 
+/* A file that was replaced while it waited may have left an upload, of which nobody else will know.
+ * It is this file's to abort: of no part size, so that nobody takes it for one to go on with. at:
+ * the last record about the replaced one. Its newest PART tells, since each names the upload.
+ *
+ * KNOWN: when the segment of that record is gone, or the file was replaced very often, it stays. */
+static enum rc take_left_behind(struct ledger *l, struct ledger_file *f, record_place at)
+{
+    char buf[RECORD_MAX];
+    struct record r;
+
+    for (unsigned i = 0; at != 0 && i < REPLACED_MAX; i++) {
+        enum rc rc = journal_read(l->journal, at, buf, &r, NULL);
+        if (ledger_is_gone(rc) || (rc == RC_OK && r.hash != f->hash))
+            return RC_OK;
+        if (rc != RC_OK)
+            return rc;
+        if (r.type == RECORD_DELIVERED || r.type == RECORD_RETIRED)
+            return RC_OK;
+        if (r.type == RECORD_PART) {
+            if (r.upload_id.n)
+                f->upload_id = mem_strndup(r.upload_id.p, r.upload_id.n);
+            return RC_OK;
+        }
+        at = r.prev < at ? r.prev : 0;
+    }
+    return RC_OK;
+}
+
 /* Follow the records from the newest to ACCEPTED. Where the chain is broken (a segment between was
  * lost) its first still tells all that must be known. */
 static enum rc take_chain(struct ledger *l, struct taken *t)
@@ -147,11 +176,12 @@ static enum rc take_chain(struct ledger *l, struct taken *t)
     if (first && at != first)
         return RC_CORRUPT;
     take_accepted(t, &r, at);
+    record_place replaced = r.prev < at ? r.prev : 0;
     if (!f->upload_id)
         f->n_parts = 0;
     if (f->n_parts)
         qsort(f->parts, f->n_parts, sizeof(*f->parts), part_order);
-    return RC_OK;
+    return upload ? RC_OK : take_left_behind(l, f, replaced);
 }
 
 /* RC_OK: *out is taken, or NULL: the place is out of date. RC_AGAIN: not now. */

@@ -125,6 +125,23 @@ def replaced_while_it_comes_to_be_held():
         check_equal(bucket.objects(), {path: digest(new)}, "objects")
 
 
+def replaced_while_it_waits_with_parts_sent():
+    """The upload that was begun for the old file is the new one's to abort, large or small."""
+    for size in (11 * MIB, 3000):
+        with Devstore("--require-acl") as bucket, Gateway(bucket, CONFIG) as gateway:
+            bucket.fault("op=CompleteMultipartUpload,status=500,code=InternalError")
+            path, new = key("findings", "f.ndjson"), event(2, size)
+            sending(bucket, gateway, path, event(1, 12 * MIB), "CompleteMultipartUpload")
+            check(wait_until(lambda: gateway.cli("hold", path).returncode == 0, 30, 0.2), f"{size}: held")
+            uploads = lambda: bucket.s3().list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+            check_equal(len(uploads()), 1, f"{size}: uploads under way")
+            bucket.clear_faults()
+            Dropped().rename(gateway.root, path, new)
+            gateway.wait_idle(40)
+            check_equal(uploads(), [], f"{size}: uploads left")
+            check_stored(bucket, gateway, new, path=path)
+
+
 def renamed_away():
     with Slow() as (bucket, gateway):
         path, other = key("findings", "f.ndjson"), key("findings", "g.ndjson")
@@ -221,5 +238,5 @@ def a_log_that_grows_for_ever():
 
 
 run_tests([rewritten_in_place, appended_to, replaced_by_a_rename,
-           replaced_while_it_comes_to_be_held, renamed_away, deleted, truncated,
+           replaced_while_it_comes_to_be_held, replaced_while_it_waits_with_parts_sent, renamed_away, deleted, truncated,
            a_writer_that_never_lets_go, a_log_that_grows_for_ever])

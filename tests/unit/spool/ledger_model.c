@@ -143,7 +143,9 @@ static void take_some(struct model *m)
     struct path *p = path_of(m, file);
     cr_assert(p->kind == QUEUED && file->id.size == p->size);
     cr_assert_eq(file->n_parts, p->upload ? p->parts : 0);
-    cr_assert_eq(file->upload_id != NULL, p->upload);
+    /* What the file it replaced has left is not its own. */
+    cr_assert_eq(file->part_bytes != 0, p->upload);
+    cr_assert(!p->upload || file->upload_id);
     p->kind = TAKEN;
     p->file = file;
 }
@@ -183,7 +185,7 @@ static void on_taken(struct model *m, struct path *p, bool fails)
         else
             ledger_upload_created(l, p->file, "upload", 5, (uint8_t[SHA256_SIZE]){0});
         p->parts = p->file->n_parts ? (unsigned)p->file->n_parts : 0;
-        p->upload = p->file->upload_id != NULL;
+        p->upload = p->file->part_bytes != 0;
         break;
     default: /* several records that nobody waits for */
         ledger_attempt(l, p->file, below(3), &why);
