@@ -216,8 +216,9 @@ void ledger_lane_counts(struct ledger *l, unsigned lane, struct ledger_lane_coun
 uint64_t ledger_count(const struct ledger *l, enum ledger_state s);
 size_t ledger_memory(const struct ledger *l);
 
-/* Drop what is finished and older than receipts_keep; carry over what is not finished. Call it now
- * and then (each minute): at most one segment a call. true: it got on, call it again soon. */
+/* Drop what is finished and older than receipts_keep; carry over what is not finished, DEFERRED
+ * ones too, which stay taken: their first and last are others then. Call it now and then (each
+ * minute): at most one segment a call. true: it got on, call it again soon. */
 bool ledger_compact(struct ledger *l, int64_t now_ns);
 
 #endif

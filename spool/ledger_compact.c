@@ -7,7 +7,8 @@
  *
  * KNOWN: what is carried over goes to the front of its lane, segment by segment, so among files
  * that waited longer than receipts are kept those of the later segment are served first. A
- * carried-over file's multipart upload begins anew; its older records are no longer shown by `why`.
+ * carried-over file's multipart upload begins anew, at the next start if it was taken; its older
+ * records are no longer shown by `why`.
  * A record of a time to come (the clock was wrong) keeps its segment and the newer ones until then.
  */
 #include "spool/ledger_int.h"
@@ -193,6 +194,58 @@ static void carry(struct ledger *l, record_place at)
     ledger_op_submit(op, r.hash, &r);
 }
 
+static enum rc carry_deferred_begin(struct op *op, struct record *r)
+{
+    r->at_ns = ledger_now_ns(op->l);
+    r->first = op->file->pub.first;
+    r->prev = op->file->pub.last;
+    return RC_OK;
+}
+
+static void carry_deferred_end(struct op *op, enum rc rc, record_place at)
+{
+    struct ledger_file *f = &op->file->pub;
+    struct ledger *l = op->l;
+
+    l->carry.outstanding--;
+    if (rc != RC_OK) {
+        l->carry.failed = true;
+        return;
+    }
+    BUG_ON(!index_move(l->index, f->hash, f->last, at, INDEX_TAKEN));
+    ledger_segment_leave(l, f->first);
+    ledger_segment_enter(l, at);
+    f->first = f->last = at;
+    f->last_class = -1; /* its ATTEMPT goes with the segment: the next one writes another */
+}
+
+/* One that fails for ever waits for its next try as long, and must not keep the segments as long.
+ * It stays taken: were it put back for this, it would be tried again at once. Those that are being
+ * sent come to an end by themselves. */
+static void carry_deferred(struct ledger *l, uint32_t segment)
+{
+    static const struct op_type type = {.begin = carry_deferred_begin, .end = carry_deferred_end};
+
+    for (struct taken *t = l->window; t; t = t->next) {
+        const struct ledger_file *f = &t->pub;
+        if (f->state != LEDGER_DEFERRED || t->gone || t->m->running ||
+            PLACE_SEGMENT(f->first) != segment)
+            continue;
+        const struct record r = {
+            .type = RECORD_ACCEPTED,
+            .hash = f->hash,
+            .id = f->id,
+            .accepted_ns = f->accepted_ns,
+            .path = {.p = f->path, .n = (uint16_t)f->path_len},
+            .event_type = ledger_text(t->event_type, LEDGER_EVENT_TYPE_MAX),
+        };
+        struct op *op = ledger_op_new(l, &type, NULL, NULL);
+        op->file = t;
+        l->carry.outstanding++;
+        ledger_op_submit(op, f->hash, &r);
+    }
+}
+
 static int ascending(const void *a, const void *b)
 {
     const record_place *x = a, *y = b;
@@ -325,5 +378,7 @@ bool ledger_compact(struct ledger *l, int64_t now_ns)
     /* From the newest to the oldest, each put before the others of its lane: their order stays. */
     for (size_t i = 0; i < CARRY_MAX && l->carry.n; i++)
         carry(l, l->carry.places[--l->carry.n]);
+    if (l->carry.n == 0)
+        carry_deferred(l, number);
     return l->carry.n > 0 || l->carry.outstanding > 0;
 }

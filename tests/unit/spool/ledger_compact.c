@@ -159,6 +159,71 @@ Test(ledger_compact, a_taken_file_postpones_its_segment_and_a_failing_disk_too)
     fix_free(&f);
 }
 
+static void compact_often(struct fix *f)
+{
+    for (int i = 0; i < 8; i++) {
+        ledger_compact(f->l, f->now);
+        flush(f);
+    }
+}
+
+/* Its segment goes, and all before it; it stays as it is. */
+static void give_up_segment_of(struct fix *f, const struct ledger_file *file)
+{
+    const uint32_t began = (uint32_t)(file->first >> RECORD_OFFSET_BITS);
+    struct ledger_view v;
+    f->now += (int64_t)KEEP_MS * CLOCK_NS_PER_MS;
+    for (int i = 0; oldest(f) <= began; i++) {
+        cr_assert_lt(i, 100);
+        compact_often(f);
+    }
+    cr_assert_gt(file->first >> RECORD_OFFSET_BITS, began);
+    cr_assert_eq(ledger_find(f->l, file->path, file->path_len, &v), RC_OK);
+    cr_assert(v.file == file && v.state == LEDGER_DEFERRED);
+}
+
+Test(ledger_compact, a_file_that_waits_for_its_next_try_for_ever_keeps_no_segment)
+{
+    struct fix f;
+    const struct err why = {.text = "it cannot be read"};
+    small_segments(&f);
+    fill(&f);
+    struct ledger_file *file = ledger_take(f.l);
+    const int64_t accepted_ns = file->accepted_ns;
+    ledger_attempt(f.l, file, 1, &why);
+    flush(&f);
+    file->state = LEDGER_DEFERRED;
+    const record_place first = file->first;
+    cr_assert_eq(first >> RECORD_OFFSET_BITS, oldest(&f));
+    f.now += (int64_t)KEEP_MS * CLOCK_NS_PER_MS;
+    f.broken = true;
+    compact_often(&f);
+    cr_assert_eq(file->first, first, "nothing can be written");
+    mend(&f);
+    give_up_segment_of(&f, file);
+    for (int i = 0; i < 400; i++) /* some segments of them */
+        ledger_attempt(f.l, file, i % 2, &why);
+    flush(&f);
+    give_up_segment_of(&f, file);
+    file->attempts = 7;
+    ledger_attempt(f.l, file, 1, &why);
+    flush(&f);
+    restart(&f);
+    check(&f);
+    file = ledger_take(f.l);
+    cr_assert_str_eq(file->path, "dir/file0000");
+    cr_assert_eq(file->accepted_ns, accepted_ns);
+    cr_assert_eq(file->attempts, 7, "what went with the segments is told anew");
+    ledger_deliver(f.l, file, receipt(), NULL, NULL);
+    flush(&f);
+    ledger_retire(f.l, file, 0);
+    flush(&f);
+    restart(&f);
+    cr_assert_str_eq(state(&f, "dir/file0000"), "");
+    cr_assert_eq(ledger_count(f.l, LEDGER_ACCEPTED), FILES / 4 - 1);
+    fix_free(&f);
+}
+
 /* From the disk, unnoticed by a ledger that runs and has not read it yet. */
 static void damage(struct fix *f, record_place at)
 {
@@ -196,14 +261,6 @@ Test(ledger_compact, it_says_whether_to_call_it_again_soon)
     cr_assert_gt(oldest(&f), last, "all that was old went in one go");
     check(&f);
     fix_free(&f);
-}
-
-static void compact_often(struct fix *f)
-{
-    for (int i = 0; i < 8; i++) {
-        ledger_compact(f->l, f->now);
-        flush(f);
-    }
 }
 
 Test(ledger_compact, a_record_lost_at_work_keeps_no_segment_however_busy_it_is)
