@@ -84,6 +84,7 @@ static const struct {
     {"journal_torn_tail", "MESSAGE_ID=4313015e869b429ca319b7c6821ca2d5"},
     {"journal_foreign_file", "MESSAGE_ID=167dce3bc4f84074a5c2e684051c44e2"},
     {"record_unreadable", "MESSAGE_ID=bf2cf36f242f453b8e3a9f99f5e86042"},
+    {"segment_unreadable", "MESSAGE_ID=8790f6323c86403e81b1d3d2f23a6100"},
     {"segment_removed", "MESSAGE_ID=1980de6b8738467890168385e99f900e"},
     {"segment_not_removed", "MESSAGE_ID=cc8227523fb1408aa5c89a664011fcbf"},
     {"segment_count_mended", "MESSAGE_ID=fca0906c3ca84f82bbbd237eed889882"},

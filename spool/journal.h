@@ -63,7 +63,8 @@ bool journal_is_idle(const struct journal *j);
 
 /* The record at a place that append or the reader gave, from disk or a small cache. The texts point
  * into buf (RECORD_MAX bytes). RC_ABSENT: that segment is gone; RC_CORRUPT: so is the record, or
- * the disk does not give it. Others: not to be read now (descriptors, memory). */
+ * the disk does not give it, or its segment is one that the next start sets aside since it cannot
+ * be opened. Others: not to be read now (descriptors, memory). */
 enum rc journal_read(struct journal *j, record_place at, char *buf, struct record *r,
                      struct err *e) MUST_CHECK;
 

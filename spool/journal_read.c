@@ -6,6 +6,7 @@
  */
 #include "spool/journal_int.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -24,6 +25,8 @@ struct journal_window {
     int fd; /* of the segment read last; -1: none */
     uint32_t fd_segment;
     uint64_t clock;
+    uint32_t *told; /* segments of which the log says that they cannot be read */
+    size_t n_told;
     struct {
         uint32_t segment; /* 0: empty */
         uint64_t from, to, used;
@@ -54,6 +57,7 @@ void journal_window_free(struct journal_window *w)
     close_fd(w);
     for (int i = 0; i < WINDOWS; i++)
         free(w->w[i].data);
+    free(w->told);
     free(w);
 }
 
@@ -64,6 +68,19 @@ void journal_window_forget(struct journal_window *w, uint32_t segment)
     for (int i = 0; i < WINDOWS; i++)
         if (w->w[i].segment == segment)
             w->w[i].segment = 0;
+    for (size_t i = 0; i < w->n_told; i++)
+        if (w->told[i] == segment)
+            w->told[i--] = w->told[--w->n_told];
+}
+
+static void tell_once(struct journal_window *w, uint32_t segment, const struct err *why)
+{
+    for (size_t i = 0; i < w->n_told; i++)
+        if (w->told[i] == segment)
+            return;
+    w->told = mem_resize(w->told, w->n_told + 1, sizeof *w->told);
+    w->told[w->n_told++] = segment;
+    log_error("segment_unreadable", F_U64("segment", segment), F_STR("why", why->text));
 }
 
 static enum rc open_segment(struct journal_window *w, uint32_t segment, struct err *e)
@@ -74,8 +91,18 @@ static enum rc open_segment(struct journal_window *w, uint32_t segment, struct e
     close_fd(w);
     segment_name(name, segment);
     int fd = w->fs->ops->open(w->fs->ctx, w->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-    if (fd < 0)
-        return err_sys(e, fd, "cannot open the journal's segment %s", name);
+    if (fd < 0) {
+        struct err why;
+        enum rc rc = err_sys(&why, fd, "cannot open the journal's segment %s", name);
+        if (segment_is_at_fault(w->fs, w->dirfd, segment, -fd)) { /* it would be set aside */
+            tell_once(w, segment, &why);
+            if (rc != RC_ABSENT)
+                rc = why.rc = RC_CORRUPT;
+        }
+        if (e)
+            *e = why;
+        return rc;
+    }
     w->fd = fd;
     w->fd_segment = segment;
     return RC_OK;
@@ -107,6 +134,7 @@ static enum rc load(struct journal_window *w, int i, uint32_t segment, uint64_t 
         return rc;
     }
     if (rc != RC_OK) {
+        tell_once(w, segment, &why);
         /* The bytes that the disk does not give may be another record's. */
         from = offset;
         n = end - from < RECORD_MAX ? (size_t)(end - from) : RECORD_MAX;

@@ -108,23 +108,6 @@ static void mark_bad(struct scan_entry *x, const struct err *why, bool refused)
     x->refused = refused;
 }
 
-/* Is it this one file that cannot be opened, rather than the machine that cannot open any? */
-static bool is_its_own(const struct err *why)
-{
-    switch (why->sys_errno) {
-    case EACCES:
-    case EPERM:
-    case ENOENT:
-    case EIO:
-    case EUCLEAN:
-    case EBADMSG:
-    case ENODATA:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static enum rc read_header(struct scan *s, struct scan_entry *x, struct err *e)
 {
     struct err why;
@@ -140,7 +123,7 @@ static enum rc read_header(struct scan *s, struct scan_entry *x, struct err *e)
         mark_bad(x, &why, true);
         return RC_OK;
     default:
-        if (is_its_own(&why)) {
+        if (segment_is_at_fault(s->fs, s->dirfd, x->number, why.sys_errno)) {
             mark_bad(x, &why, true);
             return RC_OK;
         }
@@ -342,7 +325,8 @@ enum rc scan_segment(struct scan *s, size_t i, const struct journal_reader *read
         out->damaged = true;
         return segment_close(s->reader, e);
     }
-    if (rc != RC_OK && is_its_own(&why)) { /* to read it is allowed, to write it again is not */
+    if (rc != RC_OK && segment_is_at_fault(s->fs, s->dirfd, x->number, why.sys_errno)) {
+        /* To read it is allowed, to write it again is not. */
         out->damaged = true;
         out->why = why;
         return RC_OK;

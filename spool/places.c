@@ -14,7 +14,8 @@
 struct places {
     record_place *slots; /* NULL while cap is 0 */
     size_t cap, count;
-    size_t hand; /* where places_pop looks next, so that emptying a set is linear */
+    size_t hand; /* where places_pop looks next, so that emptying a set is linear, and one that is
+                    put back each time does not hide the others */
 };
 
 struct places *places_new(void)
@@ -108,7 +109,9 @@ bool places_pop(struct places *p, record_place *at)
     while (!p->slots[p->hand])
         p->hand = (p->hand + 1) & (p->cap - 1);
     *at = p->slots[p->hand];
-    remove_slot(p, p->hand);
+    size_t hole = p->hand;
+    p->hand = (p->hand + 1) & (p->cap - 1);
+    remove_slot(p, hole);
     return true;
 }
 

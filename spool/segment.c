@@ -132,6 +132,28 @@ enum rc segment_cut(const struct fsio *fs, int dirfd, uint32_t number, uint64_t 
     return rc;
 }
 
+bool segment_is_at_fault(const struct fsio *fs, int dirfd, uint32_t number, int error)
+{
+    char name[SEGMENT_NAME_SIZE];
+    struct file_stat st;
+    switch (error) {
+    case EACCES:
+    case EPERM:
+        segment_name(name, number);
+        return fs->ops->stat(fs->ctx, dirfd, name, &st) == 0;
+    case ENOENT:
+    case ELOOP: /* a symbolic link, a socket */
+    case ENXIO:
+    case EIO:
+    case EUCLEAN:
+    case EBADMSG:
+    case ENODATA:
+        return true;
+    default:
+        return false;
+    }
+}
+
 size_t segment_read_some(const struct fsio *fs, int fd, char *data, size_t n, uint64_t from)
 {
     enum { BLOCK = 4096 }; /* what a disk fails with is a block or more */

@@ -44,6 +44,10 @@ enum rc segment_create(const struct fsio *fs, int dirfd, const struct segment_he
 enum rc segment_cut(const struct fsio *fs, int dirfd, uint32_t number, uint64_t end,
                     struct err *e) MUST_CHECK;
 
+/* It cannot be opened (errno): is that this one file's fault, rather than the machine's, which
+ * cannot open any, or the directory's, which is shut? */
+bool segment_is_at_fault(const struct fsio *fs, int dirfd, uint32_t number, int error);
+
 /* After a read that failed: of the n bytes at `from` those before the first that the disk does not
  * give. */
 size_t segment_read_some(const struct fsio *fs, int fd, char *data, size_t n, uint64_t from);

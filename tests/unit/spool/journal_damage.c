@@ -189,3 +189,68 @@ Test(journal_damage, a_block_that_cannot_be_read_costs_the_records_in_it_while_r
     x->fs = good_disk;
     fix_free(x);
 }
+
+/* The first segment cannot be opened. */
+static int open_error, stat_error;
+
+static int bad_open(void *ctx, int dirfd, const char *path, int flags, mode_t mode)
+{
+    return strcmp(path, SEG1) == 0 && open_error
+               ? -open_error
+               : good_disk->ops->open(ctx, dirfd, path, flags, mode);
+}
+
+static int bad_stat(void *ctx, int dirfd, const char *path, struct file_stat *out)
+{
+    return strcmp(path, SEG1) == 0 && stat_error ? -stat_error
+                                                 : good_disk->ops->stat(ctx, dirfd, path, out);
+}
+
+Test(journal_damage, while_running_a_segment_that_cannot_be_opened_is_judged_as_at_the_start)
+{
+    static const struct {
+        int open_error, stat_error;
+        enum rc rc, start;
+    } cases[] = {
+        {EIO, 0, RC_CORRUPT, RC_OK},
+        {EUCLEAN, 0, RC_CORRUPT, RC_OK},
+        {EBADMSG, 0, RC_CORRUPT, RC_OK},
+        {ENODATA, 0, RC_CORRUPT, RC_OK},
+        {EACCES, 0, RC_CORRUPT, RC_OK},
+        {EPERM, 0, RC_CORRUPT, RC_OK},
+        {ELOOP, 0, RC_CORRUPT, RC_OK},
+        {ENOENT, ENOENT, RC_ABSENT, RC_OK},
+        {EACCES, EACCES, RC_DENIED, RC_DENIED}, /* the directory is shut: so are all of them */
+        {EMFILE, 0, RC_IO, RC_IO},
+        {ENOMEM, 0, RC_IO, RC_IO},
+        {ESTALE, 0, RC_IO, RC_IO},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fix *x = fix_new();
+        char buf[RECORD_MAX];
+        struct record r;
+        good_disk = x->fs;
+        struct fsio_ops ops = *x->fs->ops;
+        ops.open = bad_open;
+        ops.stat = bad_stat;
+        struct fsio failing = {&ops, x->fs->ctx};
+        x->fs = &failing;
+        open_error = stat_error = 0;
+        fix_open(x);
+        fix_fill(x, 1, 10, 5);
+        fix_reopen(x);
+        fix_fill(x, 11, 20, 5);
+        fix_reopen(x);
+        open_error = cases[i].open_error;
+        stat_error = cases[i].stat_error;
+        cr_expect_eq(journal_read(x->j, x->told_at[3], buf, &r, NULL), cases[i].rc, "case %zu", i);
+        cr_expect_eq(journal_read(x->j, x->told_at[13], buf, &r, NULL), RC_OK, "case %zu", i);
+        journal_close(x->j);
+        x->j = NULL;
+        cr_expect_eq(fix_try_open(x, NULL, 0), cases[i].start, "case %zu", i);
+        if (cases[i].start != RC_OK)
+            x->j = NULL;
+        x->fs = good_disk;
+        fix_free(x);
+    }
+}

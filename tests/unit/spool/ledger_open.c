@@ -73,6 +73,17 @@ static void told(void *arg, enum rc rc)
 
 enum { FILLERS = 1000 }; /* of a KiB each, in segments as large as a window of the journal's */
 
+static void read_fillers(struct fix *f)
+{
+    char path[1000];
+    memset(path, 'x', sizeof path);
+    for (int i = 0; i < FILLERS; i++) {
+        (void)snprintf(path, sizeof path - 1, "%04d", i);
+        path[4] = 'x';
+        cr_assert(ledger_knows(f->l, path, sizeof path, NULL));
+    }
+}
+
 static void fill(struct fix *f)
 {
     accept(f, "held", "audit", 1);
@@ -97,11 +108,7 @@ static void fill(struct fix *f)
     }
     flush(f);
     restart(f);
-    for (int i = 0; i < FILLERS; i++) { /* then nothing of the first ones is in memory */
-        (void)snprintf(path, sizeof path - 1, "%04d", i);
-        path[4] = 'x';
-        cr_assert(ledger_knows(f->l, path, sizeof path, NULL));
-    }
+    read_fillers(f); /* then nothing of the first ones is in memory */
 }
 
 static void check_untouched(struct fix *f)
@@ -149,4 +156,67 @@ Test(ledger_open, what_cannot_be_read_now_is_not_taken_for_nobodys)
         check_untouched(&f);
         fix_free(&f);
     }
+}
+
+/* ---- a segment that will never be readable again ---- */
+
+static int no_first(void *ctx, int dirfd, const char *path, int flags, mode_t mode)
+{
+    (void)ctx;
+    return strcmp(path, "0000000000000001.seg") == 0
+               ? -EIO
+               : fsio_system.ops->open(NULL, dirfd, path, flags, mode);
+}
+
+static size_t count_lines(FILE *log, const char *with)
+{
+    char line[4096];
+    size_t n = 0;
+    rewind(log);
+    while (fgets(line, sizeof line, log))
+        n += strstr(line, with) != NULL;
+    return n;
+}
+
+Test(ledger_open, a_segment_that_cannot_be_opened_any_more_stops_nothing)
+{
+    struct fix f;
+    enum rc done = RC_IO;
+    uint32_t segment;
+    int64_t newest_ns;
+    small_segments(&f);
+    fill(&f);
+    accept(&f, "later", "sent", 5);
+    flush(&f);
+    struct ledger_file *file =
+        ledger_take_from(f.l, queue_lane(ledger_queue(f.l), "sent", 4), false);
+    ledger_deliver(f.l, file, receipt(), NULL, NULL);
+    flush(&f);
+    restart(&f);
+    read_fillers(&f);
+    FILE *log = tmpfile();
+    cr_assert_not_null(log);
+    log_setup(fileno(log), LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, false);
+    f.ops.open = no_first;
+    file = ledger_take_delivered(f.l);
+    cr_assert(file && strcmp(file->path, "later") == 0, "it is not behind the other for ever");
+    ledger_retire(f.l, file, 0);
+    const struct identity id = id_of(9);
+    ledger_accept(f.l, "held", 4, &id, "audit", told, &done);
+    flush(&f);
+    cr_assert_eq(done, RC_OK, "that somebody may have had its path keeps nobody away");
+    file = ledger_take_from(f.l, queue_lane(ledger_queue(f.l), "audit", 5), false);
+    cr_assert(file && strcmp(file->path, "held") == 0);
+    f.now += (int64_t)KEEP_MS * CLOCK_NS_PER_MS;
+    for (int i = 0; journal_oldest(ledger_journal(f.l), &segment, &newest_ns) == RC_OK; i++) {
+        if (segment > 1)
+            break;
+        cr_assert_lt(i, 100, "it is kept");
+        ledger_compact(f.l, f.now);
+        flush(&f);
+    }
+    cr_assert_eq(count_lines(log, "segment_unreadable"), 1);
+    fix_quiet();
+    (void)fclose(log);
+    fix_free(&f);
 }

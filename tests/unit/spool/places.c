@@ -39,6 +39,25 @@ Test(places, it_holds_exactly_what_was_added_and_not_removed)
     places_free(p);
 }
 
+Test(places, one_that_is_put_back_each_time_does_not_hide_the_others)
+{
+    enum { N = 100 };
+    bool met[N + 1] = {0};
+    struct places *p = places_new();
+    record_place at;
+    for (record_place n = 1; n <= N; n++)
+        places_add(p, n * 208);
+    for (int i = 0; i < 4 * N; i++) {
+        cr_assert(places_pop(p, &at));
+        met[at / 208] = true;
+        places_add(p, at);
+    }
+    for (int n = 1; n <= N; n++)
+        cr_assert(met[n], "%d had no turn", n);
+    cr_assert_eq(places_count(p), N);
+    places_free(p);
+}
+
 Test(places, it_gives_memory_back_when_it_is_emptied)
 {
     struct places *p = places_new();
