@@ -233,7 +233,6 @@ static void accepted(void *arg, enum rc rc)
         else
             watcher_look(p->watcher, r->path, r->n, UNSURE_AGAIN_MS);
     }
-    p->n_torn -= r->torn && !r->candidate;
     recording_free(r);
     dispatch_check_drained(p);
 }
@@ -255,7 +254,6 @@ void intake_hold_torn(struct pipeline *p, const char *path, const struct identit
     size_t n = strlen(path);
     struct recording *r = recording_new(p, path, n);
     r->torn = true;
-    p->n_torn++;
     if (layout_match(p->layout, path, n, &m, NULL) != RC_OK)
         m.event_type = (struct layout_span){0};
     record_accepted(r, id, m.event_type);
@@ -283,10 +281,15 @@ static void accept(struct pipeline *p, const struct admission *a)
         if (stays_held(p, a, &view))
             return;
         bool same = is_same(&a->result.id, &view);
+        /* Long after, another file may have got the inode, with times of its own; its ctime tells.
+         * One that is being retired may have been renamed by us, which sets ctime. */
+        torn = view.state == LEDGER_DELIVERED && identity_is_torn(&view.id, &a->result.id) &&
+               (!view.kept || a->result.id.ctime_ns <= view.id.ctime_ns);
         if (view.file && !same)
             view.file->changed = true;
-        /* What is being written may say that it is not in our care any more: ask again then. */
-        if (same && view.moving) {
+        /* What is being written may say that it is not in our care any more, or that it is held:
+         * ask again then. */
+        if ((same || torn) && view.moving) {
             watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, UNSURE_AGAIN_MS);
             return;
         }
@@ -294,12 +297,7 @@ static void accept(struct pipeline *p, const struct admission *a)
             watcher_answer(p->watcher, a->path, a->n, WATCHER_DONE, 0);
             return;
         }
-        /* Long after, another file may have got the inode, with times of its own; its ctime tells.
-         * One that is being retired may have been renamed by us, which sets ctime. */
-        torn = view.state == LEDGER_DELIVERED && identity_is_torn(&view.id, &a->result.id) &&
-               (!view.kept || a->result.id.ctime_ns <= view.id.ctime_ns);
-    } else if (rc != RC_ABSENT || p->n_torn > 0) {
-        /* It cannot be told now; or it is perhaps torn, which the ledger does not show yet. */
+    } else if (rc != RC_ABSENT) { /* it cannot be told now */
         watcher_answer(p->watcher, a->path, a->n, WATCHER_AGAIN, UNSURE_AGAIN_MS);
         return;
     }

@@ -78,7 +78,6 @@ struct pipeline {
     size_t n_sending;            /* submitted to the destination */
     size_t n_delivering;         /* receipts, HELD and FORGOTTEN that are not durable yet */
     size_t n_accepting;          /* ACCEPTED and REJECTED records likewise */
-    size_t n_torn;               /* those of intake_hold_torn */
     struct delivery *unrecorded; /* in the bucket, and no receipt could be written yet */
     size_t n_unrecorded;         /* these, and those of them that are tried again */
     bool pump_wanted;
@@ -131,8 +130,8 @@ bool intake_ignored(void *arg, const char *name);
 bool intake_known(void *arg, const char *path, size_t n);
 void intake_candidate(void *arg, const char *path, size_t n, enum watcher_trust trust,
                       enum watcher_source source);
-/* A delivered file's name holds what a power loss left of it: it is taken into our care, held and
- * not uploaded (P9): beside the whole object it would be one that nobody wrote. */
+/* A delivered file's name holds what a power loss left of it: it takes the place of that file's
+ * entry, held and not uploaded (P9): beside the whole object it would be one that nobody wrote. */
 void intake_hold_torn(struct pipeline *p, const char *path, const struct identity *id);
 /* Record the rejection of a file that was in our care, then move it. */
 void intake_reject(struct pipeline *p, const char *path, const struct identity *id,

@@ -101,6 +101,18 @@ static void retirement_failed(struct pipeline *p, struct retirement *r)
     ledger_retire_later(p->ledger, r->file);
 }
 
+/* Its entry stays until the remnant's ACCEPTED ends it. With a RETIRED before that, and a journal
+ * that takes neither, nobody would know any more what the remnant is, and it would be sent. */
+static void retirement_torn(struct pipeline *p, const struct retirement *r)
+{
+    char path[RECORD_PATH_MAX + 1];
+    text_copy(path, sizeof path, r->file->path);
+    p->retire_again_ms = loop_now_ms(p->cfg.loop) + RETIRE_AGAIN_MS;
+    dispatch_drop_taken(r->file);
+    ledger_retire_later(p->ledger, r->file);
+    intake_hold_torn(p, path, &r->found);
+}
+
 static void retired(struct pipeline *p, struct retirement *r)
 {
     static const uint8_t flags_of[] = {
@@ -110,8 +122,11 @@ static void retired(struct pipeline *p, struct retirement *r)
         retirement_failed(p, r);
         return;
     }
-    bool torn = r->result == RETIRE_CHANGED && identity_is_torn(&f->id, &r->found);
-    bool look = !torn && (f->changed || r->result == RETIRE_CHANGED);
+    if (r->result == RETIRE_CHANGED && identity_is_torn(&f->id, &r->found)) {
+        retirement_torn(p, r);
+        return;
+    }
+    bool look = f->changed || r->result == RETIRE_CHANGED;
     uint8_t flags = r->result == RETIRE_DONE ? flags_of[action_of(p->config)] : RECORD_GONE;
     if (look) {
         p->counts.changed += r->result == RETIRE_CHANGED;
@@ -119,12 +134,8 @@ static void retired(struct pipeline *p, struct retirement *r)
     }
     if (flags == RECORD_ARCHIVED)
         p->counts.archived++;
-    char path[RECORD_PATH_MAX + 1];
-    text_copy(path, sizeof path, f->path);
     dispatch_drop_taken(f);
     ledger_retire(p->ledger, f, flags);
-    if (torn)
-        intake_hold_torn(p, path, &r->found);
 }
 
 static void retirements_done(void *arg, void *items, size_t n)

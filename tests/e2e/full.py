@@ -157,6 +157,38 @@ def test_a_state_directory_that_is_full_at_the_start_says_so_and_goes_on_by_itse
         check_equal(gateway.starts, 1, "starts")
 
 
+def test_what_a_power_loss_left_of_a_delivered_file_is_held_though_the_journal_was_full():
+    whole, name = b"".join(event(number) for number in range(10)), key("findings", "torn.ndjson")
+    with Devstore() as store, scratch_dir() as directory, \
+         small(os.path.join(directory, "state"), "size=1m") as state, \
+         Gateway(store, {"settle": "100ms"}, directory=directory) as gateway:
+        store.fault("status=503")
+        dropped = Dropped()
+        dropped.rename(gateway.root, name, whole)
+        check(wait_until(lambda: gateway.status()["backlog"]["files"] == 1), "it is accepted")
+        path = os.path.join(gateway.root, name)
+        parent = os.path.dirname(path)
+        subprocess.run(["mount", "--bind", parent, parent], check=True)  # what lies in it cannot be taken aside
+        try:
+            store.clear_faults()
+            sentence_has(gateway, "cannot be removed")
+            gateway.stop()
+        finally:
+            subprocess.run(["umount", "-l", parent], check=True)
+        times = os.stat(path)
+        os.truncate(path, len(event(0)))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        ballast = fill(state)
+        gateway.start()
+        sentence_has(gateway, "the journal cannot be written")
+        os.unlink(ballast)
+        check(wait_until(lambda: gateway.status()["files"]["held"] == 1, 30), f"it is held: {gateway.files()}")
+        check_equal(gateway.cli_json("why", name).get("code"), "shrunk", "why")
+        compare(store, dropped)
+        gateway.stop()
+        gateway.journal_verify()
+
+
 def full_spool(options, fill_up, why):
     with Devstore() as store, scratch_dir() as directory, \
          small(os.path.join(directory, "spool"), options), \

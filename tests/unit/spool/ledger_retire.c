@@ -69,6 +69,12 @@ Test(ledger_retire, another_file_of_its_path_replaces_one_that_could_not_be_reti
     cr_assert_eq(ledger_find(f.l, "a/0", 3, &v), RC_OK);
     cr_assert(v.state == LEDGER_DELIVERED && !v.to_retire && v.file == taken);
     ledger_retire_later(f.l, taken);
+    f.broken = true;
+    accept(&f, "a/0", "a", 98);
+    flush(&f);
+    mend(&f);
+    cr_assert_eq(ledger_find(f.l, "a/0", 3, &v), RC_OK);
+    cr_assert(v.state == LEDGER_DELIVERED && v.to_retire && v.id.size == 1, "it was not replaced");
     accept(&f, "a/0", "a", 99);
     flush(&f);
     cr_assert_null(ledger_take_delivered(f.l));
