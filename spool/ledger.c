@@ -66,14 +66,16 @@ enum rc ledger_open(const struct ledger_cfg *cfg, bool *lost, struct ledger **ou
     ledger_replay_begin(l);
     *lost = false;
     enum rc rc = journal_open(&cfg->journal, &reader, lost, &l->journal, e);
-    if (rc == RC_OK) {
-        ledger_replay_settle(l, *lost);
-        *out = l;
-    }
+    if (rc == RC_OK)
+        rc = ledger_replay_settle(l, *lost, e);
     ledger_replay_end(l);
-    if (rc != RC_OK)
+    if (rc != RC_OK) {
+        journal_close(l->journal);
         free_all(l);
-    return rc;
+        return rc;
+    }
+    *out = l;
+    return RC_OK;
 }
 
 void ledger_close(struct ledger *l)
@@ -136,9 +138,9 @@ int64_t ledger_accepted_ns(const struct record *accepted)
 }
 
 enum rc ledger_read_first(struct ledger *l, record_place at, char *buf, struct record *r,
-                          record_place *first)
+                          record_place *first, struct err *e)
 {
-    enum rc rc = journal_read(l->journal, at, buf, r, NULL);
+    enum rc rc = journal_read(l->journal, at, buf, r, e);
 
     *first = at;
     if (rc != RC_OK || r->type == RECORD_ACCEPTED)
@@ -147,7 +149,7 @@ enum rc ledger_read_first(struct ledger *l, record_place at, char *buf, struct r
     *first = r->first;
     if (r->first == 0 || r->first >= at || (r->first & 7))
         return RC_CORRUPT;
-    rc = journal_read(l->journal, *first, buf, r, NULL);
+    rc = journal_read(l->journal, *first, buf, r, e);
     if (rc == RC_OK && (r->type != RECORD_ACCEPTED || r->hash != hash))
         rc = RC_CORRUPT;
     return rc;
@@ -164,7 +166,7 @@ enum rc ledger_entry(struct ledger *l, const struct record_text *path, uint64_t 
      * records only cannot be read now may be this path's: then nothing can be said. */
     out->hash = hash;
     while (index_find(l->index, hash, &cursor, &out->at, &out->state)) {
-        enum rc rc = ledger_read_first(l, out->at, buf, &r, &out->first);
+        enum rc rc = ledger_read_first(l, out->at, buf, &r, &out->first, NULL);
         if (rc != RC_OK && !ledger_is_gone(rc))
             return rc;
         if (rc != RC_OK || r.hash != hash || r.path.n != path->n ||

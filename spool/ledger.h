@@ -75,8 +75,9 @@ struct ledger_cfg {
 };
 
 struct ledger;
-/* Replay. *lost as journal_open. Files that were delivered but not retired wait in
- * ledger_take_delivered. */
+/* Replay. Results and *lost as journal_open; RC_IO too if a record cannot be read now (descriptors,
+ * memory): who is held or forgotten must not be sent for that. Files that were delivered but not
+ * retired wait in ledger_take_delivered. */
 enum rc ledger_open(const struct ledger_cfg *cfg, bool *lost, struct ledger **out,
                     struct err *e) MUST_CHECK;
 void ledger_close(struct ledger *l);

@@ -169,7 +169,7 @@ static void carry(struct ledger *l, record_place at)
 
     enum rc rc = journal_read(l->journal, at, latest_buf, &latest, NULL);
     if (rc == RC_OK)
-        rc = ledger_read_first(l, at, buf, &r, &e.first);
+        rc = ledger_read_first(l, at, buf, &r, &e.first, NULL);
     if (ledger_is_gone(rc) && !ledger_in_motion(l, at))
         ledger_lose(l, at, rc);
     if (rc != RC_OK || !index_get(l->index, r.hash, at, &e.state) || e.state == INDEX_TAKEN ||

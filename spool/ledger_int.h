@@ -139,7 +139,7 @@ void ledger_copy_text(char *to, size_t size, struct record_text t);
 /* The ACCEPTED record of the file whose latest is at; *first: its place. r's texts point into buf.
  */
 enum rc ledger_read_first(struct ledger *l, record_place at, char *buf, struct record *r,
-                          record_place *first) MUST_CHECK;
+                          record_place *first, struct err *e) MUST_CHECK;
 int64_t ledger_accepted_ns(const struct record *accepted);
 /* Of a read: the record is not there any more, or damaged. Else it may be read another time. */
 static inline bool ledger_is_gone(enum rc rc)
@@ -184,8 +184,9 @@ void ledger_op_append_alone(struct op *op, const struct record *r); /* of no pat
 /* ledger_replay.c */
 void ledger_replay_begin(struct ledger *l);
 enum rc ledger_replay_record(void *ledger, record_place at, const struct record *r);
-/* What had to wait until the journal can be read. lost: some of what was replayed may be gone. */
-void ledger_replay_settle(struct ledger *l, bool lost);
+/* What had to wait until the journal can be read. lost: some of what was replayed may be gone. Not
+ * RC_OK: a record cannot be read now, and what it says of whom is not known. */
+enum rc ledger_replay_settle(struct ledger *l, bool lost, struct err *e) MUST_CHECK;
 void ledger_replay_end(struct ledger *l);
 
 /* ledger_compact.c: live entries by segment of their first */

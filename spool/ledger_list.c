@@ -63,7 +63,7 @@ static bool row_read(struct ledger *l, enum ledger_state state, record_place at,
         ledger_copy_text(row->code, sizeof(row->code), r.code);
         ledger_copy_text(row->text, sizeof(row->text), r.text);
     }
-    if (ledger_read_first(l, at, buf, &r, &first) != RC_OK)
+    if (ledger_read_first(l, at, buf, &r, &first, NULL) != RC_OK)
         return false;
     ledger_copy_text(row->path, sizeof(row->path), r.path);
     row->dev = r.id.dev;
@@ -290,8 +290,8 @@ static bool look_for_older(void *arg, record_place at)
 
     if (queue_is_dropped(l->queue, at))
         return true;
-    if (ledger_read_first(l, at, buf, &r, &first) == RC_OK && index_get(l->index, r.hash, at, &s) &&
-        s == INDEX_QUEUED)
+    if (ledger_read_first(l, at, buf, &r, &first, NULL) == RC_OK &&
+        index_get(l->index, r.hash, at, &s) && s == INDEX_QUEUED)
         ledger_lane_older(l, look->lane, r.hash, at, ledger_accepted_ns(&r));
     return --look->left > 0;
 }

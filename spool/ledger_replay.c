@@ -178,9 +178,14 @@ enum rc ledger_replay_record(void *ledger, record_place at, const struct record 
 
 /* ---- settling ---- */
 
+/* What is gone is nobody's. What only cannot be read now (descriptors, memory) may be somebody's
+ * who is held or forgotten, and would be sent: then the ledger is not opened, and the next start is
+ * a moment away. */
+
 /* Entries of the path of this ACCEPTED that are older than it were replaced by it, or by what
  * replaced it. */
-static void settle_accepted(struct ledger *l, record_place at, const struct record *r)
+static enum rc settle_accepted(struct ledger *l, record_place at, const struct record *r,
+                               struct err *e)
 {
     char buf[RECORD_MAX];
     uint64_t cursor = 0;
@@ -189,17 +194,21 @@ static void settle_accepted(struct ledger *l, record_place at, const struct reco
     struct record other;
 
     while (index_find(l->index, r->hash, &cursor, &candidate, &s)) {
-        if (ledger_read_first(l, candidate, buf, &other, &first) != RC_OK || first >= at ||
-            other.hash != r->hash || other.path.n != r->path.n ||
+        enum rc rc = ledger_read_first(l, candidate, buf, &other, &first, e);
+        if (rc != RC_OK && !ledger_is_gone(rc))
+            return rc;
+        if (rc != RC_OK || first >= at || other.hash != r->hash || other.path.n != r->path.n ||
             memcmp(other.path.p, r->path.p, r->path.n) != 0)
             continue;
         end_entry(l, s, candidate, first);
         BUG_ON(!index_remove(l->index, r->hash, candidate));
         cursor = 0;
     }
+    return RC_OK;
 }
 
-static void settle_change(struct ledger *l, record_place at, const struct record *r)
+static enum rc settle_change(struct ledger *l, record_place at, const struct record *r,
+                             struct err *e)
 {
     char buf[RECORD_MAX];
     uint64_t cursor = 0;
@@ -208,28 +217,34 @@ static void settle_change(struct ledger *l, record_place at, const struct record
     struct record other;
 
     while (index_find(l->index, r->hash, &cursor, &candidate, &s)) {
-        if (candidate < at && ledger_read_first(l, candidate, buf, &other, &first) == RC_OK &&
-            first == r->first && other.hash == r->hash) {
+        if (candidate >= at)
+            continue;
+        enum rc rc = ledger_read_first(l, candidate, buf, &other, &first, e);
+        if (rc != RC_OK && !ledger_is_gone(rc))
+            return rc;
+        if (rc == RC_OK && first == r->first && other.hash == r->hash) {
             move_entry(l, at, r, candidate, s);
-            return;
+            break;
         }
     }
+    return RC_OK;
 }
 
-static void settle_doubts(struct ledger *l)
+static enum rc settle_doubts(struct ledger *l, struct err *e)
 {
     char buf[RECORD_MAX];
     record_place at;
     struct record r;
 
     while (deque_pop_front(l->replay->doubts, &at)) {
-        if (journal_read(l->journal, at, buf, &r, NULL) != RC_OK)
-            continue;
-        if (r.type == RECORD_ACCEPTED)
-            settle_accepted(l, at, &r);
-        else
-            settle_change(l, at, &r);
+        enum rc rc = journal_read(l->journal, at, buf, &r, e);
+        if (rc == RC_OK)
+            rc = r.type == RECORD_ACCEPTED ? settle_accepted(l, at, &r, e)
+                                           : settle_change(l, at, &r, e);
+        if (rc != RC_OK && !ledger_is_gone(rc))
+            return rc;
     }
+    return RC_OK;
 }
 
 struct unplaced {
@@ -257,7 +272,7 @@ static int oldest_first(const void *a, const void *b)
 
 /* They had their turn already or were released, so they go before what still waits; but some were
  * taken as the newest, and are not older than it. */
-static void settle_unplaced(struct ledger *l)
+static enum rc settle_unplaced(struct ledger *l, struct err *e)
 {
     struct places *set = l->replay->unplaced;
     size_t count = places_count(set), n = 0, kept = 0;
@@ -265,7 +280,7 @@ static void settle_unplaced(struct ledger *l)
     struct record r;
 
     if (count == 0)
-        return;
+        return RC_OK;
     struct unplaced *all = mem_alloc(count * sizeof(*all));
     while (places_pop(set, &all[n].at))
         if (++n == count)
@@ -273,7 +288,11 @@ static void settle_unplaced(struct ledger *l)
     qsort(all, n, sizeof(*all), by_place); /* read in the order in which they lie */
     for (size_t i = 0; i < n; i++) {
         struct unplaced *u = &all[i];
-        enum rc rc = ledger_read_first(l, u->at, buf, &r, &u->first);
+        enum rc rc = ledger_read_first(l, u->at, buf, &r, &u->first, e);
+        if (rc != RC_OK && !ledger_is_gone(rc)) {
+            free(all);
+            return rc;
+        }
         if (rc != RC_OK) {
             ledger_lose(l, u->at, rc);
             continue;
@@ -288,29 +307,50 @@ static void settle_unplaced(struct ledger *l)
         ledger_segment_stray(l, all[i].first, all[i].at);
     }
     free(all);
+    return RC_OK;
 }
 
-static void settle_counts(struct ledger *l, struct deque *firsts,
-                          void (*count)(struct ledger *l, unsigned lane, uint64_t bytes))
+static enum rc settle_counts(struct ledger *l, struct deque *firsts,
+                             void (*count)(struct ledger *l, unsigned lane, uint64_t bytes),
+                             struct err *e)
 {
     char buf[RECORD_MAX];
     record_place first;
     struct record r;
 
-    while (deque_pop_front(firsts, &first))
-        if (journal_read(l->journal, first, buf, &r, NULL) == RC_OK && r.type == RECORD_ACCEPTED)
+    while (deque_pop_front(firsts, &first)) {
+        enum rc rc = journal_read(l->journal, first, buf, &r, e);
+        if (rc != RC_OK && !ledger_is_gone(rc))
+            return rc;
+        if (rc == RC_OK && r.type == RECORD_ACCEPTED)
             count(l, queue_lane(l->queue, r.event_type.p, r.event_type.n), r.id.size);
+    }
+    return RC_OK;
 }
+
+struct sifting {
+    struct ledger *l;
+    enum rc rc; /* the first failure that may pass: why in e */
+    struct err *e;
+};
 
 /* Whether the entry's records are there; then it is counted anew. */
 static bool keep_readable(void *arg, record_place at, enum index_state s)
 {
-    struct ledger *l = arg;
+    struct sifting *sifting = arg;
+    struct ledger *l = sifting->l;
     char buf[RECORD_MAX];
     record_place first;
     struct record r;
 
-    if (ledger_read_first(l, at, buf, &r, &first) != RC_OK) {
+    if (sifting->rc != RC_OK)
+        return true;
+    enum rc rc = ledger_read_first(l, at, buf, &r, &first, sifting->e);
+    if (rc != RC_OK && !ledger_is_gone(rc)) {
+        sifting->rc = rc;
+        return true;
+    }
+    if (rc != RC_OK) {
         leave_place(l, s, at);
         return false;
     }
@@ -322,20 +362,28 @@ static bool keep_readable(void *arg, record_place at, enum index_state s)
     return true;
 }
 
-static void settle_loss(struct ledger *l)
+static enum rc settle_loss(struct ledger *l, struct err *e)
 {
+    struct sifting sifting = {.l = l, .e = e};
+
     if (l->n_lanes)
         memset(l->lanes, 0, l->n_lanes * sizeof(*l->lanes));
     ledger_segments_clear(l);
-    index_filter(l->index, keep_readable, l);
+    index_filter(l->index, keep_readable, &sifting);
+    return sifting.rc;
 }
 
-void ledger_replay_settle(struct ledger *l, bool lost)
+enum rc ledger_replay_settle(struct ledger *l, bool lost, struct err *e)
 {
-    settle_doubts(l);
-    settle_counts(l, l->replay->refunds, ledger_lane_enter);
-    settle_counts(l, l->replay->owed, ledger_lane_leave);
-    if (lost)
-        settle_loss(l);
-    settle_unplaced(l);
+    enum rc rc = settle_doubts(l, e);
+
+    if (rc == RC_OK)
+        rc = settle_counts(l, l->replay->refunds, ledger_lane_enter, e);
+    if (rc == RC_OK)
+        rc = settle_counts(l, l->replay->owed, ledger_lane_leave, e);
+    if (rc == RC_OK && lost)
+        rc = settle_loss(l, e);
+    if (rc == RC_OK)
+        rc = settle_unplaced(l, e);
+    return rc;
 }

@@ -158,6 +158,86 @@ Test(ledger_open, what_cannot_be_read_now_is_not_taken_for_nobodys)
     }
 }
 
+static int opens, fail_at;
+
+static int nth_open(void *ctx, int dirfd, const char *path, int flags, mode_t mode)
+{
+    (void)ctx;
+    return ++opens == fail_at ? -EMFILE : fsio_system.ops->open(NULL, dirfd, path, flags, mode);
+}
+
+static struct ledger_file *try_once(struct fix *f, const char *type)
+{
+    struct ledger_file *file =
+        ledger_take_from(f->l, queue_lane(ledger_queue(f->l), type, strlen(type)), false);
+    ledger_attempt(f->l, file, 1, &(struct err){.text = "no answer"});
+    flush(f);
+    return file;
+}
+
+/* In four segments: what replay counts, puts in its lane and doubts only when it can read. */
+static void life(struct fix *f)
+{
+    static const char *const paths[] = {"held", "forgotten", "tried", "released"};
+    const struct err why = {.code = "by-hand", .text = "until it is known"};
+    fix_new(f);
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        accept(f, paths[i], paths[i], i + 1);
+    flush(f);
+    restart(f);
+    cr_assert_eq(ledger_hold_path(f->l, "held", 4, &why, NULL, NULL), RC_OK);
+    cr_assert_eq(ledger_hold_path(f->l, "released", 8, &why, NULL, NULL), RC_OK);
+    cr_assert_eq(ledger_forget_path(f->l, "forgotten", 9, &why, NULL, NULL), RC_OK);
+    flush(f);
+    cr_assert_eq(ledger_release_path(f->l, "released", 8, NULL, NULL), RC_OK);
+    ledger_put_back(f->l, try_once(f, "tried"));
+    restart(f);
+    accept(f, "doubted", "doubted", 5);
+    flush(f);
+    restart(f);
+    (void)try_once(f, "doubted");
+    ledger_close(f->l);
+}
+
+Test(ledger_open, it_is_not_opened_without_what_cannot_be_read_now)
+{
+    static const char *const want[][2] = {{"held", "held"},
+                                          {"forgotten", "forgotten"},
+                                          {"tried", "accepted"},
+                                          {"released", "accepted"}};
+    for (int loses = 0; loses < 2; loses++) {
+        struct fix f;
+        struct err e;
+        int failed = 0;
+        life(&f);
+        if (loses) {
+            int fd = openat(f.dir.fd, "0000000000000003.seg", O_WRONLY | O_CLOEXEC);
+            cr_assert(fd >= 0 && pwrite(fd, "damage", 6, 80) == 6 && close(fd) == 0);
+        }
+        f.ops.open = nth_open;
+        for (fail_at = opens = 1; opens >= fail_at - 1; fail_at++) {
+            cr_assert_lt(fail_at, 100);
+            opens = 0;
+            if (fix_try_open(&f, &e) != RC_OK) {
+                cr_assert_eq(e.sys_errno, EMFILE, "%s", e.text);
+                failed++;
+                continue;
+            }
+            for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+                const char *path = want[i][0];
+                cr_assert_str_eq(state(&f, path), want[i][1], "%s, open %d", path, fail_at);
+                cr_assert_eq(lane_counts(&f, path).files, i >= 2, "%s, open %d", path, fail_at);
+            }
+            cr_assert_str_eq(state(&f, "doubted"), loses ? "" : "accepted");
+            ledger_close(f.l);
+        }
+        cr_assert_gt(failed, 0);
+        f.ops.open = fsio_system.ops->open;
+        fix_open(&f);
+        fix_free(&f);
+    }
+}
+
 /* ---- a segment that will never be readable again ---- */
 
 static int no_first(void *ctx, int dirfd, const char *path, int flags, mode_t mode)
