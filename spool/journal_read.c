@@ -129,6 +129,7 @@ static enum rc load(struct journal_window *w, int i, uint32_t segment, uint64_t 
     struct err why;
     rc = fsio_read_full(w->fs, w->fd, w->w[i].data, n, from, &got, &why);
     if (rc != RC_OK && passes(why.sys_errno)) {
+        close_fd(w); /* ESTALE is that of the descriptor: another one may do */
         if (e)
             *e = why;
         return rc;

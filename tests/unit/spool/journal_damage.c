@@ -2,6 +2,8 @@
  * are removed under a running journal. What a single start makes of broken bytes: journal.c. */
 #include "tests/unit/spool/journal_fix.h"
 
+#include <limits.h>
+
 /* Six records that count in the first segment and four whole ones behind them that the second
  * segment's first sequence makes void. */
 static struct fix *with_void_records(void)
@@ -253,4 +255,45 @@ Test(journal_damage, while_running_a_segment_that_cannot_be_opened_is_judged_as_
         x->fs = good_disk;
         fix_free(x);
     }
+}
+
+/* A descriptor that the server has forgotten gives nothing any more; a new one does. */
+static int stale_fd;
+
+static ssize_t stale_pread(void *ctx, int fd, void *data, size_t n, uint64_t offset)
+{
+    if (stale_fd < 0)
+        stale_fd = fd;
+    return fd == stale_fd ? -ESTALE : good_disk->ops->pread(ctx, fd, data, n, offset);
+}
+
+static int stale_close(void *ctx, int fd)
+{
+    if (fd == stale_fd)
+        stale_fd = INT_MAX; /* none has it: numbers come again */
+    return good_disk->ops->close(ctx, fd);
+}
+
+Test(journal_damage, a_stale_descriptor_is_not_kept)
+{
+    struct fix *x = fix_new();
+    char buf[RECORD_MAX];
+    struct record r;
+    fix_open(x);
+    fix_fill(x, 1, 10, 5);
+    good_disk = x->fs;
+    struct fsio_ops ops = *x->fs->ops;
+    struct fsio failing = {&ops, x->fs->ctx};
+    x->fs = &failing;
+    fix_reopen(x);
+    ops.pread = stale_pread;
+    ops.close = stale_close;
+    stale_fd = -1;
+    cr_assert_eq(journal_read(x->j, x->told_at[3], buf, &r, NULL), RC_IO, "another time");
+    cr_assert_eq(journal_read(x->j, x->told_at[3], buf, &r, NULL), RC_OK);
+    cr_assert_eq(r.hash, 4);
+    journal_close(x->j);
+    x->j = NULL;
+    x->fs = good_disk;
+    fix_free(x);
 }
