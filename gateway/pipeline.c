@@ -67,7 +67,7 @@ static void on_other_keys(void *arg)
 
 /* ---- what a crash left ---- */
 
-static bool find_place(void *arg, uint64_t place, char path[1025])
+static bool find_place(void *arg, uint64_t place, struct retire_origin *out)
 {
     struct pipeline *p = arg;
     char buf[RECORD_MAX];
@@ -75,8 +75,9 @@ static bool find_place(void *arg, uint64_t place, char path[1025])
     if (journal_read(ledger_journal(p->ledger), place, buf, &r, NULL) != RC_OK ||
         r.type != RECORD_ACCEPTED || r.path.n > RECORD_PATH_MAX)
         return false;
-    memcpy(path, r.path.p, r.path.n);
-    path[r.path.n] = '\0';
+    memcpy(out->path, r.path.p, r.path.n);
+    out->path[r.path.n] = '\0';
+    out->ino = r.id.ino;
     return true;
 }
 

@@ -400,15 +400,21 @@ static bool is_taken(struct retire_batch *b, const char *path)
 
 /* One entry of retiring/ at start. */
 static enum rc recover_one(struct retire_batch *b, const char *name,
-                           bool (*find)(void *arg, uint64_t place, char path[1025]), void *arg,
-                           struct err *e)
+                           bool (*find)(void *arg, uint64_t place, struct retire_origin *out),
+                           void *arg, struct err *e)
 {
     uint64_t place;
     uint8_t sha[SHA256_SIZE];
-    char path[1025];
+    struct file_stat st;
+    struct retire_origin origin;
+    char *path = origin.path;
     if (!parse_aside(name, &place, sha))
         return make_stray(b, name, "it was found among the files being retired, and is none", e);
-    bool known = find(arg, place, path) && beneath_is_path(path);
+    int result = b->fs->ops->stat(b->fs->ctx, b->aside_fd, name, &st);
+    if (result < 0)
+        return err_sys(e, result, "cannot stat %s/%s", RETIRE_DIR, name);
+    /* Its size may be another by now: a writer, a power loss. Its inode no other file had since. */
+    bool known = find(arg, place, &origin) && origin.ino == st.id.ino && beneath_is_path(path);
     if (known && !is_taken(b, path))
         return put_back(b, name, path, e);
     /* Where another has its name by now, it would come back as a new file, and be sent again under
@@ -419,7 +425,7 @@ static enum rc recover_one(struct retire_batch *b, const char *name,
         return known ? put_back(b, name, path, e) : make_stray(b, name, why.text, e);
     if (rc == RC_OK) {
         if (!known)
-            (void)snprintf(path, sizeof path, "recovered/%s", name);
+            (void)snprintf(path, sizeof origin.path, "recovered/%s", name);
         rc = dispose(b, name, path, clock_wall_now_ns(), &why);
     }
     if (rc != RC_OK && e)
@@ -434,8 +440,8 @@ static void leave(const char *name, const struct err *why)
 }
 
 enum rc retire_recover(const struct fsio *fs, int root_fd, enum retire_action action,
-                       bool (*find)(void *arg, uint64_t place, char path[1025]), void *arg,
-                       unsigned *recovered, struct err *e)
+                       bool (*find)(void *arg, uint64_t place, struct retire_origin *out),
+                       void *arg, unsigned *recovered, struct err *e)
 {
     struct retire_batch *b;
     struct err why;

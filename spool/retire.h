@@ -55,15 +55,21 @@ enum retire_result retire_file(const struct fsio *fs, int root_fd, enum retire_a
 /* Make .spoolgate and its directories (0750; rejected, archive, retiring, canary). RC_DENIED too if
  * one of them is there and belongs to somebody who is neither us nor root. */
 enum rc retire_prepare(const struct fsio *fs, int root_fd, struct err *e) MUST_CHECK;
-/* At start: every file left in retiring/. `find` tells the path of a place from the journal (true),
- * or that it does not know. Known: it goes back under its path (the pipeline retires it again).
- * Unknown, or its path is taken: hashed; the bytes of its name, and no writer: they were delivered:
- * `action` is done, "keep" as if it were "archive", an unknown one below <date>/recovered/; other
- * bytes: back beside its path if that is known, else moved to STRAYS_DIR with a reason. One that
- * cannot be dealt with stays for the next start, with a line in the log: only that the directory
- * cannot be read is a failure. */
+/* What ACCEPTED says at a place. */
+struct retire_origin {
+    char path[1025];
+    uint64_t ino;
+};
+/* At start: every file left in retiring/. `find` tells what the journal has at a place (true), or
+ * that it does not know. Known, and of this inode (a journal that was lost and begun anew gives the
+ * same places to others): it goes back under its path (the pipeline retires it again). Unknown, or
+ * its path is taken: hashed; the bytes of its name, and no writer: they were delivered: `action` is
+ * done, "keep" as if it were "archive", an unknown one below <date>/recovered/; other bytes: back
+ * beside its path if that is known, else moved to STRAYS_DIR with a reason. One that cannot be
+ * dealt with stays for the next start, with a line in the log: only that the directory cannot be
+ * read is a failure. */
 enum rc retire_recover(const struct fsio *fs, int root_fd, enum retire_action action,
-                       bool (*find)(void *arg, uint64_t place, char path[1025]), void *arg,
-                       unsigned *recovered, struct err *e) MUST_CHECK;
+                       bool (*find)(void *arg, uint64_t place, struct retire_origin *out),
+                       void *arg, unsigned *recovered, struct err *e) MUST_CHECK;
 
 #endif

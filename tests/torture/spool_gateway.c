@@ -30,7 +30,7 @@ static int64_t wall(void *arg)
 
 /* ---- start and end ---- */
 
-static bool find_place(void *arg, uint64_t place, char path[1025])
+static bool find_place(void *arg, uint64_t place, struct retire_origin *out)
 {
     struct run *t = arg;
     char buf[RECORD_MAX];
@@ -38,8 +38,9 @@ static bool find_place(void *arg, uint64_t place, char path[1025])
     if (journal_read(ledger_journal(t->g.ledger), place, buf, &r, NULL) != RC_OK ||
         r.type != RECORD_ACCEPTED)
         return false;
-    memcpy(path, r.path.p, r.path.n);
-    path[r.path.n] = '\0';
+    memcpy(out->path, r.path.p, r.path.n);
+    out->path[r.path.n] = '\0';
+    out->ino = r.id.ino;
     return true;
 }
 
