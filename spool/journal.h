@@ -36,9 +36,11 @@ struct journal_reader {
 };
 
 /* Read all segments as a stream, set damaged ones aside (moved to quarantine/ with a .reason, told
- * in the log), be ready to append. P4: it always starts unless the directory itself cannot be used
- * (RC_DENIED, RC_IO, RC_FULL with the path). What was read of the newest segment is written again
- * and synced before it is trusted: a page whose write-back failed is clean in memory only.
+ * in the log), be ready to append. P4: it starts whatever the segments hold, unless the directory
+ * itself cannot be used (RC_DENIED, RC_IO, RC_FULL with the path), the machine can open no file now
+ * (RC_IO: EMFILE, ENFILE, ENOMEM), or the newest segment cannot be written again and synced
+ * (RC_DENIED: EROFS; RC_FULL; RC_IO). What was read of it is written again and synced before it is
+ * trusted: a page whose write-back failed is clean in memory only.
  * *lost is set when something was quarantined: the spool must be walked. */
 enum rc journal_open(const struct journal_cfg *cfg, const struct journal_reader *reader, bool *lost,
                      struct journal **out, struct err *e) MUST_CHECK;
