@@ -110,6 +110,7 @@ static void post_policy(void *arg, const struct control_request *r, struct contr
     struct err e = {0};
     if (!body)
         return;
+    bool minimal = json_is_true(json_object_get(body, "minimal"));
     buf_init(&text, 2 * DOCUMENT_MAX);
     buf_init(&prefix, 4096);
     faults = json_array();
@@ -118,7 +119,13 @@ static void post_policy(void *arg, const struct control_request *r, struct contr
     if (!setup_text(json_object_get(body, "role_arn"), role) || !role[0])
         setup_fault(faults, "role_arn",
                     "name who writes, such as arn:aws:iam::111122223333:role/panoptica-customer");
-    (void)setup_text(json_object_get(body, "put_role_arn"), put_role); /* "" where it is none */
+    if (!setup_text(json_object_get(body, "put_role_arn"), put_role)) /* "" where it is none */
+        setup_fault(faults, "put_role_arn",
+                    "expected the ARN of a role, a text of at most 2048 bytes");
+    else if (put_role[0] && minimal)
+        setup_fault(faults, "put_role_arn",
+                    "this names the role of the second statement, which the minimal policy does "
+                    "not have: leave out one of the two");
     needs_of(api_config(s->cfg.api), arn, &prefix, &needs);
     struct document_cfg dc = {
         .bucket_arn = arn,
@@ -126,7 +133,7 @@ static void post_policy(void *arg, const struct control_request *r, struct contr
         .n_role_arns = 1,
         .put_role_arns = put_role[0] ? put_roles : NULL,
         .n_put_role_arns = put_role[0] ? 1 : 0,
-        .needs = json_is_true(json_object_get(body, "minimal")) ? &needs : NULL,
+        .needs = minimal ? &needs : NULL,
     };
     if (json_array_size(faults) > 0)
         setup_refuse(a, json_incref(faults));

@@ -531,6 +531,12 @@ def test_from_nothing_to_a_saved_bucket():
                       and "permissions" in policy["bucket_page"], f"the bucket's page: {policy.get('bucket_page')}")
                 check_equal(len(policy["steps"]), 4, "steps")
                 check(policy["bucket_page"] in printed.stderr, "the command has the same page")
+        for more in ({"put_role_arn": ROLE + "-put", "minimal": True}, {"put_role_arn": 7},
+                     {"put_role_arn": "x" * 2049}):
+            status, refused = page.post("policy", {"bucket_arn": arn, "role_arn": ROLE, **more})
+            check_equal((status, [e["path"] for e in refused.get("errors", [])]), (400, ["put_role_arn"]),
+                        f"what the policy cannot have: {refused}")
+        check_equal(page.process.poll(), None, "it goes on after such a question")
         status, tested = page.post("test", page.settings())
         check_equal((status, tested.get("ok")), (200, True), f"the test message: {tested}")
         check(tested["key"] in bucket.objects(), "it is in the bucket")
