@@ -19,7 +19,7 @@
 
 static PRINTF_LIKE(3, 4) void say(char *to, size_t size, const char *fmt, ...)
 {
-    char text[1024];
+    char text[sizeof((struct cause *)0)->what];
     va_list ap;
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof text, fmt, ap); /* cut if too long */
@@ -54,7 +54,8 @@ static const char *role_of(const struct config *c, const struct trial *t, char b
         (void)snprintf(buf, 600, "arn:%s:iam::%s:role/%s", partition, account, role);
         return buf;
     }
-    return user && sscanf(user, "User: %599[!-~]", buf) == 1 ? buf : NULL;
+    /* Followed by a space, or it was cut. */
+    return user && sscanf(user, "User: %599[!-~]%1[ ]", buf, partition) == 2 ? buf : NULL;
 }
 
 static void add_statement(const struct config *c, const struct trial *t, struct cause *out,

@@ -11,7 +11,7 @@
 struct cause {
     char id[40];      /* a word for machines: "arrived", "unknown-key", "no-such-bucket", … */
     bool ok;          /* nothing stands in the way: the message arrived, or this is a remark */
-    char what[640];   /* one sentence, no full stop */
+    char what[1280];  /* one sentence, no full stop */
     char remedy[768]; /* the one thing to change and where, "" if nothing; no full stop */
     /* Where a statement of the bucket's policy is missing: it, as JSON; else "". */
     char statement[1536];

@@ -18,6 +18,8 @@
 #define TRANSFER_KEY_MAX 1024
 /* With its NUL. Those of Cloudflare R2 have 344 characters. */
 #define TRANSFER_UPLOAD_ID_SIZE 1024
+/* With its NUL; XML_MESSAGE_SIZE, which says why. */
+#define TRANSFER_MESSAGE_SIZE 768
 
 enum transfer_conflict { TRANSFER_KEEP_BOTH, TRANSFER_HOLD_NEW, TRANSFER_OVERWRITE };
 
@@ -84,7 +86,7 @@ struct transfer_outcome {
     enum request_op op;      /* the request that decided */
     struct err err;          /* status, S3 code, sentence with the remedy */
     const char *remedy;      /* that of the sentence; NULL: none */
-    char message[256];       /* the store's own words: hostile text, controls masked */
+    char message[TRANSFER_MESSAGE_SIZE]; /* the store's own words: hostile text, controls masked */
     char request_id[128], etag[72], version_id[128];
     char region[64], asked_region[64]; /* with ANSWER_REROUTE: told, and asked for */
     uint8_t sha256[SHA256_SIZE];

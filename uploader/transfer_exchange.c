@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -220,6 +221,9 @@ static enum rc rc_of(enum answer_class c)
         return RC_AGAIN;
     }
 }
+
+/* Its end must not be cut once more. */
+static_assert(TRANSFER_MESSAGE_SIZE >= XML_MESSAGE_SIZE, "");
 
 void exchange_decides(struct exchange *x, const struct http_answer *a, const struct verdict *v)
 {

@@ -16,26 +16,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 8, SIZE_MAX_BYTES = 64 * 1024, NAME_MAX_BYTES = 64, TEXT_MAX_BYTES = 1024 };
+/* A message may quote an ARN of 2048 bytes and a key of 1024. */
+enum { DEPTH_MAX = 8, SIZE_MAX_BYTES = 64 * 1024, NAME_MAX_BYTES = 64, TEXT_MAX_BYTES = 4096 };
+
+enum cut { CUT_END, CUT_MIDDLE, CUT_ALL }; /* what a text loses that is too long for its field */
 
 struct field {
     const char *name;
     size_t offset, size;
-    bool whole; /* or "" */
+    enum cut cut;
 };
-#define FIELD(element, member)                                                                     \
+#define FIELD_CUT(element, member, cut)                                                            \
     {                                                                                              \
         element, offsetof(struct xml_answer, member), sizeof(((struct xml_answer *)0)->member),    \
-            false                                                                                  \
+            cut                                                                                    \
     }
+#define FIELD(element, member) FIELD_CUT(element, member, CUT_END)
 static const struct field fields[] = {
     FIELD("Code", code),
-    FIELD("Message", message),
+    FIELD_CUT("Message", message, CUT_MIDDLE),
     FIELD("Region", region),
     FIELD("RequestId", request_id),
     FIELD("Resource", resource),
-    {"UploadId", offsetof(struct xml_answer, upload_id),
-     sizeof(((struct xml_answer *)0)->upload_id), true},
+    FIELD_CUT("UploadId", upload_id, CUT_ALL),
     FIELD("ETag", etag),
     FIELD("ChecksumSHA256", checksum_sha256),
     FIELD("ServerTime", server_time),
@@ -65,19 +68,47 @@ static void refuse(struct reader *r, const char *why)
     (void)XML_StopParser(r->parser, XML_FALSE); /* fails only if it is stopped already */
 }
 
-/* Copy without the space around it, cut where a character ends. */
-static void put(char *out, size_t size, const struct buf *text)
+/* Where the text begins and how long it is without the space around it. */
+static const char *trim(const struct buf *text, size_t *n)
 {
     const char *s = text->data, *end = text->data + text->len;
     while (s < end && strchr(" \t\r\n", *s))
         s++;
     while (end > s && strchr(" \t\r\n", end[-1]))
         end--;
-    size_t n = (size_t)(end - s);
+    *n = (size_t)(end - s);
+    return s;
+}
+
+/* Copy without the space around it, cut where a character ends. */
+static void put(char *out, size_t size, const struct buf *text)
+{
+    size_t n;
+    const char *s = trim(text, &n);
     if (n >= size)
         n = utf8_span(s, size - 1);
     memcpy(out, s, n);
     out[n] = '\0';
+}
+
+/* The same, with two thirds of the room for the beginning and the rest for the end. */
+static void put_ends(char *out, size_t size, const struct buf *text)
+{
+    static const char between[] = " \xe2\x80\xa6 "; /* an ellipsis */
+    size_t n, mark = sizeof between - 1;
+    const char *s = trim(text, &n);
+    if (n < size) {
+        put(out, size, text);
+        return;
+    }
+    n = utf8_span(s, n); /* it was cut itself if there was more than is gathered */
+    size_t head = utf8_span(s, size * 2 / 3), tail = size - 1 - head - mark;
+    while (tail > 0 && ((unsigned char)s[n - tail] & 0xc0) == 0x80)
+        tail--;
+    memcpy(out, s, head);
+    memcpy(out + head, between, mark);
+    memcpy(out + head + mark, s + n - tail, tail);
+    out[head + mark + tail] = '\0';
 }
 
 static void XMLCALL on_start(void *arg, const XML_Char *name, const XML_Char **attributes)
@@ -131,9 +162,13 @@ static void acl_end(struct reader *r)
 
 static void put_field(struct reader *r, const struct field *f)
 {
-    if (f->whole && r->text.len >= f->size)
+    char *out = (char *)r->out + f->offset;
+    if (f->cut == CUT_ALL && r->text.len >= f->size)
         buf_reset(&r->text);
-    put((char *)r->out + f->offset, f->size, &r->text);
+    if (f->cut == CUT_MIDDLE)
+        put_ends(out, f->size, &r->text);
+    else
+        put(out, f->size, &r->text);
 }
 
 static void XMLCALL on_end(void *arg, const XML_Char *name)

@@ -7,13 +7,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* With its NUL. AWS says why it refuses in the end of its message, and whom and what in its
+ * beginning; between the two stands the object's ARN. */
+#define XML_MESSAGE_SIZE 768
+
 /* The texts of the elements that we know, "" where absent; cut at the field's size, except for the
- * upload id, which is "" where it is too long: nothing can be asked of the store with a part of it.
+ * message, of which the middle is left out (" … "), and for the upload id, which is "" where it is
+ * too long: nothing can be asked of the store with a part of it.
  */
 struct xml_answer {
     char root[64]; /* local name of the outermost element: "Error", "InitiateMultipartUploadResult"
                     */
-    char code[64], message[256], region[64], request_id[128], resource[256];
+    char code[64], message[XML_MESSAGE_SIZE], region[64], request_id[128], resource[256];
     char upload_id[1024], etag[72], location_constraint[64];
     char checksum_sha256[64];
     char server_time[40];    /* ServerTime of RequestTimeTooSkewed */

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lib import *
@@ -21,7 +22,8 @@ ME = "arn:aws:sts::111122223333:assumed-role/panoptica-customer/spoolgate"
 
 
 class AwsLike:
-    """Answers by method and path: {"PUT": (403, code, message), "location": …, "object": …}."""
+    """Answers by method and path: {"PUT": (403, code, message), "location": …, "object": …}. "{path}" in
+    a message becomes that of the request, bucket and key."""
 
     bucket, region, access_key, secret_key = BUCKET, REGION, "AKIAEXAMPLE", "secret"
 
@@ -39,6 +41,7 @@ class AwsLike:
                 kind = (self.command if self.command in ("PUT", "POST") else "location" if "?location" in self.path
                         else "uploads" if "?uploads" in self.path else "object")
                 status, code, message = outer.answers.get(kind, (403, "AccessDenied", "Access Denied"))
+                message = message.replace("{path}", urllib.parse.unquote(self.path.partition("?")[0]).lstrip("/"))
                 body = (f"<Error><Code>{code}</Code><Message>{message}</Message></Error>" if code
                         else message).encode()
                 self.send_response(status)
@@ -222,7 +225,7 @@ def causes_of_the_policy():
     def says(reason):
         return (403, "AccessDenied",
                 f'User: {ME} is not authorized to perform: s3:PutObject on resource: '
-                f'"arn:aws:s3:::{BUCKET}/Panoptica/test" because {reason}')
+                f'"arn:aws:s3:::{{path}}" because {reason}')
 
     allowed = (200, "", "<LocationConstraint>eu-central-1</LocationConstraint>")
     no_key = (404, "NoSuchKey", "The specified key does not exist.")

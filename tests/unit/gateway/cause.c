@@ -68,6 +68,10 @@ Test(cause, the_missing_statement_names_the_role_that_the_store_calls_us)
         {"User: arn:aws:sts::1:assumed-role/\"}],\"x\":[{\" no resource-based policy allows it",
          "\\\"}],\\\"x\\\":[{\\\""},
         {"User: arn: :assumed-role/ no resource-based policy allows it", "arn:"},
+        /* A name that was cut is none. */
+        {"User: arn:aws:iam::111122223333:user/a/long/pa\xe2\x80\xa6 \" because no resource-based "
+         "policy allows it",
+         "\"<the ARN of the role that we use>\""},
     };
     struct config c = config_of("bucket-owner-full-control");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -2,6 +2,7 @@
 #include "uploader/xml.h"
 
 #include "base/buf.h"
+#include "base/utf8.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -126,6 +127,52 @@ Test(xml, a_text_is_cut_at_its_field_and_between_characters)
     parse(b.data, &a);
     cr_expect_eq(strlen(a.code), 61);
     buf_fini(&b);
+}
+
+Test(xml, a_message_that_is_too_long_loses_its_middle)
+{
+    static const char head[] = "User: arn:aws:sts::111122223333:assumed-role/panoptica-customer/s "
+                               "is not authorized to perform: s3:PutObject on resource: ";
+    static const char tail[] = "\" because no resource-based policy allows the s3:PutObject action";
+    /* What stands between, as often as that; the last ones also of more bytes than are gathered. */
+    static const struct {
+        const char *piece;
+        size_t times;
+        bool whole, end;
+    } cases[] = {
+        {"k", 500, true, true},
+        {"k", 640, false, true},
+        {"\xe6\x97\xa5", 340, false, true},
+        {"\xe6\x97\xa5", 341, false, true},
+        {"k\xe6\x97\xa5", 500, false, true},
+        {"\xc3\xa9", 800, false, true},
+        {"\xe6\x97\xa5", 2000, false, false},
+        {"a\xe6\x97\xa5", 2000, false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct xml_answer a;
+        struct buf b, said;
+        buf_init(&b, 16384);
+        buf_init(&said, 16384);
+        buf_adds(&said, head);
+        for (size_t n = 0; n < cases[i].times; n++)
+            buf_adds(&said, cases[i].piece);
+        buf_adds(&said, tail);
+        buf_addf(&b, "<Error><Message>\n%s </Message></Error>", said.data);
+        parse(b.data, &a);
+        size_t n = strlen(a.message);
+        cr_expect_eq(strcmp(a.message, said.data) == 0, cases[i].whole, "%zu", i);
+        cr_expect_eq(strncmp(a.message, head, sizeof head - 1), 0, "%zu: %s", i, a.message);
+        cr_assert_geq(n, sizeof tail - 1);
+        cr_expect_eq(strcmp(a.message + n - (sizeof tail - 1), tail) == 0, cases[i].end, "%zu: %s",
+                     i, a.message);
+        cr_expect_eq(strstr(a.message, " \xe2\x80\xa6 ") != NULL, !cases[i].whole, "%zu", i);
+        cr_expect_eq(utf8_span(a.message, n), n, "%zu: %s", i, a.message);
+        if (!cases[i].whole)
+            cr_expect_geq(n, sizeof a.message - 8, "%zu: %zu", i, n);
+        buf_fini(&said);
+        buf_fini(&b);
+    }
 }
 
 Test(xml, an_upload_id_is_whole_or_not_there)
