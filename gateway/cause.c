@@ -80,6 +80,14 @@ static void add_statement(const struct config *c, const struct trial *t, struct 
     json_decref(v);
 }
 
+/* What AWS says that we may not do: "is not authorized to perform: s3:PutObject on …". False: no
+ * action is named. */
+static bool action_of(const struct trial *t, char action[80])
+{
+    const char *at = strstr(t->outcome.message, "perform: ");
+    return at && sscanf(at, "perform: %79[A-Za-z0-9:-]", action) == 1 && strchr(action, ':');
+}
+
 static const char generate[] =
     "have the bucket's owner paste what \"spoolgate policy generate\" prints, or add it with "
     "\"spoolgate policy merge\"";
@@ -176,7 +184,11 @@ static void from_other_answers(const struct config *c, const struct trial *t, st
 static void denied(const struct config *c, const struct trial *t, struct cause *out)
 {
     const char *words = t->outcome.message;
-    if (strstr(words, "kms:") || strstr(words, "KMS")) {
+    char action[80];
+    bool kms = action_of(t, action)
+                   ? strncmp(action, "kms:", 4) == 0 /* names may hold such words, too */
+                   : strstr(words, "kms:") || strstr(words, "KMS");
+    if (kms) {
         name(out, "kms-not-allowed");
         WHAT(out, "the key that encrypts the bucket may not be used by our role");
         REMEDY(out, "have the key's owner allow kms:GenerateDataKey and kms:Decrypt to our role in "

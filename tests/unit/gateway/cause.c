@@ -39,6 +39,18 @@ Test(cause, the_words_of_a_refusal_name_the_policy_that_refuses)
         {US PUT "with an explicit deny in a resource-based policy", "explicit-deny"},
         {US PUT "with an explicit deny in a service control policy", "explicit-deny-organization"},
         {"kms:GenerateDataKey", "kms-not-allowed"},
+        {US
+         "is not authorized to perform: kms:GenerateDataKey on resource: \"arn:aws:kms:x\" because "
+         "no resource-based policy allows the kms:GenerateDataKey action",
+         "kms-not-allowed"},
+        /* Names may be such words: it is the action that tells. */
+        {"User: arn:aws:sts::111122223333:assumed-role/KMS-writer/s " PUT
+         "no identity-based policy allows the s3:PutObject action",
+         "identity-policy"},
+        {US "is not authorized to perform: s3:PutObject on resource: "
+            "\"arn:aws:s3:::b/prod-KMS/kms:k\" "
+            "with an explicit deny in a resource-based policy",
+         "explicit-deny"},
         {"Access Denied", "policy-missing"},
         {"", "policy-missing"},
     };
