@@ -257,10 +257,16 @@ def causes_of_the_policy():
             ("with an explicit deny in an identity-based policy", "explicit-deny-identity", "remove"),
             ("with an explicit deny in a service control policy", "explicit-deny-organization",
              "administrator"),
+            ("no service control policy allows the s3:PutObject action", "organization-policy", "each level"),
+            ("with an explicit deny in a resource control policy", "explicit-deny-organization",
+             "that organization's"),
             ("with an explicit deny in a VPC endpoint policy", "vpc-endpoint-policy", "endpoint's policy"),
             ("no permissions boundary allows the s3:PutObject action", "permissions-boundary",
-             "boundary"),
+             "added to that boundary"),
+            ("with an explicit deny in a permissions boundary", "permissions-boundary", "excepted"),
             ("no session policy allows the s3:PutObject action", "session-policy", "session policy"),
+            ("with an explicit deny in a session policy", "session-policy", "a Deny statement"),
+            ("with an explicit deny in a sessions policy", "session-policy", "a Deny statement"),
             ("public ACLs are prevented by the BlockPublicAcls setting in S3 Block Public Access",
              "block-public-acls", "not public")):
         one(f"AWS: {reason}", word, say, PUT=says(reason))

@@ -38,6 +38,10 @@ Test(cause, the_words_of_a_refusal_name_the_policy_that_refuses)
         {US PUT "no identity-based policy allows the s3:PutObject action", "identity-policy"},
         {US PUT "with an explicit deny in a resource-based policy", "explicit-deny"},
         {US PUT "with an explicit deny in a service control policy", "explicit-deny-organization"},
+        {US PUT "no service control policy allows the s3:PutObject action", "organization-policy"},
+        {US PUT "with an explicit deny in a permissions boundary", "permissions-boundary"},
+        {US PUT "with an explicit deny in a session policy", "session-policy"},
+        {US PUT "with an explicit deny in a sessions policy", "session-policy"},
         {"kms:GenerateDataKey", "kms-not-allowed"},
         {US
          "is not authorized to perform: kms:GenerateDataKey on resource: \"arn:aws:kms:x\" because "
