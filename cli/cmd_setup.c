@@ -196,14 +196,16 @@ static bool has_endpoint(const struct asking *s)
     return s->of.endpoint || setup_existing(&s->of, "bucket.endpoint");
 }
 
-static enum cli_status show_policy(const struct asking *s)
+/* The usual document allows no tags: where some are configured it is the one of what is needed. */
+static enum cli_status show_policy(const struct asking *s, const struct config *c)
 {
     const char *role = s->of.role;
     if (!role)
         role = json_string_value(json_object_get(setup_last_role(&s->of), "arn"));
     struct document_cfg cfg = {
         .bucket_arn = s->of.bucket_arn, .role_arns = &role, .n_role_arns = 1};
-    struct buf b;
+    struct document_needs needs = {.acl = c->bucket.acl != NULL, .tags = true};
+    struct buf b, prefix;
     struct err e = {0};
     const char *how;
     if (!role || s->of.keys_as_they_are) {
@@ -214,7 +216,14 @@ static enum cli_status show_policy(const struct asking *s)
         return CLI_YES;
     }
     buf_init(&b, DOCUMENT_MAX);
+    buf_init(&prefix, 4096);
+    if (c->bucket.tags.n > 0) {
+        setup_prefix(c, &prefix);
+        needs.prefix = prefix.data;
+        cfg.needs = &needs;
+    }
     enum rc rc = document_generate(&cfg, &b, &e);
+    buf_fini(&prefix);
     if (rc == RC_OK) {
         if (!s->common.json)
             fputs(b.data, stdout);
@@ -310,7 +319,7 @@ static enum cli_status go(struct asking *s)
     config_faults_fini(&faults);
     if (rc != RC_OK)
         return CLI_USAGE;
-    status = show_policy(s);
+    status = show_policy(s, c);
     if (status == CLI_YES && s->may_ask && !s->yes &&
         !choose_key("Press Enter when the policy is saved there, to send a test message.", "y"))
         status = cli_fail(CLI_NO, "nothing was changed");

@@ -58,18 +58,48 @@ static const char *role_of(const struct config *c, const struct trial *t, char b
     return user && sscanf(user, "User: %599[!-~]%1[ ]", buf, partition) == 2 ? buf : NULL;
 }
 
-static void add_statement(const struct config *c, const struct trial *t, struct cause *out,
-                          const char *action, bool objects)
+/* What the request that makes an object wants to be allowed (policy/ours.c). Returns how many. */
+#define ACTIONS_MAX 3
+static size_t wanted(const struct config *c, const char *out[ACTIONS_MAX])
+{
+    size_t n = 0;
+    out[n++] = "s3:PutObject";
+    if (c->bucket.acl)
+        out[n++] = "s3:PutObjectAcl";
+    if (c->bucket.tags.n > 0)
+        out[n++] = "s3:PutObjectTagging";
+    return n;
+}
+
+/* The same in a sentence: "s3:PutObject and s3:PutObjectAcl". */
+static const char *wanted_words(const struct config *c, char out[80])
+{
+    const char *actions[ACTIONS_MAX];
+    size_t n = wanted(c, actions), len = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *before = i == 0 ? "" : i + 1 < n ? ", " : " and ";
+        len += (size_t)snprintf(out + len, 80 - len, "%s%s", before, actions[i]);
+        BUG_ON(len >= 80);
+    }
+    return out;
+}
+
+/* S3 knows no ACL of s3:PutObjectTagging (Service Authorization Reference): a condition on it would
+ * refuse the tags. */
+static void add_statement(const struct config *c, const struct trial *t, struct cause *out)
 {
     char role[600], resource[160];
-    const char *who = role_of(c, t, role);
+    const char *who = role_of(c, t, role), *actions[ACTIONS_MAX];
+    size_t n = wanted(c, actions);
     struct buf text;
-    (void)snprintf(resource, sizeof resource, "%s%s", c->bucket.arn, objects ? "/*" : "");
-    bool put = strcmp(action, "s3:PutObject") == 0 && c->bucket.acl;
-    json_t *v = json_pack("{s:s, s:{s:[s]}, s:s, s:s}", "Effect", "Allow", "Principal", "AWS",
-                          who ? who : "<the ARN of the role that we use>", "Action", action,
+    (void)snprintf(resource, sizeof resource, "%s/*", c->bucket.arn);
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_string(actions[i]));
+    json_t *v = json_pack("{s:s, s:{s:[s]}, s:o, s:s}", "Effect", "Allow", "Principal", "AWS",
+                          who ? who : "<the ARN of the role that we use>", "Action", list,
                           "Resource", resource);
-    if (put)
+    if (c->bucket.acl && c->bucket.tags.n == 0)
         json_object_set_new(v, "Condition",
                             json_pack("{s:{s:s}}", "StringEquals", "s3:x-amz-acl", c->bucket.acl));
     buf_init(&text, sizeof out->statement - 1);
@@ -88,9 +118,27 @@ static bool action_of(const struct trial *t, char action[80])
     return at && sscanf(at, "perform: %79[A-Za-z0-9:-]", action) == 1 && strchr(action, ':');
 }
 
-static const char generate[] =
-    "have the bucket's owner paste what \"spoolgate policy generate\" prints, or add it with "
-    "\"spoolgate policy merge\"";
+/* The usual document allows no tags, and is an interface: the configuration does not change it. */
+static const char *paste(const struct config *c)
+{
+    return c->bucket.tags.n > 0
+               ? "have the bucket's owner paste what \"spoolgate policy generate --minimal\" "
+                 "prints, which allows the tags too, or add it with \"spoolgate policy merge "
+                 "--minimal\""
+               : "have the bucket's owner paste what \"spoolgate policy generate\" prints, or add "
+                 "it with \"spoolgate policy merge\"";
+}
+
+static void refused_by(const struct trial *t, struct cause *out, const char *id, const char *what)
+{
+    const char *request = request_op_name(t->outcome.op);
+    char action[80];
+    name(out, id);
+    if (action_of(t, action))
+        WHAT(out, "%s was refused (%s): %s", request, action, what);
+    else
+        WHAT(out, "%s was refused: %s", request, what);
+}
 
 /* AWS: "User: arn:… is not authorized to perform: s3:PutObject on resource: "…" because …". */
 static bool from_words(const struct config *c, const struct trial *t, struct cause *out)
@@ -133,22 +181,29 @@ static bool from_words(const struct config *c, const struct trial *t, struct cau
         {"explicit deny in a session", "session-policy", /* "session policy", "sessions policy" */
          "a Deny statement of the session policy that the role was assumed with forbids it",
          "assume the role without a session policy, or with one that allows it"},
-        {"no identity-based policy allows", "identity-policy",
-         "our role's own policy does not allow it",
-         "attach to our role a policy that allows s3:PutObject, s3:PutObjectAcl, s3:GetObject and "
-         "s3:AbortMultipartUpload on the bucket; across accounts the bucket's policy alone is not "
-         "enough"},
-        {"no resource-based policy allows", "policy-missing",
-         "the bucket's policy does not allow it to our role", generate},
     };
+    const char *words = t->outcome.message;
+    char actions[80];
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (!strstr(t->outcome.message, rows[i].words))
+        if (!strstr(words, rows[i].words))
             continue;
-        name(out, rows[i].id);
-        WHAT(out, "%s was refused: %s", request_op_name(t->outcome.op), rows[i].what);
+        refused_by(t, out, rows[i].id, rows[i].what);
         REMEDY(out, "%s", rows[i].remedy);
-        if (rows[i].remedy == generate)
-            add_statement(c, t, out, "s3:PutObject", true);
+        return true;
+    }
+    if (strstr(words, "no identity-based policy allows")) {
+        refused_by(t, out, "identity-policy", "our role's own policy does not allow it");
+        REMEDY(out,
+               "attach to our role a policy that allows %s, and s3:GetObject and "
+               "s3:AbortMultipartUpload, on the bucket; across accounts the bucket's policy alone "
+               "is not enough",
+               wanted_words(c, actions));
+        return true;
+    }
+    if (strstr(words, "no resource-based policy allows")) {
+        refused_by(t, out, "policy-missing", "the bucket's policy does not allow it to our role");
+        REMEDY(out, "%s", paste(c));
+        add_statement(c, t, out);
         return true;
     }
     return false;
@@ -159,6 +214,7 @@ static void from_other_answers(const struct config *c, const struct trial *t, st
 {
     bool bucket = t->location.rc == RC_OK || t->uploads.rc == RC_OK;
     bool objects = t->object.rc == RC_OK || t->object.rc == RC_ABSENT;
+    char actions[80];
     if (!c->bucket.acl && (bucket || objects)) {
         name(out, "acl-missing");
         WHAT(out, "the bucket's policy refuses an object without the ACL "
@@ -167,12 +223,13 @@ static void from_other_answers(const struct config *c, const struct trial *t, st
     } else if (objects) {
         name(out, "put-missing");
         WHAT(out, "our role may read objects of s3://%s but not write this one", c->bucket.name);
-        REMEDY(out,
-               "have the bucket's owner allow s3:PutObject and s3:PutObjectAcl on %s/* to our "
-               "role, without a condition other than the ACL %s; a Deny statement can be the "
-               "reason too",
-               c->bucket.arn, c->bucket.acl);
-        add_statement(c, t, out, "s3:PutObject", true);
+        REMEDY(
+            out,
+            "have the bucket's owner allow %s on %s/* to our role; a condition that our "
+            "uploads do not meet, or a Deny statement, can be the reason too: \"spoolgate policy "
+            "check\" on the policy names it",
+            wanted_words(c, actions), c->bucket.arn);
+        add_statement(c, t, out);
     } else if (bucket) {
         name(out, "object-resource-missing");
         WHAT(out, "our role may use the bucket %s but none of its objects", c->bucket.name);
@@ -180,14 +237,14 @@ static void from_other_answers(const struct config *c, const struct trial *t, st
                "have the bucket's owner add \"%s/*\" to the Resource of the statement, beside "
                "\"%s\"",
                c->bucket.arn, c->bucket.arn);
-        add_statement(c, t, out, "s3:PutObject", true);
+        add_statement(c, t, out);
     } else {
         name(out, "policy-missing");
         WHAT(out, "the store allows nothing in s3://%s to the keys of %s (%s)", c->bucket.name,
              t->origin, t->access_key_id);
         REMEDY(out, "%s; its Principal has to be the role or user that these keys belong to",
-               generate);
-        add_statement(c, t, out, "s3:PutObject", true);
+               paste(c));
+        add_statement(c, t, out);
     }
 }
 

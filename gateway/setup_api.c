@@ -127,6 +127,9 @@ static void post_policy(void *arg, const struct control_request *r, struct contr
                     "this names the role of the second statement, which the minimal policy does "
                     "not have: leave out one of the two");
     needs_of(api_config(s->cfg.api), arn, &prefix, &needs);
+    /* The usual document allows no tags: nobody who pastes it would be served. */
+    if (!put_role[0] && !json_object_get(body, "minimal"))
+        minimal = needs.tags;
     struct document_cfg dc = {
         .bucket_arn = arn,
         .role_arns = roles,

@@ -211,6 +211,11 @@ def setup_routes(gateway, bucket):
     check_equal(ask(gateway, "POST", "/v1/setup/policy", policy)[0], 200, "a policy")
     for body in ({}, [], "x", {"bucket_arn": 1, "role_arn": 2}):
         check_equal(ask(gateway, "POST", "/v1/setup/policy", body)[0], 400, f"a policy from {body!r}")
+    check_equal(patch(gateway, {"bucket": {"tags": {"team": "siem"}}})[2]["reloaded"], True, "tags are set")
+    for more, tagging in (({}, True), ({"minimal": True}, True), ({"minimal": False}, False)):
+        text = ask(gateway, "POST", "/v1/setup/policy", {**policy, **more})[2]["policy"]
+        check_equal("s3:PutObjectTagging" in text, tagging, f"the policy allows tags where some are set, {more}")
+    check_equal(patch(gateway, {"bucket": {"tags": None}})[2]["reloaded"], True, "and taken away")
     status, _, answer = ask(gateway, "POST", "/v1/setup/test", settings)
     check_equal((status, answer.get("ok")), (200, True), f"a test message: {answer}")
     bucket.fault("status=403")

@@ -222,23 +222,26 @@ def causes_of_the_bucket():
 
 
 def causes_of_the_policy():
-    def says(reason):
+    def says(reason, action="s3:PutObject"):
         return (403, "AccessDenied",
-                f'User: {ME} is not authorized to perform: s3:PutObject on resource: '
+                f'User: {ME} is not authorized to perform: {action} on resource: '
                 f'"arn:aws:s3:::{{path}}" because {reason}')
 
     allowed = (200, "", "<LocationConstraint>eu-central-1</LocationConstraint>")
     no_key = (404, "NoSuchKey", "The specified key does not exist.")
-    statement = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{BUCKET}/*",
-                 "Condition": {"StringEquals": {"s3:x-amz-acl": ACL}}}
+    statement = {"Effect": "Allow", "Action": ["s3:PutObject", "s3:PutObjectAcl"],
+                 "Resource": f"arn:aws:s3:::{BUCKET}/*", "Condition": {"StringEquals": {"s3:x-amz-acl": ACL}}}
+    with_tags = {"Effect": "Allow", "Action": ["s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging"],
+                 "Resource": f"arn:aws:s3:::{BUCKET}/*"}
+    tags_alone = {**with_tags, "Action": ["s3:PutObject", "s3:PutObjectTagging"]}
 
-    def one(how, word, *say, lacks=False, **answers):
+    def one(how, word, *say, lacks=False, config=None, expected=statement, **answers):
         with AwsLike(answers) as store, Gateway(store, start=False) as gateway:
-            facts = cause(gateway, how, word, *say)
+            facts = cause(gateway, how, word, *say, config=config)
             if lacks and facts:
                 given = dict(facts.get("statement") or {})
                 who = given.pop("Principal", {}).get("AWS")
-                check_equal(given, statement, f"the statement, {how}")
+                check_equal(given, expected, f"the statement, {how}")
                 if lacks == "named":
                     check_equal(who, ["arn:aws:iam::111122223333:role/panoptica-customer"],
                                 f"the role in it, {how}")
@@ -248,8 +251,21 @@ def causes_of_the_policy():
         lacks=True, location=allowed)
     one("a policy without PutObject", "put-missing", "s3:PutObjectAcl", lacks=True,
         location=allowed, object=no_key)
-    one("no resource-based policy", "policy-missing", "does not allow it to our role",
+    one("no resource-based policy", "policy-missing", "refused (s3:PutObject): the bucket's policy does not allow",
+        "what \"spoolgate policy generate\" prints",
         lacks="named", PUT=says("no resource-based policy allows the s3:PutObject action"))
+    tags = {"bucket": {"tags": {"team": "siem"}}}
+    says_tags = says("no resource-based policy allows the s3:PutObjectTagging action", "s3:PutObjectTagging")
+    one("a policy that does not allow tags", "policy-missing", "refused (s3:PutObjectTagging):",
+        "spoolgate policy generate --minimal", "spoolgate policy merge --minimal", lacks="named", config=tags,
+        expected=with_tags, PUT=says_tags)
+    one("tags without an ACL", "policy-missing", "--minimal", lacks="named",
+        config={"bucket": {**tags["bucket"], "acl": "none"}}, expected=tags_alone, PUT=says_tags)
+    one("tags, and the store says nothing", "policy-missing", "--minimal", lacks=True, config=tags,
+        expected=with_tags)
+    one("tags, and our own policy", "identity-policy", "s3:PutObject, s3:PutObjectAcl and s3:PutObjectTagging",
+        config=tags, PUT=says("no identity-based policy allows the s3:PutObjectTagging action",
+                              "s3:PutObjectTagging"))
     for reason, word, say in (
             ("no identity-based policy allows the s3:PutObject action", "identity-policy",
              "across accounts"),

@@ -150,6 +150,20 @@ def unattended():
         check(facts["saved"] and facts["test"]["arrived"], f"--json: {facts}")
 
 
+def tags():
+    """The usual policy allows none: with tags it is the one of what this configuration needs."""
+    with Devstore() as bucket, Place() as place:
+        with open(place.config, "w") as file:
+            json.dump({"bucket": {"tags": {"team": "siem"}}}, file)
+        done = place.run(bucket, "--account", "prod", "--bucket-arn", f"arn:aws:s3:::{bucket.bucket}", "--region",
+                         bucket.region, "--role", ROLE, "--save-anyway", *to(bucket), *place.paths())
+        printed = done.stdout.partition("\n}\n")[0] + "\n}\n"
+        minimal = subprocess.run([SPOOLGATE, "policy", "generate", "--minimal", "-c", place.config], text=True,
+                                 capture_output=True, env=place.env(bucket)).stdout
+        check("s3:PutObjectTagging" in printed, f"the policy allows tags: {done.stdout} {done.stderr}")
+        check_equal(printed, minimal, "it is that of policy generate --minimal")
+
+
 def refusals():
     with store("--require-acl") as bucket, Place() as place:
         arn = f"arn:aws:s3:::{bucket.bucket}"
@@ -304,5 +318,5 @@ def a_terminal_where_it_fails():
         check_equal(policy.end(), 1, "exit status")
 
 
-run_tests([unattended, refusals, a_role_of_another_makers_store, at_a_terminal,
+run_tests([unattended, tags, refusals, a_role_of_another_makers_store, at_a_terminal,
            a_signal_restores_the_terminal, a_terminal_where_it_fails])
