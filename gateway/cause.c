@@ -217,9 +217,15 @@ static void from_other_answers(const struct config *c, const struct trial *t, st
     char actions[80];
     if (!c->bucket.acl && (bucket || objects)) {
         name(out, "acl-missing");
-        WHAT(out, "the bucket's policy refuses an object without the ACL "
-                  "bucket-owner-full-control, and \"bucket.acl\" is \"none\"");
-        REMEDY(out, "set \"bucket.acl\" to \"bucket-owner-full-control\"");
+        WHAT(out,
+             "our role may use s3://%s but not write this object: most likely the bucket's policy "
+             "demands the ACL bucket-owner-full-control, and \"bucket.acl\" is \"none\"",
+             c->bucket.name);
+        REMEDY(out,
+               "set \"bucket.acl\" to \"bucket-owner-full-control\", for which the policy has to "
+               "allow s3:PutObjectAcl to our role, too; that s3:PutObject is not allowed, or a "
+               "Deny statement, can be the reason as well: \"spoolgate policy check\" on the "
+               "policy names it");
     } else if (objects) {
         name(out, "put-missing");
         WHAT(out, "our role may read objects of s3://%s but not write this one", c->bucket.name);
@@ -232,10 +238,14 @@ static void from_other_answers(const struct config *c, const struct trial *t, st
         add_statement(c, t, out);
     } else if (bucket) {
         name(out, "object-resource-missing");
-        WHAT(out, "our role may use the bucket %s but none of its objects", c->bucket.name);
+        WHAT(out,
+             "our role may use the bucket %s but neither write nor read this object: most likely "
+             "the policy's statement is not for its objects",
+             c->bucket.name);
         REMEDY(out,
                "have the bucket's owner add \"%s/*\" to the Resource of the statement, beside "
-               "\"%s\"",
+               "\"%s\"; a Deny statement can be the reason too: \"spoolgate policy check\" on the "
+               "policy names it",
                c->bucket.arn, c->bucket.arn);
         add_statement(c, t, out);
     } else {

@@ -193,6 +193,7 @@ def causes_of_the_bucket():
         cause(gateway, "no such bucket", "no-such-bucket", "bucket.arn",
               config={"bucket": {"arn": "arn:aws:s3:::another-bucket"}})
         cause(gateway, "acl none where the policy wants it", "acl-missing", "bucket-owner-full-control",
+              "most likely", "s3:PutObjectAcl", "a Deny statement", "spoolgate policy check",
               config={"bucket": {"acl": "none"}})
         remark(gateway, "another region", "wrong-region", 'set "bucket.region" to "eu-central-1"',
                config={"bucket": {"region": "us-east-1"}})
@@ -248,7 +249,7 @@ def causes_of_the_policy():
 
     one("a policy that does not know us", "policy-missing", "spoolgate policy generate", lacks=True)
     one("a policy without the objects", "object-resource-missing", f'"arn:aws:s3:::{BUCKET}/*"',
-        lacks=True, location=allowed)
+        "most likely", "a Deny statement", "spoolgate policy check", lacks=True, location=allowed)
     one("a policy without PutObject", "put-missing", "s3:PutObjectAcl", lacks=True,
         location=allowed, object=no_key)
     one("no resource-based policy", "policy-missing", "refused (s3:PutObject): the bucket's policy does not allow",
