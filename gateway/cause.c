@@ -41,17 +41,21 @@ static const char *endpoint_of(const struct config *c, const struct trial *t)
 
 /* ---- policies ---- */
 
-/* Whom a policy has to name: the role that is assumed, else what the store calls us. */
-static const char *role_of(const struct config *c, const struct trial *t, char buf[600])
+/* Whom a policy has to name: the role that is assumed, else what the store calls us. *of_session:
+ * the role of the session that the store names, which does not show the role's path. */
+static const char *role_of(const struct config *c, const struct trial *t, char buf[600],
+                           bool *of_session)
 {
     const char *user = strstr(t->outcome.message, "User: arn:");
     char account[13], role[256], partition[16];
+    *of_session = false;
     if (c->credentials.n_roles > 0)
         return c->credentials.roles[c->credentials.n_roles - 1].arn;
     if (user &&
         sscanf(user, "User: arn:%15[a-z-]:sts::%12[0-9]:assumed-role/%255[A-Za-z0-9+=,.@_-]",
                partition, account, role) == 3) {
         (void)snprintf(buf, 600, "arn:%s:iam::%s:role/%s", partition, account, role);
+        *of_session = true;
         return buf;
     }
     /* Followed by a space, or it was cut. */
@@ -84,13 +88,16 @@ static const char *wanted_words(const struct config *c, char out[80])
     return out;
 }
 
-/* S3 knows no ACL of s3:PutObjectTagging (Service Authorization Reference): a condition on it would
+/* The statement that would do; the remedy says if the role in it may not be named in full.
+ *
+ * S3 knows no ACL of s3:PutObjectTagging (Service Authorization Reference): a condition on it would
  * refuse the tags. */
 static void add_statement(const struct config *c, const struct trial *t, struct cause *out)
 {
     char role[600], resource[160];
-    const char *who = role_of(c, t, role), *actions[ACTIONS_MAX];
-    size_t n = wanted(c, actions);
+    bool of_session;
+    const char *who = role_of(c, t, role, &of_session), *actions[ACTIONS_MAX];
+    size_t n = wanted(c, actions), len = strlen(out->remedy);
     struct buf text;
     (void)snprintf(resource, sizeof resource, "%s/*", c->bucket.arn);
     json_t *list = json_array();
@@ -106,6 +113,11 @@ static void add_statement(const struct config *c, const struct trial *t, struct 
     json_write(&text, v);
     if (!text.overflow)
         text_copy(out->statement, sizeof out->statement, text.data);
+    if (of_session)
+        say(out->remedy + len, sizeof out->remedy - len,
+            "; name our role with its path, if it has one: %s is taken from its session, which "
+            "shows none",
+            who);
     buf_fini(&text);
     json_decref(v);
 }

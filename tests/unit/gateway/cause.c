@@ -103,6 +103,26 @@ Test(cause, the_missing_statement_names_the_role_that_the_store_calls_us)
     }
 }
 
+/* An assumed role is called by its name alone: arn:aws:iam::1:role/team/writer and …:role/writer
+ * are the same there, and not in a policy. */
+Test(cause, a_role_known_by_its_session_may_have_a_path)
+{
+    static char arn[] = "arn:aws:iam::111122223333:role/team/customer-role";
+    struct credentials_role role = {.arn = arn};
+    struct config c = config_of("bucket-owner-full-control");
+    struct trial t =
+        refused(403, "AccessDenied", US PUT "no resource-based policy allows the action");
+    struct cause out[CAUSES_MAX];
+    (void)cause_of(&c, &t, out);
+    cr_expect(strstr(out[0].remedy, "path, if it has one"), "%s", out[0].remedy);
+    cr_expect(strstr(out[0].remedy, "policy merge"), "%s", out[0].remedy);
+    c.credentials.roles = &role;
+    c.credentials.n_roles = 1;
+    (void)cause_of(&c, &t, out);
+    cr_expect(!strstr(out[0].remedy, "path"), "%s", out[0].remedy);
+    cr_expect(strstr(out[0].statement, arn), "%s", out[0].statement);
+}
+
 Test(cause, what_else_is_allowed_tells_which_part_of_the_policy_is_missing)
 {
     struct config with = config_of("bucket-owner-full-control"), without = config_of(NULL);
