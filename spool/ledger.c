@@ -38,6 +38,7 @@ static void free_all(struct ledger *l)
     free(l->lanes);
     ledger_segments_clear(l);
     places_free(l->delivered);
+    places_free(l->lost);
     queue_free(l->held);
     queue_free(l->queue);
     index_free(l->index);
@@ -63,6 +64,7 @@ enum rc ledger_open(const struct ledger_cfg *cfg, bool *lost, struct ledger **ou
     l->held = queue_new(NULL, NULL);
     (void)queue_lane(l->held, "", 0); /* its only lane, number 0 */
     l->delivered = places_new();
+    l->lost = places_new();
     ledger_replay_begin(l);
     *lost = false;
     enum rc rc = journal_open(&cfg->journal, &reader, lost, &l->journal, e);

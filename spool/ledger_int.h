@@ -111,6 +111,7 @@ struct ledger {
     struct queue *queue;
     struct queue *held;       /* one lane: the held files in order of age */
     struct places *delivered; /* after a restart: delivered, not retired, not yet handed out */
+    struct places *lost;      /* in a lane still, though their entries went: lose_queued */
     struct lane_state *lanes;
     unsigned n_lanes;
     struct segment *segments; /* by number */

@@ -353,7 +353,7 @@ uint64_t ledger_count(const struct ledger *l, enum ledger_state state)
 size_t ledger_memory(const struct ledger *l)
 {
     size_t bytes = sizeof(*l) + index_memory(l->index) + queue_memory(l->queue) +
-                   queue_memory(l->held) + places_memory(l->delivered) +
+                   queue_memory(l->held) + places_memory(l->delivered) + places_memory(l->lost) +
                    l->n_lanes * sizeof(*l->lanes) + ledger_segments_memory(l) +
                    l->motion_buckets * sizeof(struct motion *) +
                    l->n_motions * sizeof(struct motion) + l->ops * sizeof(struct op);

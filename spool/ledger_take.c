@@ -222,12 +222,53 @@ static bool is_other(void *arg, record_place at, enum index_state s)
     return at != loss->at;
 }
 
+static bool is_gone_too(struct ledger *l, record_place at)
+{
+    char buf[RECORD_MAX];
+    struct record r;
+
+    return ledger_is_gone(journal_read(l->journal, at, buf, &r, NULL)) && !ledger_in_motion(l, at);
+}
+
+static bool is_other_or_there(void *arg, record_place at, enum index_state s)
+{
+    const struct loss *loss = arg;
+
+    if (at == loss->at)
+        return false;
+    if (s != INDEX_QUEUED || PLACE_SEGMENT(at) != PLACE_SEGMENT(loss->at) ||
+        !is_gone_too(loss->l, at))
+        return true;
+    places_add(loss->l->lost, at);
+    return false;
+}
+
+static void lose(struct ledger *l, record_place at, enum rc rc,
+                 bool (*keep)(void *arg, record_place at, enum index_state s))
+{
+    struct loss loss = {l, at};
+    size_t before = places_count(l->lost);
+
+    index_filter(l->index, keep, &loss);
+    log_error("record_unreadable", F_U64("segment", PLACE_SEGMENT(at)),
+              F_U64("offset", at & ((1u << RECORD_OFFSET_BITS) - 1)), F_STR("why", rc_name(rc)),
+              F_U64("others", places_count(l->lost) - before));
+}
+
 void ledger_lose(struct ledger *l, record_place at, enum rc rc)
 {
-    log_error("record_unreadable", F_U64("segment", PLACE_SEGMENT(at)),
-              F_U64("offset", at & ((1u << RECORD_OFFSET_BITS) - 1)), F_STR("why", rc_name(rc)));
-    struct loss loss = {l, at};
-    index_filter(l->index, is_other, &loss);
+    if (!places_has(l->lost, at))
+        lose(l, at, rc, is_other);
+}
+
+/* One of a lane, whose turn it was. To look through the index for it takes milliseconds, and of a
+ * segment that cannot be opened any more a hundred thousand wait: they all go at once, and those
+ * that are still in their lanes are remembered. */
+static void lose_queued(struct ledger *l, unsigned lane, record_place at, enum rc rc)
+{
+    if (!places_remove(l->lost, at))
+        lose(l, at, rc, is_other_or_there);
+    ledger_lane_leave(l, lane, 0);
 }
 
 /* false: stop taking. */
@@ -243,8 +284,7 @@ static bool take_popped(struct ledger *l, unsigned lane, record_place at, enum q
         return !*out;
     case RC_ABSENT:
     case RC_CORRUPT:
-        ledger_lose(l, at, rc);
-        ledger_lane_leave(l, lane, 0);
+        lose_queued(l, lane, at, rc);
         return true;
     default:
         queue_put_back(l->queue, lane, at, end);

@@ -300,3 +300,52 @@ Test(ledger_open, a_segment_that_cannot_be_opened_any_more_stops_nothing)
     (void)fclose(log);
     fix_free(&f);
 }
+
+Test(ledger_open, what_waits_in_a_segment_that_cannot_be_opened_goes_at_once_and_decisions_stay)
+{
+    enum { WAITING = 2000 };
+    struct fix f;
+    char path[32];
+    size_t taken = 0;
+    const struct err why = {.code = "by-hand", .text = "until it is known"};
+    fix_new(&f);
+    accept(&f, "held", "audit", 1);
+    for (int i = 0; i < WAITING; i++) {
+        (void)snprintf(path, sizeof path, "waits%d", i);
+        accept(&f, path, "audit", 1);
+    }
+    accept(&f, "other", "other", 1);
+    flush(&f);
+    cr_assert_eq(ledger_hold_path(f.l, "held", 4, &why, NULL, NULL), RC_OK);
+    flush(&f);
+    restart(&f);
+    accept(&f, "later", "audit", 2);
+    flush(&f);
+    restart(&f);
+    FILE *log = tmpfile();
+    cr_assert_not_null(log);
+    log_setup(fileno(log), LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, false);
+    const struct fsio_ops good = f.ops;
+    f.ops.open = no_first;
+    cr_assert(ledger_knows(f.l, "later", 5, NULL)); /* now another segment is the open one */
+    struct ledger_file *file;
+    do { /* the first of them are in memory, since the held one lies beside them */
+        file = ledger_take_from(f.l, queue_lane(ledger_queue(f.l), "audit", 5), false);
+        cr_assert_not_null(file);
+    } while (++taken < WAITING && strcmp(file->path, "later") != 0);
+    cr_assert_lt(taken, WAITING);
+    cr_assert_eq(lane_counts(&f, "audit").files, taken);
+    cr_assert_eq(ledger_count(f.l, LEDGER_ACCEPTED), 0);
+    cr_assert_null(ledger_take_from(f.l, queue_lane(ledger_queue(f.l), "other", 5), false));
+    cr_assert_eq(lane_counts(&f, "other").files, 0);
+    cr_assert_eq(count_lines(log, "record_unreadable"), 1, "the index is looked through once");
+    accept(&f, "other", "other", 3);
+    flush(&f);
+    file = ledger_take_from(f.l, queue_lane(ledger_queue(f.l), "other", 5), false);
+    cr_assert(file && strcmp(file->path, "other") == 0, "it is taken on anew");
+    f.ops = good;
+    cr_assert_str_eq(state(&f, "held"), "held", "it may be that it can be read again");
+    fix_quiet();
+    (void)fclose(log);
+    fix_free(&f);
+}
