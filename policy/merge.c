@@ -277,12 +277,13 @@ static bool used(const struct merge_result *r, size_t k, size_t at)
     return false;
 }
 
-/* It names others too, and does more for them than ours would: that is not ours to take away. */
+/* It names others too, and does not do for them just what ours does: to replace it would take from
+ * them what they may do, or allow them what nobody gave them. */
 static bool serves_others(const struct statement *theirs, const struct statement *ours)
 {
     return !is_subset(aws_of(theirs), aws_of(ours), same_principal) &&
-           !(is_subset(theirs->action, ours->action, context_same_name) &&
-             is_subset(theirs->resource, ours->resource, same));
+           !(same_set(theirs->action, ours->action, context_same_name) &&
+             same_set(theirs->resource, ours->resource, same));
 }
 
 static void decide(const struct edit *x, const struct statement *ours, bool only_ours, size_t k,

@@ -201,6 +201,45 @@ Test(merge, what_another_gateway_has_below_its_own_prefix_is_not_taken_away)
     buf_fini(&theirs);
 }
 
+Test(merge, others_in_a_statement_with_our_sid_get_no_more_than_they_have)
+{
+    static const char *const theirs[] = {
+        /* fewer actions; fewer objects; the same of somebody else beside the role itself */
+        "\"Principal\":{\"AWS\":\"" OTHER "\"},\"Action\":\"s3:GetObject\","
+        "\"Resource\":[\"arn:aws:s3:::b-1\",\"arn:aws:s3:::b-1/*\"]}",
+        "\"Principal\":{\"AWS\":\"" OTHER "\"},\"Action\":[\"s3:AbortMultipartUpload\","
+        "\"s3:GetBucketLocation\",\"s3:GetObject\",\"s3:ListBucket\",\"s3:PutObject\","
+        "\"s3:PutObjectAcl\",\"s3:ListBucketMultipartUploads\"],"
+        "\"Resource\":\"arn:aws:s3:::b-1\"}",
+        "\"Principal\":{\"AWS\":[\"" ROLE "\",\"" OTHER "\"]},\"Action\":\"s3:GetObject\","
+        "\"Resource\":[\"arn:aws:s3:::b-1\",\"arn:aws:s3:::b-1/*\"]}",
+    };
+    for (size_t i = 0; i < COUNT(theirs); i++) {
+        char text[4096];
+        struct buf out, again;
+        struct merge_result r;
+        struct err e = {0};
+        (void)snprintf(text, sizeof text,
+                       "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Sid\":\"StmtID\","
+                       "\"Effect\":\"Allow\",%s]}",
+                       theirs[i]);
+        cr_assert_eq(merge(text, ROLE, false, &out, &r, &e), RC_OK, "%zu: %s", i, e.text);
+        cr_expect_eq(r.of[0].did, MERGE_ADDED, "%zu", i);
+        cr_expect_str_eq(r.of[0].sid, "StmtIDSpoolgate");
+        cr_expect_eq(strncmp(out.data, text, strlen(text) - 2), 0, "%zu: %s", i, out.data);
+        cr_expect(!strstr(out.data + strlen(text) - 2, OTHER), "%zu: %s", i, out.data);
+        cr_assert_eq(merge(out.data, ROLE, false, &again, &r, &e), RC_OK, "%zu: %s", i, e.text);
+        cr_expect_str_eq(again.data, out.data);
+        buf_fini(&again);
+        buf_fini(&out);
+        /* Only ours: then nobody else is left in it. */
+        cr_assert_eq(merge(text, ROLE, true, &out, &r, &e), RC_OK, "%zu: %s", i, e.text);
+        cr_expect_eq(r.of[0].did, MERGE_REPLACED, "%zu", i);
+        cr_expect(!strstr(out.data, OTHER), "%zu: %s", i, out.data);
+        buf_fini(&out);
+    }
+}
+
 Test(merge, a_statement_of_theirs_with_our_sid_stays_and_ours_gets_another)
 {
     static const char theirs[] =
