@@ -50,6 +50,8 @@ void setup_accounts(const struct setup *s, setup_found *found, void *arg);
 void setup_roles(const struct setup *s, setup_found *found, void *arg);
 /* Asks the store, and blocks: with keys that may list buckets, which the policy does not grant. */
 void setup_buckets(const struct setup *s, setup_found *found, void *arg);
+/* Where the store is asked while the region is not known: in one of the bucket's partition. */
+const char *setup_first_region(const struct setup *s);
 /* Where the store says that the bucket is; false: it does not. Blocks. */
 bool setup_find_region(const struct setup *s, char out[64]);
 

@@ -118,22 +118,40 @@ void setup_roles(const struct setup *s, setup_found *found, void *arg)
 
 /* ---- the store ---- */
 
-static const char *partition_of(const struct setup *s)
+/* Each with how its regions begin, and one that all of its stores know how to be asked in. The
+ * first match counts: AWS's partitions.json. */
+static const struct partition {
+    const char *name, *regions, *first;
+} partitions[] = {
+    {"aws-cn", "cn-", "cn-north-1"},
+    {"aws-us-gov", "us-gov-", "us-gov-west-1"},
+    {"aws-iso", "us-iso-", "us-iso-east-1"},
+    {"aws-iso-b", "us-isob-", "us-isob-east-1"},
+    {"aws-iso-e", "eu-isoe-", "eu-isoe-west-1"},
+    {"aws-iso-f", "us-isof-", "us-isof-south-1"},
+    {"aws-eusc", "eusc-", "eusc-de-east-1"},
+    {"aws", "", "us-east-1"},
+};
+
+/* The bucket's; without one, that of the region. */
+static const struct partition *partition_of(const struct setup *s)
 {
     struct arn_bucket bucket;
     const char *region = s->region ? s->region : getenv("AWS_REGION");
-    if (s->bucket_arn && arn_parse_bucket(s->bucket_arn, &bucket, NULL) == RC_OK)
-        return strcmp(bucket.partition, "aws-cn") == 0       ? "aws-cn"
-               : strcmp(bucket.partition, "aws-us-gov") == 0 ? "aws-us-gov"
-                                                             : "aws";
-    if (region && strncmp(region, "cn-", 3) == 0)
-        return "aws-cn";
-    return region && strncmp(region, "us-gov-", 7) == 0 ? "aws-us-gov" : "aws";
+    const struct partition *p = partitions;
+    if (s->bucket_arn && arn_parse_bucket(s->bucket_arn, &bucket, NULL) == RC_OK) {
+        while (p->regions[0] && strcmp(p->name, bucket.partition) != 0)
+            p++;
+        return p;
+    }
+    while (strncmp(region ? region : "", p->regions, strlen(p->regions)) != 0)
+        p++;
+    return p;
 }
 
 static void arn_of(const struct setup *s, const char *name, char arn[128])
 {
-    (void)snprintf(arn, 128, "arn:%s:s3:::%.63s", partition_of(s), name);
+    (void)snprintf(arn, 128, "arn:%s:s3:::%.63s", partition_of(s)->name, name);
 }
 
 /* With the keys that the answers so far lead to. */
@@ -168,20 +186,18 @@ static void ask_in_region(const struct setup *s, enum request_op op, const char 
     config_free(c);
 }
 
-static const char *first_region(const struct setup *s)
+const char *setup_first_region(const struct setup *s)
 {
-    const char *partition = partition_of(s);
-    if (strcmp(partition, "aws-cn") == 0)
-        return "cn-north-1";
-    return strcmp(partition, "aws-us-gov") == 0 ? "us-gov-west-1" : "us-east-1";
+    return partition_of(s)->first;
 }
 
 /* Some stores refuse a signature for another region than theirs, and name it. */
 static void ask_anywhere(const struct setup *s, enum request_op op, struct question_answer *out)
 {
     char region[sizeof out->region];
-    ask_in_region(s, op, first_region(s), out);
-    if (out->rc == RC_OK || out->region[0] == '\0' || strcmp(out->region, first_region(s)) == 0)
+    ask_in_region(s, op, setup_first_region(s), out);
+    if (out->rc == RC_OK || out->region[0] == '\0' ||
+        strcmp(out->region, setup_first_region(s)) == 0)
         return;
     text_copy(region, sizeof region, out->region);
     question_answer_fini(out);

@@ -124,7 +124,7 @@ static void lay_over(struct job *j)
     s->role = NULL; /* it stays, with those before it and its other settings */
 }
 
-/* Before there is a region, any one stands in for it, so that the other faults are told. */
+/* Before there is a region, one that fits stands in for it, so that the other faults are told. */
 static void check_settings(struct job *j, const char *region)
 {
     config_faults_fini(&j->faults);
@@ -388,7 +388,7 @@ static bool prepare(struct job *j, json_t *body, struct control_answer *a)
         refuse_to_write(j, &e, a);
         return false;
     }
-    check_settings(j, "us-east-1");
+    check_settings(j, setup_first_region(&j->setup));
     if (!j->config) {
         setup_refuse(a, config_diff_errors(&j->faults));
         return false;

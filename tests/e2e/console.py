@@ -605,6 +605,11 @@ def test_what_the_page_refuses():
             status, said = page.post("test", settings)
             texts = {e["path"]: e["text"] for e in said.get("errors", [])}
             check(status == 400 and word in texts.get(path, ""), f"{what}: {status} {said}")
+        # Where no region is named, nothing is said of one: the account's fault is the only one.
+        for partition in ("aws", "aws-us-gov", "aws-cn", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"):
+            status, said = page.post("test", {"account_name": "a/b", "bucket_arn": f"arn:{partition}:s3:::customer"})
+            check_equal((status, [e["path"] for e in said.get("errors", [])]), (400, ["account_name"]),
+                        f"no region, in {partition}: {said}")
         status, said = page.post("policy", {"bucket_arn": f"arn:aws:s3:::{bucket.bucket}"})
         check_equal((status, said["errors"][0]["path"]), (400, "role_arn"), "a policy for nobody")
 
