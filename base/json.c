@@ -45,9 +45,25 @@ json_t *json_parse(const char *data, size_t n, struct err *e)
     return v;
 }
 
+/* DEL and U+0080 to U+009F stand for themselves in JSON, and jansson writes them so; but a terminal
+ * obeys them, and answers come to one through curl as well as through our commands. */
 static int append(const char *data, size_t n, void *arg)
 {
-    buf_add(arg, data, n);
+    size_t at = 0;
+    while (at < n) {
+        size_t plain = 0;
+        while (at + plain < n && data[at + plain] != 0x7f &&
+               !(data[at + plain] == '\xc2' && at + plain + 1 < n &&
+                 (unsigned char)data[at + plain + 1] < 0xa0))
+            plain++;
+        buf_add(arg, data + at, plain);
+        at += plain;
+        if (at == n)
+            break;
+        bool del = data[at] == 0x7f;
+        buf_addf(arg, "\\u%04X", del ? 0x7fU : (unsigned char)data[at + 1]);
+        at += del ? 1 : 2;
+    }
     return 0;
 }
 

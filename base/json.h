@@ -9,9 +9,10 @@
 
 /* Parse n bytes, duplicates refused, at most 4 MiB. NULL and e->text "line L, column C: …". */
 json_t *json_parse(const char *data, size_t n, struct err *e);
-/* Append compact text; keys in insertion order. */
+/* Append compact text; keys in insertion order. Control characters are escaped in it, those above
+ * ASCII and DEL as well: it cannot speak to a terminal. */
 void json_write(struct buf *b, const json_t *v);
-/* Append indented text (two spaces), no final newline. */
+/* The same, indented (two spaces), no final newline. */
 void json_write_pretty(struct buf *b, const json_t *v);
 /* A JSON string from bytes that may not be UTF-8 (escaped with utf8_escape if they are not). */
 json_t *json_text(const char *s, size_t n);

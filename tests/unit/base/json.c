@@ -24,6 +24,46 @@ Test(json, a_document_is_read_and_written_in_order)
     json_decref(v);
 }
 
+Test(json, what_is_written_cannot_speak_to_a_terminal)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"\033[2J", "\"\\u001B[2J\""},
+        {"\xc2\x9b"
+         "2J",
+         "\"\\u009B2J\""},
+        {"a\x7f", "\"a\\u007F\""},
+        {"\xc2\x80\xc2\x9f\x7f\x7f", "\"\\u0080\\u009F\\u007F\\u007F\""},
+        {"\xc2\xa0\xc3\x9b\xe2\x80\x9b\xf0\x9f\x82\x80",
+         "\"\xc2\xa0\xc3\x9b\xe2\x80\x9b\xf0\x9f\x82\x80\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buf b;
+        struct err e;
+        json_t *v = json_string(cases[i].in),
+               *o = json_pack("{s:O, s:s}", cases[i].in, v, "a", "b");
+        buf_init(&b, 1000);
+        json_write(&b, v);
+        cr_expect_str_eq(b.data, cases[i].out);
+        for (int pretty = 0; pretty < 2; pretty++) { /* names of members, too */
+            buf_reset(&b);
+            if (pretty)
+                json_write_pretty(&b, o);
+            else
+                json_write(&b, o);
+            cr_expect_not_null(strstr(b.data, cases[i].out), "%s", b.data);
+            json_t *again = json_parse(b.data, b.len, &e);
+            cr_expect(json_equal(again, o), "%s", b.data);
+            cr_expect_null(strchr(b.data, 0x7f));
+            json_decref(again);
+        }
+        buf_fini(&b);
+        json_decref(v);
+        json_decref(o);
+    }
+}
+
 Test(json, writing_past_the_maximum_overflows)
 {
     struct buf b;
