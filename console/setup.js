@@ -69,7 +69,7 @@ function makeFields() {
             example: "arn:aws:iam::111122223333:role/panoptica" }),
         external_id: textField("external_id", "External ID", "If the role's trust policy demands one."),
         put_role_arn: textField("put_role_arn", "Other role for PutObject",
-            "Only if another role writes than the one that reads; for the policy."),
+            "For the policy's second statement, which allows no more. AWS wants s3:PutObjectAcl, too."),
         region,
         endpoint: textField("endpoint", "Endpoint", "The URL of a store that is not AWS.",
             "https://store.example:9000"),

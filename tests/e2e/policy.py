@@ -255,6 +255,7 @@ def checked():
         ("from another", document(DENY_VPCE, *ours), ("--with", "aws:SourceVpce=vpce-2"), 1, "Vpce) denies it"),
         ("from none", document(DENY_VPCE, *ours), ("--without", "aws:SourceVpce"), 1, "Vpce) denies it"),
         ("without an ACL", document(ours[1]), ("--acl", "none"), 1, "a condition that fails: StringEquals s3:x-amz-acl"),
+        ("what a --put-role gets", document(ours[1]), (), 1, "no file can be delivered with its ACL"),
         ("no object", document({**ours[0], "Resource": ARN}), (), 1, f"its Resource lacks {ARN}/Panoptica"),
         ("no PutObject", document({**ours[0], "Action": ["s3:PutObjectAcl"]}), (), 1, "its Action lacks s3:PutObject"),
         ("tags", document(*ours), ("--tag", "a=b"), 1, "s3:PutObjectTagging"),
