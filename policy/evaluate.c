@@ -171,7 +171,8 @@ static enum tri principal_of(const struct statement *s, const struct who *w,
     enum tri result = any;
     if (s->not_principal) {
         /* IAM User Guide, "NotPrincipal": whom it spares must be named as itself, as its account
-         * and, a role, as its session too; whoever is only half named may be denied. */
+         * and, a role, as its session too; whoever is only half named may be denied. KNOWN: whoever
+         * has a permissions boundary is denied though he is named, and that is not known here. */
         enum tri all = tri_and(n.account, w->name[0] ? n.itself : TRI_YES);
         if (w->role)
             all = tri_and(all, n.session);
