@@ -35,6 +35,8 @@ struct job {
     bool save, anyway;
     char texts[TEXTS][SETUP_TEXT_MAX + 1]; /* "": not given */
     struct setup setup;                    /* its texts are those, its existing is ours */
+    const char *left_out[4]; /* keys of the file that were not given, and are not kept */
+    size_t n_left_out;
     /* What came of it. */
     char region[64]; /* that was found */
     bool has_region;
@@ -97,6 +99,18 @@ static const char *given(const struct job *j, size_t i)
     return j->texts[i][0] ? j->texts[i] : NULL;
 }
 
+static void leave_out(struct job *j, json_t *o, const char *name, const char *path)
+{
+    const json_t *now = json_object_get(o, name);
+    if (!now)
+        return;
+    if (!json_is_null(now) && !json_is_false(now)) {
+        BUG_ON(j->n_left_out == sizeof j->left_out / sizeof j->left_out[0]);
+        j->left_out[j->n_left_out++] = path;
+    }
+    json_object_del(o, name);
+}
+
 /* What was not given is not configured afterwards. */
 static void lay_over(struct job *j)
 {
@@ -111,16 +125,18 @@ static void lay_over(struct job *j)
     s->endpoint = given(j, ENDPOINT);
     s->ca_file = given(j, CA_FILE);
     s->keys_as_they_are = !s->role;
-    if (json_is_object(bucket)) {
-        json_object_del(bucket, "endpoint");
-        json_object_del(bucket, "ca_file");
-        json_object_del(bucket, "path_style");
-    }
+    if (!s->endpoint)
+        leave_out(j, bucket, "endpoint", "bucket.endpoint");
+    if (!s->ca_file)
+        leave_out(j, bucket, "ca_file", "bucket.ca_file");
+    if (!s->path_style)
+        leave_out(j, bucket, "path_style", "bucket.path_style");
     if (!s->role || !now || strcmp(now, s->role) != 0)
         return;
-    json_object_del(role, "external_id");
     if (s->external_id)
         json_object_set_new(role, "external_id", json_text(s->external_id, strlen(s->external_id)));
+    else
+        leave_out(j, role, "external_id", "external_id of the role");
     s->role = NULL; /* it stays, with those before it and its other settings */
 }
 
@@ -332,7 +348,8 @@ static void add_word(struct buf *b, const char *word)
     buf_addc(b, '\'');
 }
 
-/* What somebody who may write the file has to type for the same. */
+/* What somebody who may write the file has to type for the same; the command sets, and leaves what
+ * it is not given. */
 static void command_of(const struct job *j, struct buf *b)
 {
     static const char *const flags[TEXTS] = {
@@ -357,7 +374,10 @@ static void refuse_to_write(const struct job *j, const struct err *e, struct con
 {
     struct buf remedy;
     buf_init(&remedy, 65536);
-    buf_adds(&remedy, "as one who may write it run: ");
+    buf_adds(&remedy, "as one who may write it");
+    for (size_t i = 0; i < j->n_left_out; i++)
+        buf_addf(&remedy, "%s%s", i == 0 ? " remove " : ", ", j->left_out[i]);
+    buf_adds(&remedy, j->n_left_out > 0 ? " from it by hand, then run: " : " run: ");
     command_of(j, &remedy);
     buf_adds(&remedy, "; then reload the gateway: systemctl reload spoolgate");
     api_problem_full(a,

@@ -581,6 +581,11 @@ def test_from_nothing_to_a_saved_bucket():
                 check_equal((answer.status, page.saved()), (403, before), f"where the sandbox forbids it: {answer.body}")
                 command = re.search(r"run: (spoolgate setup .*?); then", answer.json()["remedy"])[1].replace(
                     "spoolgate", SPOOLGATE, 1)
+                check("remove" not in answer.json()["remedy"], f"all is given: {answer.body}")
+                bare = browser.ask("POST", "/v1/setup/save", page.settings(endpoint=None, path_style=None))
+                check_equal((bare.status, page.saved()), (403, before), f"without what the file has: {bare.body}")
+                check("as one who may write it remove bucket.endpoint, bucket.path_style from it by hand, then run: "
+                      in bare.json()["remedy"], f"what the command does not remove is named: {bare.json()['remedy']}")
                 done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=page.directory,
                                       env=gateway.environment())
                 check_equal((done.returncode, page.saved()), (0, {**before, "account_name": "it's the third"}),
