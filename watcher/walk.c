@@ -113,9 +113,19 @@ void walk_arrived(struct watcher *w, struct tree_node *parent, const char *name,
 
 /* ---- entering a directory: open it, watch it ---- */
 
+static bool is_to_be_read(struct tree_node *top)
+{
+    for (struct tree_node *node = top; node; node = tree_next(top, node)) {
+        if (node->flags & (TREE_QUEUED | TREE_SCANNING))
+            return true;
+    }
+    return false;
+}
+
 /* The kernel gives one watch an inode, so another node that holds this one is out of date (moved,
- * not yet told), or the same directory is mounted twice. KNOWN: of two such places one is watched
- * at a time; rescans take turns. */
+ * not yet told), or the same directory is mounted twice. One that is to be read stays: another
+ * directory has its name by now, perhaps, and it gets that one's watch when it is entered. KNOWN:
+ * of two places where one directory is mounted one is watched at a time; rescans read both. */
 static bool take_over(struct watcher *w, struct tree_node *node, int wd)
 {
     struct tree_node *holder = tree_by_wd(&w->tree, wd);
@@ -125,7 +135,8 @@ static bool take_over(struct watcher *w, struct tree_node *node, int wd)
     }
     if (holder) {
         tree_set_wd(&w->tree, holder, -1);
-        walk_drop(w, holder);
+        if (!is_to_be_read(holder))
+            walk_drop(w, holder);
     }
     return true;
 }
