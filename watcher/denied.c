@@ -1,5 +1,5 @@
-/* Directories that cannot be watched and read: what people are told of them. Each is told once,
- * until it could be read (TREE_DENIED): see watcher_int.h. */
+/* Directories that cannot be watched and read, and names that are too long: what people are told of
+ * them. Each directory is told once, until it could be read (TREE_DENIED): see watcher_int.h. */
 #include "watcher/watcher_int.h"
 
 #include "base/buf.h"
@@ -28,7 +28,8 @@ static size_t show(struct watcher *w, const struct tree_node *node, struct buf *
     return n;
 }
 
-void denied_name(struct watcher *w, const struct tree_node *parent, size_t name_len)
+void denied_name(struct watcher *w, const struct tree_node *parent, const char *what,
+                 size_t name_len)
 {
     struct buf shown;
     if (w->walk.told_name)
@@ -37,9 +38,9 @@ void denied_name(struct watcher *w, const struct tree_node *parent, size_t name_
     buf_init(&shown, SHOWN_SIZE);
     (void)show(w, parent, &shown); /* the root has no path below itself */
     watcher_trouble(w, "denied",
-                    "a directory in %s is left out, since its name has %zu bytes: give it one of "
-                    "%d at most",
-                    shown.data, name_len, NAME_MAX);
+                    "a %s in %s is left out, since its name has %zu bytes: give it one of %d at "
+                    "most",
+                    what, shown.data, name_len, NAME_MAX);
     buf_fini(&shown);
 }
 

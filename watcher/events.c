@@ -65,6 +65,11 @@ static void file_event(struct watcher *w, struct tree_node *dir, const struct in
     }
     if (w->cfg.ignored(w->cfg.arg, seen->name))
         return;
+    if (seen->name_len > NAME_MAX) {
+        if (seen->kind != INOTIFY_MOVED_FROM && seen->kind != INOTIFY_DELETE)
+            denied_name(w, dir, "file", seen->name_len);
+        return;
+    }
     size_t n = tree_path(dir, seen->name, seen->name_len, w->path, sizeof w->path);
     if (n == 0)
         return; /* deeper than any path can lead: its directory was told as not readable */

@@ -79,7 +79,7 @@ static struct tree_node *add(struct watcher *w, struct tree_node *parent, const 
 {
     if (name_len <= NAME_MAX)
         return tree_add(&w->tree, parent, name, name_len);
-    denied_name(w, parent, name_len);
+    denied_name(w, parent, "directory", name_len);
     return NULL;
 }
 
@@ -276,6 +276,10 @@ static void file_seen(struct watcher *w, struct tree_node *dir, const struct sca
     bool by_scan = dir->flags & (TREE_STARTUP | TREE_RESCAN | TREE_POLLED | TREE_EXCUSED);
     if (w->cfg.ignored(w->cfg.arg, found->name))
         return;
+    if (found->len > NAME_MAX) {
+        denied_name(w, dir, "file", found->len);
+        return;
+    }
     size_t n = tree_path(dir, found->name, found->len, w->path, sizeof w->path);
     if (n == 0)
         return; /* KNOWN: no call could open it; such a path is four times what a key may be */

@@ -44,7 +44,7 @@ struct walk {
     bool rescanning, wanted;               /* a rescan runs; another one is to follow */
     bool counts_drift, is_slow;            /* the running one */
     bool wanted_drift, wanted_slow;        /* the one that follows */
-    bool told_name;                        /* a directory's name is too long, and that was told */
+    bool told_name;                        /* a name is too long, and that was told */
     size_t told_polled;                    /* directories without a watch when that was told last */
 };
 
@@ -104,10 +104,11 @@ void walk_step(struct watcher *w);
 void walk_enqueue(struct watcher *w, struct tree_queue *q, struct tree_node *node);
 struct tree_queue *walk_queue_for(struct watcher *w, const struct tree_node *node);
 
-/* ---- denied.c: telling of directories that cannot be watched and read ---- */
+/* ---- denied.c: telling of what cannot be watched and read ---- */
 void denied_tell(struct watcher *w, struct tree_node *node, int error); /* an errno */
-/* Its name is longer than NAME_MAX. */
-void denied_name(struct watcher *w, const struct tree_node *parent, size_t name_len);
+/* The name of a "file" or "directory" is longer than NAME_MAX. */
+void denied_name(struct watcher *w, const struct tree_node *parent, const char *what,
+                 size_t name_len);
 
 /* ---- patrol.c: rescans, and the polling of directories that cannot be watched ---- */
 void patrol_init(struct watcher *w);

@@ -4,6 +4,7 @@
 #include "watcher/watcher_int.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -435,6 +437,75 @@ Test(directories, one_whose_name_is_too_long_for_us_is_told_and_left_out)
     cr_assert_not_null(strstr(r.trouble, r.root), "told again after a rescan");
     watcher_stats(r.w, &st);
     cr_assert_eq(st.directories, before.directories);
+    rig_fini(&r);
+}
+
+/* Of a file in dir, from the kernel: there is an event of this kind. */
+static void hear(struct rig *r, const struct tree_node *dir, uint32_t mask, const char *name)
+{
+    _Alignas(struct inotify_event) char raw[sizeof(struct inotify_event) + 512] = {0};
+    struct inotify_event *ev = (void *)raw;
+    int said[2], fd = inotify_fd(r->w->inotify);
+    *ev = (struct inotify_event){.wd = dir->wd, .mask = mask, .len = 512};
+    memcpy(raw + sizeof *ev, name, strlen(name));
+    cr_assert_eq(pipe2(said, O_CLOEXEC | O_NONBLOCK), 0);
+    cr_assert_eq(write(said[1], raw, sizeof raw), (ssize_t)sizeof raw);
+    int real = dup(fd);
+    cr_assert_eq(dup3(said[0], fd, O_CLOEXEC), fd);
+    events_ready(r->w, LOOP_READ);
+    cr_assert_eq(dup3(real, fd, O_CLOEXEC), fd);
+    (void)close(real);
+    (void)close(said[0]);
+    (void)close(said[1]);
+}
+
+/* And it is all that a scan of the running rescan finds in dir. */
+static void find(struct rig *r, struct tree_node *dir, const char *name)
+{
+    struct walk_reader *reader = &r->w->walk.readers[0];
+    struct dirent64 *found = (void *)reader->scan.buffer;
+    size_t n = offsetof(struct dirent64, d_name) + strlen(name) + 1;
+    cr_assert_eq(reader->phase, WALK_IDLE);
+    found->d_reclen = (unsigned short)n;
+    found->d_type = DT_REG;
+    memcpy(reader->scan.buffer + offsetof(struct dirent64, d_name), name, strlen(name) + 1);
+    cr_assert(scan_add(&reader->scan, dir, -1));
+    reader->scan.parts[0].end = n;
+    reader->scan.parts[0].eof = true;
+    tree_pin(dir);
+    tree_set(&r->w->tree, dir, TREE_SCANNING | TREE_RESCAN);
+    reader->phase = WALK_READ;
+    reader->part = reader->at = 0;
+    watcher_pump(r->w);
+}
+
+Test(directories, files_whose_names_are_too_long_for_us_are_told_and_left_out)
+{
+    struct rig r;
+    struct watcher_stats st;
+    char name[301];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    rig_init(&r);
+    rig_mkdirs(&r, "d");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    struct tree_node *d = tree_child(&r.w->tree, r.w->tree.root, "d", 1);
+    static const uint32_t masks[] = {IN_DELETE, IN_CREATE, IN_CLOSE_WRITE, IN_MOVED_TO};
+    for (size_t i = 0; i < sizeof masks / sizeof *masks; i++) {
+        hear(&r, d, masks[i], name);
+        cr_assert_eq(*r.trouble == '\0', i == 0, "one that goes is no trouble: %s", r.trouble);
+    }
+    cr_assert_str_eq(r.trouble, "denied: a file in d is left out, since its name has 300 bytes: "
+                                "give it one of 255 at most\n");
+    watcher_rescan(r.w);
+    cr_assert(rig_scanned(&r));
+    find(&r, d, name);
+    cr_assert_not_null(strstr(r.trouble + 1, "denied: a file"), "told again after a rescan");
+    rig_turn(&r, 200);
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.settling + st.outstanding, 0);
+    cr_assert_eq(r.told_n, 0);
     rig_fini(&r);
 }
 
