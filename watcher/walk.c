@@ -240,7 +240,9 @@ static void directory_seen(struct watcher *w, struct tree_node *parent,
     if (node) {
         node->seen = parent->scan_id;
         if ((parent->flags & TREE_RESCAN) && !(node->flags & TREE_RESCAN)) {
-            tree_set(&w->tree, node, TREE_RESCAN);
+            /* Being taken on, since it came: of what is in it nobody could have told. */
+            bool is_pending = node->flags & (TREE_QUEUED | TREE_SCANNING);
+            tree_set(&w->tree, node, TREE_RESCAN | (is_pending ? TREE_EXCUSED : 0U));
             walk_enqueue(w, walk_queue_for(w, node), node);
         }
         return;

@@ -134,6 +134,48 @@ Test(lost, the_slow_rescan_comes_by_itself)
     rig_fini(&r);
 }
 
+static bool is_part_of_the_rescan(struct rig *r, const void *path)
+{
+    const struct tree_node *node = tree_dir_of(&r->w->tree, path, strlen(path));
+    return node && (node->flags & TREE_RESCAN);
+}
+
+Test(lost, what_moved_in_and_is_being_taken_on_when_a_rescan_comes_is_no_drift)
+{
+    enum { N = 20 };
+    struct rig r;
+    struct watcher_stats st;
+    char name[32];
+    rig_init(&r);
+    r.cfg.settle_ms = 50;
+    r.cfg.window = 1;
+    r.hold = r.known_after = true;
+    rig_mkdirs(&r, ".outside/t");
+    rig_mkdirs(&r, "in");
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(name, sizeof name, ".outside/t/%d", i);
+        rig_write(&r, name, "{}\n");
+        rig_age(&r, name, 60);
+    }
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    rig_turn(&r, 2100); /* ctime cannot be set back */
+    rig_rename(&r, ".outside/t", "in/t");
+    cr_assert(rig_more(&r, 0)); /* and no more, with this window */
+    watcher_rescan(r.w);
+    cr_assert(rig_until(&r, is_part_of_the_rescan, "in/t/f", RIG_PATIENCE_MS));
+    for (size_t i = 0; i < N; i++) {
+        cr_assert(rig_more(&r, i));
+        rig_answer(&r, r.told[i]->path, WATCHER_DONE, 0);
+    }
+    cr_assert(rig_scanned(&r));
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.rescans, 1);
+    cr_assert_eq(st.drift, 0);
+    cr_assert_eq(r.told_n, N);
+    rig_fini(&r);
+}
+
 static bool all_watched(const struct rig *r)
 {
     struct watcher_stats st;
