@@ -20,6 +20,7 @@ struct canary {
     struct loop_timer *timer;
     int wd; /* -1: not watched (any more) */
     uint64_t flight, started_ms, last_ms;
+    bool back; /* the latest one that flew came back */
     bool late, grounded;
     /* One piece of work on a pool thread. */
     bool busy;
@@ -148,6 +149,7 @@ static void fly(struct canary *c)
     memcpy(c->previous, c->name, sizeof c->name);
     (void)snprintf(c->name, sizeof c->name, "%llu", (unsigned long long)++c->flight);
     c->busy = true;
+    c->back = false;
     c->watched = c->wd >= 0;
     loop_work(c->cfg.loop, work, worked, c);
 }
@@ -158,8 +160,10 @@ static void tick(void *arg)
     uint64_t since = c->last_ms ? c->last_ms : c->started_ms;
     loop_timer_set(c->timer, c->cfg.period_ms);
     /* The one that flew at the last tick is missing. Half a period less than two: it came back a
-     * little after that tick if it came. */
-    if (loop_now_ms(c->cfg.loop) >= since + 2 * c->cfg.period_ms - c->cfg.period_ms / 2) {
+     * little after that tick if it came. And if it came, this tick is late, since it was we who
+     * stood still (SIGSTOP, a frozen container). */
+    if (!c->back &&
+        loop_now_ms(c->cfg.loop) >= since + 2 * c->cfg.period_ms - c->cfg.period_ms / 2) {
         tell_late(c, c->busy ? "the spool's file system does not answer" : c->error.text);
         if (!c->busy && (c->error.rc == RC_OK || inotify_fd(c->cfg.inotify) < 0))
             c->cfg.silent(c->cfg.arg);
@@ -222,6 +226,7 @@ bool canary_event(struct canary *c, const struct inotify_seen *seen)
     if (seen->kind != INOTIFY_CLOSE_WRITE || strcmp(seen->name, c->name) != 0)
         return true;
     c->last_ms = loop_now_ms(c->cfg.loop);
+    c->back = true;
     if (c->late) {
         c->late = false;
         c->cfg.trouble(c->cfg.arg, "the canary file came back from inotify: events arrive again");

@@ -52,6 +52,7 @@ static void on_silent(void *arg)
     w->poll = NULL;
     enum rc rc = inotify_reopen(w->inotify, &e);
     poll_events(w);
+    w->probe_overflows = UINT64_MAX; /* of what the probes on their way ask, events were lost */
     canary_reopened(w->canary);
     w->reopened += rc == RC_OK;
     if (rc == RC_OK)

@@ -60,7 +60,9 @@ struct watcher {
     struct canary *canary;
     struct walk walk;
     uint64_t events, overflows, rescans, drift, reopened;
-    uint64_t probe_overflows; /* overflows when the probes on their way were asked */
+    /* overflows when the probes on their way were asked; another number if events were lost since
+     */
+    uint64_t probe_overflows;
     /* "#<inode>" closed that nobody waited for, since the probes on their way were asked; with n
      * over the size some are not kept. */
     uint64_t tmp_missed[32];

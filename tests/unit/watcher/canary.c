@@ -116,3 +116,21 @@ Test(canary, the_first_flies_at_once_and_only_once_in_a_period)
     cr_assert_eq(later.canary_last_ms, st.canary_last_ms);
     rig_fini(&r);
 }
+
+Test(canary, when_we_stood_still_it_is_not_inotify_that_is_blamed)
+{
+    enum { PERIOD_MS = 1000, STILL_MS = PERIOD_MS * 8 / 5 };
+    struct rig r;
+    struct watcher_stats st;
+    uint64_t never = 0;
+    rig_init(&r);
+    r.cfg.canary_ms = PERIOD_MS;
+    rig_start(&r);
+    cr_assert(rig_until(&r, came, &never, RIG_PATIENCE_MS));
+    (void)usleep(STILL_MS * 1000);
+    watcher_stats(r.w, &st);
+    cr_assert(rig_until(&r, came, &st.canary_last_ms, RIG_PATIENCE_MS));
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.reopened, 0, "%s", r.trouble);
+    rig_fini(&r);
+}
