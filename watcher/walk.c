@@ -259,7 +259,7 @@ static bool is_drift(struct watcher *w, const struct tree_node *dir, const char 
 {
     const struct fsio *fs = &fsio_system;
     struct file_stat st;
-    if (!(dir->flags & TREE_RESCAN) || (dir->flags & (TREE_EXCUSED | TREE_LATER)) ||
+    if (!(dir->flags & TREE_RESCAN) || (dir->flags & (TREE_EXCUSED | TREE_DIRTY | TREE_LATER)) ||
         !w->walk.counts_drift)
         return false;
     int fd = fs->ops->open_beneath(fs->ctx, w->cfg.root_fd, path, O_PATH | O_NOFOLLOW, 0);

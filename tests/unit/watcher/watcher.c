@@ -261,6 +261,36 @@ Test(watcher, a_full_table_leads_to_another_scan_of_the_directory)
     rig_fini(&r);
 }
 
+Test(watcher, what_found_no_room_in_the_table_is_no_drift)
+{
+    struct rig r;
+    struct watcher_stats st;
+    rig_init(&r);
+    r.cfg.table_max = 2;
+    r.hold = r.known_after = true;
+    rig_mkdirs(&r, "d");
+    rig_start(&r);
+    cr_assert(rig_scanned(&r));
+    rig_arrive(&r, "d/0");
+    rig_arrive(&r, "d/1");
+    cr_assert(rig_told(&r, "d/0"));
+    cr_assert(rig_told(&r, "d/1"));
+    rig_arrive(&r, "d/2");
+    rig_age(&r, "d/2", 60);
+    rig_turn(&r, 2200); /* ctime cannot be set back */
+    watcher_rescan(r.w);
+    rig_turn(&r, 50);
+    rig_answer(&r, "d/0", WATCHER_DONE, 0);
+    cr_assert(rig_told(&r, "d/2"));
+    rig_answer(&r, "d/1", WATCHER_DONE, 0);
+    rig_answer(&r, "d/2", WATCHER_DONE, 0);
+    cr_assert(rig_scanned(&r));
+    watcher_stats(r.w, &st);
+    cr_assert_eq(st.rescans, 1);
+    cr_assert_eq(st.drift, 0);
+    rig_fini(&r);
+}
+
 Test(watcher, a_file_in_a_directory_made_a_moment_ago_is_as_its_neighbours_were)
 {
     for (int whole = 0; whole <= 1; whole++) {
