@@ -198,6 +198,9 @@ static void add_notes(const struct pipeline *p, uint64_t held, const char *shut,
 {
     if (shut)
         buf_addf(out, " Some cannot be read: %s.", shut);
+    if (w->later_directories > 0)
+        buf_adds(out, " More files cannot be read or moved away than are kept in view: the others "
+                      "are looked at every five minutes.");
     if (w->polled_directories > 0)
         buf_addf(out, " %llu of %llu directories cannot be watched and are polled: %s.",
                  (unsigned long long)w->polled_directories, (unsigned long long)w->directories,
@@ -309,11 +312,12 @@ static const char *sentence(const struct pipeline *p, const struct totals *t,
                  t->files ? units_format_duration(age, (uint64_t)oldest) : "");
     } else {
         buf_addf(out, "Everything%s is delivered.",
-                 shut                           ? " that can be read"
+                 w->later_directories > 0       ? " in view"
+                 : shut                         ? " that can be read"
                  : held + p->rejected_files > 0 ? " else"
                                                 : "");
     }
-    if (shut && strcmp(state, "ok") == 0)
+    if ((shut || w->later_directories > 0) && strcmp(state, "ok") == 0)
         state = "behind";
     add_notes(p, held, shut, w, out);
     return state;

@@ -7,7 +7,7 @@
 
 #include <sys/stat.h>
 
-enum { TICK_MIN_MS = 250, TICK_MAX_MS = 5000, LATER_MS = 300000 };
+enum { TICK_MIN_MS = 250, TICK_MAX_MS = 5000, LATER_MS = 300000, SOON_MS = 1000 };
 
 static uint64_t tick_ms(const struct watcher *w)
 {
@@ -168,10 +168,21 @@ void patrol_later(struct watcher *w, struct tree_node *node)
         loop_timer_set(w->walk.later, LATER_MS);
 }
 
+/* What kept them out may have ended for them as well: the rights are right now. No sooner than in a
+ * moment, and no more often: the next time it takes many that are stuck anew. */
+void patrol_sooner(struct watcher *w)
+{
+    if (w->walk.is_soon || flagged(w, TREE_LATER) == 0 || !settle_takes_stuck(&w->settle))
+        return;
+    w->walk.is_soon = true;
+    loop_timer_set(w->walk.later, SOON_MS);
+}
+
 static void later(void *arg)
 {
     struct watcher *w = arg;
     struct tree_node *root = w->tree.root;
+    w->walk.is_soon = false;
     if (flagged(w, TREE_LATER) == 0)
         return;
     for (struct tree_node *node = root; node; node = tree_next(root, node)) {

@@ -453,6 +453,11 @@ bool settle_answer(struct settle *s, struct settle_entry *e, enum watcher_verdic
     return true;
 }
 
+bool settle_takes_stuck(const struct settle *s)
+{
+    return s->stuck < s->max / STUCK_SHARE / 2;
+}
+
 void settle_drop_dir(struct settle *s, struct tree_node *dir)
 {
     for (struct settle_entry *e = dir->files, *next; e; e = next) {

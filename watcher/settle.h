@@ -95,6 +95,8 @@ struct settle_entry *settle_take(struct settle *s, uint64_t now_ms);
  * dropped to leave room for others. */
 bool settle_answer(struct settle *s, struct settle_entry *e, enum watcher_verdict v,
                    uint64_t wait_ms, uint64_t now_ms);
+/* Fewer than half as many are stuck as may be: there is room again for those that were dropped. */
+bool settle_takes_stuck(const struct settle *s);
 /* Their directory is gone: so are the files, but for those that are OUT. */
 void settle_drop_dir(struct settle *s, struct tree_node *dir);
 const char *settle_why(const struct settle_entry *e);

@@ -138,6 +138,7 @@ void watcher_pump(struct watcher *w)
     while (watcher_has_room(w) && (e = settle_take(&w->settle, watcher_now(w))))
         tell(w, e);
     events_probe(w);
+    patrol_sooner(w);
     w->pumping = false;
     arm(w, w->walk.fresh.head != NULL);
 }
@@ -199,6 +200,7 @@ void watcher_stats(const struct watcher *w, struct watcher_stats *out)
         .outstanding = w->settle.out,
         .polled_directories = w->tree.flagged[__builtin_ctz(TREE_POLLED)],
         .denied_directories = w->tree.flagged[__builtin_ctz(TREE_DENIED)],
+        .later_directories = w->tree.flagged[__builtin_ctz(TREE_LATER)],
         .root_gone = w->root_told,
         .canary_last_ms = canary_last_ms(w->canary),
         .canary_late = canary_late(w->canary),

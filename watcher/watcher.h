@@ -50,8 +50,8 @@ enum watcher_verdict {
     WATCHER_DONE,  /* taken care of: accepted, rejected, gone */
     WATCHER_AGAIN, /* not finished: look again after wait_ms, or when it is closed */
     /* The same, but somebody has to do something about it first, so that it may stay for ever. The
-     * settle table keeps table_max / 4 of these; the others come again with the next rescan, or
-     * after five minutes. */
+     * settle table keeps table_max / 4 of these; the others come again with the next rescan,
+     * after five minutes, or when half of those that it keeps have ended. */
     WATCHER_STUCK
 };
 
@@ -60,6 +60,7 @@ struct watcher_stats {
     uint64_t drift; /* files that a rescan found and no event had told of */
     uint64_t settling, outstanding, polled_directories;
     uint64_t denied_directories; /* that cannot be read now: what is in them is not known */
+    uint64_t later_directories;  /* files of them are STUCK and not kept: see there */
     bool root_gone;              /* its path leads elsewhere or nowhere */
     uint64_t canary_last_ms;     /* loop time of the last canary that came back; 0: none yet */
     uint64_t reopened;           /* times that inotify was opened anew, since it told nothing */

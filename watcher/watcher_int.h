@@ -40,6 +40,7 @@ struct walk {
     struct tree_queue fresh, prompt, slow; /* made just now; to be scanned; paced */
     struct loop_timer *pace, *tick, *next; /* next: the slow rescan */
     struct loop_timer *later;              /* set while a directory is LATER */
+    bool is_soon;                          /* it is set to a moment */
     uint64_t slow_at_ms;                   /* no slow turn before */
     bool rescanning, wanted;               /* a rescan runs; another one is to follow */
     bool counts_drift, is_slow;            /* the running one */
@@ -123,5 +124,6 @@ void patrol_check_root(struct watcher *w); /* does its path still lead to it? */
 void patrol_reopened(struct watcher *w);   /* all watches are gone: rescan, and watch anew */
 /* Files of it were dropped from the settle table: have it scanned in some minutes. */
 void patrol_later(struct watcher *w, struct tree_node *node);
+void patrol_sooner(struct watcher *w); /* or at once, if there is room again for such files */
 
 #endif

@@ -161,6 +161,9 @@ def test_more_than_can_be_kept_in_view_are_recorded_and_told_once_each():
         check(wait_until(lambda: gateway.log().count("reject_failed") >= count, 120, 0.5),
               f"{count} cannot be moved, and the log says so")
         check(wait_until(lambda: gateway.status()["files"]["settling"] == IN_VIEW, 60), "so many are in view")
+        status = gateway.status()
+        check("than are kept in view" in status["sentence"], f"the others are not passed over: {status['sentence']}")
+        check_equal(status["state"], "behind", "state")
         for name in os.listdir(day):  # looked at once more, each of them, and then the last
             with open(os.path.join(day, name), "r+b"):
                 pass

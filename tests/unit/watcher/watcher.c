@@ -418,30 +418,39 @@ static bool all_came(struct rig *r, const void *arg)
     return true;
 }
 
-Test(watcher, files_that_are_stuck_leave_room_for_others_and_come_again, .timeout = 60)
+/* All find room while they are looked at: a table that is full is another matter. */
+enum { STUCK_N = 50, STUCK_MAX = 80, STUCK_KEPT = STUCK_MAX / 4 };
+
+/* d/0 to d/49, of which the first are kept. */
+static void get_stuck(struct rig *r)
 {
-    /* All find room while they are looked at: a table that is full is another matter. */
-    enum { N = 50, MAX = 80, KEPT = MAX / 4 };
-    struct comings others = {.from = KEPT, .to = N, .times = 1};
-    struct rig r;
     struct watcher_stats st;
     char name[32];
-    rig_init(&r);
-    r.cfg.table_max = MAX;
-    r.hold = true;
-    rig_mkdirs(&r, "d");
-    rig_start(&r);
-    cr_assert(rig_scanned(&r));
-    for (int i = 0; i < N; i++) {
+    rig_init(r);
+    r->cfg.table_max = STUCK_MAX;
+    r->hold = true;
+    rig_mkdirs(r, "d");
+    rig_start(r);
+    cr_assert(rig_scanned(r));
+    for (int i = 0; i < STUCK_N; i++) {
         (void)snprintf(name, sizeof name, "d/%d", i);
-        rig_arrive(&r, name);
-        cr_assert(rig_told(&r, name), "%s was not told", name);
-        answer_stuck(&r);
+        rig_arrive(r, name);
+        cr_assert(rig_told(r, name), "%s was not told", name);
+        answer_stuck(r);
     }
-    watcher_stats(r.w, &st);
-    cr_assert_eq(st.settling, KEPT);
+    watcher_stats(r->w, &st);
+    cr_assert_eq(st.settling, STUCK_KEPT);
+    cr_assert_eq(st.later_directories, 1);
+}
+
+Test(watcher, files_that_are_stuck_leave_room_for_others_and_come_again, .timeout = 60)
+{
+    struct comings others = {.from = STUCK_KEPT, .to = STUCK_N, .times = 1};
+    struct rig r;
+    struct watcher_stats st;
+    get_stuck(&r);
     rig_turn(&r, 600);
-    cr_assert_eq(r.told_n, N, "not at once again");
+    cr_assert_eq(r.told_n, STUCK_N, "not at once again");
 
     loop_timer_set(r.w->walk.later, 0); /* five minutes have gone */
     others.times = 2;
@@ -453,7 +462,44 @@ Test(watcher, files_that_are_stuck_leave_room_for_others_and_come_again, .timeou
     cr_assert(rig_scanned(&r));
     watcher_stats(r.w, &st);
     cr_assert_eq(st.drift, 0, "they were known");
-    cr_assert_eq(st.settling, KEPT);
-    cr_assert_eq(r.told_n, N + 2 * (N - KEPT), "the ones that were kept did not come again");
+    cr_assert_eq(st.settling, STUCK_KEPT);
+    cr_assert_eq(r.told_n, STUCK_N + 2 * (STUCK_N - STUCK_KEPT),
+                 "the ones that were kept did not come again");
+    rig_fini(&r);
+}
+
+static bool none_is_later(struct rig *r, const void *arg)
+{
+    struct watcher_stats st;
+    (void)arg;
+    watcher_stats(r->w, &st);
+    return st.later_directories == 0;
+}
+
+static void remove_files(const struct rig *r, int from, int to)
+{
+    char name[32];
+    for (int i = from; i < to; i++) {
+        (void)snprintf(name, sizeof name, "d/%d", i);
+        cr_assert_eq(unlinkat(r->root_fd, name, 0), 0);
+    }
+}
+
+Test(watcher, when_half_of_the_stuck_ones_have_ended_the_others_come_soon, .timeout = 60)
+{
+    struct comings others = {.from = STUCK_KEPT, .to = STUCK_N, .times = 1};
+    struct rig r;
+    get_stuck(&r);
+    remove_files(&r, 0, STUCK_KEPT / 2);
+    rig_turn(&r, 1500);
+    cr_assert_eq(r.told_n, STUCK_N, "half is not enough");
+    remove_files(&r, STUCK_KEPT / 2, STUCK_KEPT / 2 + 1);
+    others.times = 2;
+    cr_assert(rig_until(&r, all_came, &others, RIG_PATIENCE_MS));
+    rig_turn(&r, 1500);
+    cr_assert_eq(r.told_n, STUCK_N + STUCK_N - STUCK_KEPT, "once");
+    cr_assert_not(none_is_later(&r, NULL), "some were dropped again");
+    remove_files(&r, STUCK_KEPT / 2 + 1, STUCK_N);
+    cr_assert(rig_until(&r, none_is_later, NULL, RIG_PATIENCE_MS));
     rig_fini(&r);
 }
