@@ -152,7 +152,8 @@ static void tick(void *arg)
             tree_clear(&w->tree, node, TREE_DIRTY);
             tree_set(&w->tree, node, TREE_EXCUSED);
             walk_enqueue(w, &w->walk.slow, node);
-        } else if ((node->flags & TREE_POLLED) && !(node->flags & TREE_SCANNING)) {
+        } else if ((node->flags & TREE_POLLED) && !(node->flags & (TREE_SCANNING | TREE_LATER))) {
+            /* One that is LATER would bring all that were dropped, each time. */
             walk_enqueue(w, &w->walk.slow, node);
         }
     }

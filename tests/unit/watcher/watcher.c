@@ -503,3 +503,21 @@ Test(watcher, when_half_of_the_stuck_ones_have_ended_the_others_come_soon, .time
     cr_assert(rig_until(&r, none_is_later, NULL, RIG_PATIENCE_MS));
     rig_fini(&r);
 }
+
+Test(watcher, a_polled_directory_with_too_many_stuck_ones_is_read_when_their_time_has_come)
+{
+    struct rig r;
+    get_stuck(&r);
+    struct tree_node *d = tree_child(&r.w->tree, r.w->tree.root, "d", 1);
+    inotify_unwatch(r.w->inotify, d->wd); /* as if there had been none */
+    tree_set_wd(&r.w->tree, d, -1);
+    tree_set(&r.w->tree, d, TREE_POLLED);
+    patrol_need_tick(r.w);
+    rig_arrive(&r, "d/new");
+    rig_turn(&r, 1500);
+    cr_assert_eq(r.told_n, STUCK_N, "not at every tick");
+    loop_timer_set(r.w->walk.later, 0);
+    cr_assert(rig_told(&r, "d/new"));
+    answer_stuck(&r);
+    rig_fini(&r);
+}
