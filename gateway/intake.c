@@ -23,7 +23,8 @@
 #define ERROR_AGAIN_MS     5000
 #define LARGE_AGAIN_MS     5000
 #define UNSURE_AGAIN_MS    1000
-#define BUSY_AGAIN_MIN_MS  1000  /* its CLOSE_WRITE comes sooner, unless it is lost */
+#define BUSY_AGAIN_MIN_MS  1000 /* its CLOSE_WRITE comes sooner, unless it is lost */
+#define WARNING_MS         60000
 #define UNMOVED_MAX        16384 /* as many as the watcher keeps of them, at about 1 KB each */
 
 /* A candidate on its way through the pool. */
@@ -440,10 +441,20 @@ static bool reject_condemned(struct pipeline *p, const struct admission *a)
 
 /* ---- what was seen ---- */
 
+/* Such files stay, and each has its own words, at each look: one line a minute for all of them. */
+static bool may_warn(const struct pipeline *p, uint64_t *said_ms)
+{
+    uint64_t now_ms = loop_now_ms(p->cfg.loop);
+    if (*said_ms != 0 && now_ms - *said_ms < WARNING_MS)
+        return false;
+    *said_ms = now_ms;
+    return true;
+}
+
 static void denied(struct pipeline *p, const struct admission *a)
 {
     p->counts.denied++;
-    if (strcmp(p->denied_why.text, a->result.err.text) != 0)
+    if (strcmp(p->denied_why.text, a->result.err.text) != 0 && may_warn(p, &p->denied_said_ms))
         log_warning("denied", F_STR("why", a->result.err.text));
     p->denied_why = a->result.err;
     p->denied_ms = loop_now_ms(p->cfg.loop);
@@ -499,7 +510,8 @@ static void act_on_verdict(struct pipeline *p, const struct admission *a)
         denied(p, a);
         break;
     case ADMIT_ERROR:
-        log_warning("admission_failed", F_STR("why", a->result.err.text));
+        if (may_warn(p, &p->admission_said_ms))
+            log_warning("admission_failed", F_STR("why", a->result.err.text));
         watcher_answer(p->watcher, a->path, a->n, WATCHER_STUCK, ERROR_AGAIN_MS);
         break;
     }

@@ -99,8 +99,9 @@ struct pipeline {
     /* When such a failure was last seen; 0: never. What goes on shows again when it is tried again,
      * so an old one is over. */
     uint64_t journal_failed_ms, retire_failed_ms, denied_ms;
-    const struct config *fresh; /* waiting for the pool to rest, and then */
-    bool swapping;              /* for nothing to be in flight: nothing more is sent */
+    uint64_t denied_said_ms, admission_said_ms; /* when the log last had such a line; 0: never */
+    const struct config *fresh;                 /* waiting for the pool to rest, and then */
+    bool swapping; /* for nothing to be in flight: nothing more is sent */
     void (*reload_done)(void *arg, enum rc rc, const struct err *e);
     void *reload_arg;
     struct pipeline_counts counts;

@@ -162,6 +162,20 @@ def test_a_producer_who_shuts_the_gateway_out_is_named_with_the_remedy():
         check_equal(store.stats()["operations"]["PutObject"], 1, "PutObject requests")
 
 
+def test_many_files_that_may_not_be_read_do_not_fill_the_log():
+    with Devstore() as store, gateway_as(GATEWAY_UID, store) as gateway:
+        began = time.monotonic()
+        names = [f"shut-{number}.ndjson" for number in range(5)]
+        day = os.path.join(gateway.root, os.path.dirname(key("findings", "f")))
+        as_producer(f"mkdir -p {day}", "002")
+        for name in names * 2:  # an open for writing that writes nothing: it is looked at once more
+            as_producer(f"cd {day}; : >> {name}; chmod 600 {name}", "077")
+            check(wait_until(lambda: name in (gateway.status()["spool"]["denied"] or ""), 20),
+                  f"status names {name}, which was looked at last")
+        lines = sum("event=denied" in line for line in gateway.log().splitlines())
+        check(1 <= lines <= 1 + (time.monotonic() - began) // 60, f"{lines} lines of the log about them")
+
+
 # --- links ----------------------------------------------------------------------------------------
 
 
