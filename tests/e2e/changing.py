@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # also-under: asan
+# takes: long
 """Producers that rewrite, append to, rename, truncate or delete a file while it is being sent: each
 ends in a named outcome, every version that was complete arrives, and nothing is lost."""
 

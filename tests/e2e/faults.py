@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # also-under: asan valgrind
+# takes: long
 """A store that misbehaves in every way there is: when it is well again all is delivered, the same
 bytes, and nothing was ever overwritten with others."""
 

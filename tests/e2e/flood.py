@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # run-on: devstore minio
+# takes: long
 """Files made at full speed, each in its own new directory: none is missed, none differs, and no
 rescan has to find what the events should have told."""
 

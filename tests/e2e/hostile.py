@@ -6,6 +6,7 @@ rubbish. Nothing outside the spool is touched or sent, and the files of the othe
 Other users are needed (setpriv), so it must run as root: as anybody else it fails and says so.
 """
 # also-under: asan
+# takes: long
 
 import contextlib
 import ctypes

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # run-on: minio
+# takes: long
 """The store goes away while files arrive, in order or killed in mid-upload, and comes back: status
 and why say meanwhile what is wrong, and afterwards all is delivered within half a minute, by itself.
 

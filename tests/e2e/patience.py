@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """How long the gateway waits, and for what: a store that asks for a minute, and a large file under way, keep the
 others back no longer than they must."""
+# takes: long
 
 import os
 import sys

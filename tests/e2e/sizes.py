@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # run-on: devstore minio
+# takes: long
 """Files of every size arrive with equal bytes, the large ones in parts, and the largest one costs
 the gateway no memory."""
 

@@ -91,10 +91,10 @@ run_torture() { # PRESET
 }
 
 # The scripts of tests/e2e whose comment `# NAME: …` has WORD; "run-on devstore" is what a script
-# without the comment means.
+# without the comment means. Those with `# takes: long` come first, lest they run on alone at the end.
 e2e_scripts() { # NAME WORD
     local script line
-    for script in tests/e2e/*.py; do
+    for script in $(grep -l '^# takes: long' tests/e2e/*.py) $(grep -L '^# takes: long' tests/e2e/*.py); do
         case $script in */lib.py | */powercut.py | */s3client.py | */sigv4_botocore.py) continue ;; esac
         line=$(sed -n "s/^# $1: *//p" "$script" | head -n 1)
         if [ "$1" = run-on ] && [ -z "$line" ]; then line=devstore; fi
@@ -102,30 +102,42 @@ e2e_scripts() { # NAME WORD
     done
 }
 
-# Three at a time: most of a script's time is waiting.
-run_e2e() { # PRESET STORE LABEL SCRIPT…
-    local preset=$1 store=$2 label=$3 script job p f
-    shift 3
-    [ $# -gt 0 ] || fact 1 "no end-to-end script is meant for $label"
-    for script in "$@"; do
-        while [ "$(jobs -rp | wc -l)" -ge "${SPOOLGATE_JOBS:-3}" ]; do
-            wait -n
-        done
-        job=$(mktemp -d "$scratch/XXXXXX")
-        chmod 711 "$job"
-        {
-            trap - EXIT
-            scratch=$job passed=0 failed=0
-            run_counted "$(basename "$script" .py) ($label)" \
-                env SPOOLGATE_STORE="$store" SPOOLGATE_BUILD="$PWD/build/$preset" TMPDIR="$job" \
-                /usr/bin/python3 "$script" "$PWD/build/$preset"
-            echo "$passed $failed" >"$job/counts"
-        } &
+# The same beside others, SPOOLGATE_JOBS at once; each with a TMPDIR of its own. end_counted waits for
+# all of them and adds up.
+begin_counted() { # NAME COMMAND…
+    local name=$1 job
+    shift
+    while [ "$(jobs -rp | wc -l)" -ge "${SPOOLGATE_JOBS:-3}" ]; do
+        wait -n
     done
+    job=$(mktemp -d "$scratch/XXXXXX")
+    chmod 711 "$job"
+    {
+        trap - EXIT
+        scratch=$job passed=0 failed=0
+        run_counted "$name" env TMPDIR="$job" "$@"
+        echo "$passed $failed" >"$job/counts"
+    } &
+}
+
+end_counted() {
+    local job p f
     wait
     for job in "$scratch"/*/; do
         read -r p f <"$job/counts" || f=1
         passed=$((passed + p)) failed=$((failed + f))
         rm -rf "$job"
     done
+}
+
+# Three at a time: most of a script's time is waiting.
+run_e2e() { # PRESET STORE LABEL SCRIPT…
+    local preset=$1 store=$2 label=$3 script
+    shift 3
+    [ $# -gt 0 ] || fact 1 "no end-to-end script is meant for $label"
+    for script in "$@"; do
+        begin_counted "$(basename "$script" .py) ($label)" env SPOOLGATE_STORE="$store" \
+            SPOOLGATE_BUILD="$PWD/build/$preset" /usr/bin/python3 "$script" "$PWD/build/$preset"
+    done
+    end_counted
 }
