@@ -58,7 +58,7 @@ def clients():
     """The checked content costs ours a look at every line; that of a hole would not pass."""
     return [peers.Spoolgate(),
             peers.Spoolgate(name="spoolgate, any content", config={"content": "any"}),
-            peers.S5cmd(), peers.Rclone(), peers.McCp(), peers.McCpSha256(), peers.Aws()]
+            peers.S5cmd(), peers.Rclone(), peers.McCp(), peers.Aws()]
 
 
 @takes(150, 8)
