@@ -70,7 +70,8 @@ def gib_on_devstore(bench):
 @takes(150, 10)
 def gib_on_minio(bench):
     return one_file(bench, "large-1g-minio", "One file of 1 GiB, MinIO on tmpfs",
-                    framework.OnMinio, OneFile(bench, bench.scale(1024, 128) * MIB), clients(),
+                    framework.OnMinio, OneFile(bench, bench.scale(1024, 128) * MIB),
+                    [*clients(), peers.McCpSha256()],
                     bench.rounds(3))
 
 

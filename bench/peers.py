@@ -271,6 +271,14 @@ class McCp(Command):
                 source.path + "/", f"bench/{store.bucket}/"]
 
 
+class McCpSha256(McCp):
+    """As it comes it hashes nothing, so no digest says what left it."""
+
+    name = "mc cp, SHA-256"
+    text = "--recursive --checksum SHA256: of each part, but not of the whole file"
+    verb = ("cp", "--recursive", "--checksum", "SHA256")
+
+
 class McMirror(McCp):
     name = "mc mirror"
     text = "--overwrite; it lists the destination, and chooses how many at once by itself"
