@@ -25,7 +25,6 @@
 #define UNSURE_AGAIN_MS    1000
 #define BUSY_AGAIN_MIN_MS  1000 /* its CLOSE_WRITE comes sooner, unless it is lost */
 #define WARNING_MS         60000
-#define UNMOVED_MAX        16384 /* as many as the watcher keeps of them, at about 1 KB each */
 
 /* A candidate on its way through the pool. */
 struct admission {
