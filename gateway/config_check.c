@@ -225,22 +225,6 @@ static bool looks_like_region(const char *s)
     return words >= 2 && n > 0 && s[n] == '\0';
 }
 
-static const char *partition_of(const char *region)
-{
-    static const struct {
-        const char *prefix, *partition;
-    } known[] = {
-        {"cn-", "aws-cn"},         {"us-gov-", "aws-us-gov"},
-        {"us-iso-", "aws-iso"},    {"us-isob-", "aws-iso-b"},
-        {"us-isof-", "aws-iso-f"}, {"eu-isoe-", "aws-iso-e"},
-        {"eusc-", "aws-eusc"},     {"", "aws"},
-    };
-    size_t i = 0;
-    while (strncmp(region, known[i].prefix, strlen(known[i].prefix)) != 0)
-        i++;
-    return known[i].partition;
-}
-
 /* Is the region one of AWS's, and of the ARN's partition? Another store may call its own as it
  * likes. */
 static bool region_fits(const struct config *c, struct config_faults *f)
@@ -254,11 +238,12 @@ static bool region_fits(const struct config *c, struct config_faults *f)
         config_fault(f, "$.bucket.region: %s", e.text);
         return false;
     }
-    if (c->bucket.partition && strcmp(partition_of(region), c->bucket.partition) != 0) {
+    const char *partition = endpoint_partition_of(region)->name;
+    if (c->bucket.partition && strcmp(partition, c->bucket.partition) != 0) {
         config_fault(f,
                      "$.bucket.region: expected a region of the ARN's partition \"%s\", found "
                      "\"%s\" of \"%s\"",
-                     c->bucket.partition, region, partition_of(region));
+                     c->bucket.partition, region, partition);
         return false;
     }
     return true;

@@ -10,6 +10,7 @@
 #include "gateway/ask.h"
 #include "gateway/settings.h"
 #include "policy/arn.h"
+#include "uploader/endpoint.h"
 #include "uploader/xml.h"
 
 #include <fcntl.h>
@@ -118,35 +119,14 @@ void setup_roles(const struct setup *s, setup_found *found, void *arg)
 
 /* ---- the store ---- */
 
-/* Each with how its regions begin, and one that all of its stores know how to be asked in. The
- * first match counts: AWS's partitions.json. */
-static const struct partition {
-    const char *name, *regions, *first;
-} partitions[] = {
-    {"aws-cn", "cn-", "cn-north-1"},
-    {"aws-us-gov", "us-gov-", "us-gov-west-1"},
-    {"aws-iso", "us-iso-", "us-iso-east-1"},
-    {"aws-iso-b", "us-isob-", "us-isob-east-1"},
-    {"aws-iso-e", "eu-isoe-", "eu-isoe-west-1"},
-    {"aws-iso-f", "us-isof-", "us-isof-south-1"},
-    {"aws-eusc", "eusc-", "eusc-de-east-1"},
-    {"aws", "", "us-east-1"},
-};
-
 /* The bucket's; without one, that of the region. */
-static const struct partition *partition_of(const struct setup *s)
+static const struct endpoint_partition *partition_of(const struct setup *s)
 {
     struct arn_bucket bucket;
     const char *region = s->region ? s->region : getenv("AWS_REGION");
-    const struct partition *p = partitions;
-    if (s->bucket_arn && arn_parse_bucket(s->bucket_arn, &bucket, NULL) == RC_OK) {
-        while (p->regions[0] && strcmp(p->name, bucket.partition) != 0)
-            p++;
-        return p;
-    }
-    while (strncmp(region ? region : "", p->regions, strlen(p->regions)) != 0)
-        p++;
-    return p;
+    if (s->bucket_arn && arn_parse_bucket(s->bucket_arn, &bucket, NULL) == RC_OK)
+        return endpoint_partition_named(bucket.partition);
+    return endpoint_partition_of(region ? region : "");
 }
 
 static void arn_of(const struct setup *s, const char *name, char arn[128])

@@ -34,7 +34,8 @@ void credentials_sts_url(char *out, size_t size, const char *region, bool fips)
      * Reference, "AWS Security Token Service endpoints and quotas". */
     const char *mark = fips && strncmp(region, "us-gov-", strlen("us-gov-")) != 0 ? "-fips" : "";
 
-    (void)snprintf(out, size, "https://sts%s.%.60s.%s", mark, region, endpoint_suffix(region));
+    (void)snprintf(out, size, "https://sts%s.%.60s.%s", mark, region,
+                   endpoint_partition_of(region)->suffix);
 }
 
 static enum rc find(const struct credentials_source *s, const struct credentials_role *role,

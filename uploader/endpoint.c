@@ -20,17 +20,16 @@ struct url {
     char path[192]; /* "" or "/prefix" without a slash at the end */
 };
 
-struct partition {
-    const char *region_prefix;
-    const char *suffix;
-    bool fips;
-};
-/* The DNS suffix of a region's partition: AWS's partitions.json. The first match counts. */
-static const struct partition partitions[] = {
-    {"cn-", "amazonaws.com.cn", false},   {"us-gov-", "amazonaws.com", true},
-    {"us-iso-", "c2s.ic.gov", true},      {"us-isob-", "sc2s.sgov.gov", true},
-    {"us-isof-", "csp.hci.ic.gov", true}, {"eu-isoe-", "cloud.adc-e.uk", true},
-    {"eusc-", "amazonaws.eu", true},      {"", "amazonaws.com", true},
+/* The first match counts. */
+static const struct endpoint_partition partitions[] = {
+    {"aws-cn", "cn-", "cn-north-1", "amazonaws.com.cn", false},
+    {"aws-us-gov", "us-gov-", "us-gov-west-1", "amazonaws.com", true},
+    {"aws-iso", "us-iso-", "us-iso-east-1", "c2s.ic.gov", true},
+    {"aws-iso-b", "us-isob-", "us-isob-east-1", "sc2s.sgov.gov", true},
+    {"aws-iso-e", "eu-isoe-", "eu-isoe-west-1", "cloud.adc-e.uk", true},
+    {"aws-iso-f", "us-isof-", "us-isof-south-1", "csp.hci.ic.gov", true},
+    {"aws-eusc", "eusc-", "eusc-de-east-1", "amazonaws.eu", true},
+    {"aws", "", "us-east-1", "amazonaws.com", true},
 };
 
 static bool is_alnum(char c)
@@ -198,22 +197,25 @@ static enum rc parse_url(const char *text, struct url *out, struct err *e)
     return parse_path(text, host + authority, out, e);
 }
 
-static const struct partition *partition_of(const char *region)
+const struct endpoint_partition *endpoint_partition_of(const char *region)
 {
-    const struct partition *p = partitions;
-    while (strncmp(region, p->region_prefix, strlen(p->region_prefix)) != 0)
+    const struct endpoint_partition *p = partitions;
+    while (strncmp(region, p->regions, strlen(p->regions)) != 0)
         p++;
     return p;
 }
 
-const char *endpoint_suffix(const char *region)
+const struct endpoint_partition *endpoint_partition_named(const char *name)
 {
-    return partition_of(region)->suffix;
+    const struct endpoint_partition *p = partitions;
+    while (p->regions[0] != '\0' && strcmp(p->name, name) != 0)
+        p++;
+    return p;
 }
 
 static enum rc aws_url(const struct endpoint_cfg *cfg, struct url *out, struct err *e)
 {
-    const struct partition *p = partition_of(cfg->region);
+    const struct endpoint_partition *p = endpoint_partition_of(cfg->region);
     if (cfg->fips && !p->fips)
         return refuse(e, "the region", cfg->region, "has no FIPS endpoints; switch fips off");
     *out = (struct url){.https = true};

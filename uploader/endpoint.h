@@ -33,8 +33,17 @@ struct endpoint {
  * the rules (3-63 of a-z 0-9 . -, S3 User Guide "Bucket naming rules"), a bad region name. */
 enum rc endpoint_resolve(const struct endpoint_cfg *cfg, struct endpoint *out,
                          struct err *e) MUST_CHECK;
-/* "amazonaws.com", "amazonaws.com.cn", …: of the region's partition. */
-const char *endpoint_suffix(const char *region);
+/* Of AWS, as its partitions.json has them. */
+struct endpoint_partition {
+    const char *name;    /* as in an ARN: "aws-cn" */
+    const char *regions; /* how the names of its regions begin; of "aws" "", all others */
+    const char *first;   /* a region in which all of its stores know how to be asked */
+    const char *suffix;  /* of its hosts: "amazonaws.com.cn" */
+    bool fips;
+};
+const struct endpoint_partition *endpoint_partition_of(const char *region);
+/* "aws" for a name that is none. */
+const struct endpoint_partition *endpoint_partition_named(const char *name);
 /* The encoded path of a key ("" for the bucket itself): base + "/" + key, each byte but the
  * unreserved and '/' as %XX. */
 void endpoint_path(const struct endpoint *ep, const char *key, size_t key_len, struct buf *out);
